@@ -1,0 +1,114 @@
+use std::net::IpAddr;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::host::HostName;
+
+fn net(text: &str) -> Net {
+    Net::parse(text).unwrap()
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+#[test]
+fn a_network_with_host_bits_is_refused_and_the_right_one_named() {
+    assert_eq!(
+        Net::parse("10.0.0.1/24").unwrap_err().to_string(),
+        "`10.0.0.1/24` has bits set beyond its prefix: the network is `10.0.0.0/24`"
+    );
+    assert_eq!(
+        Net::parse("::ffff:10.0.0.0/120").unwrap_err().to_string(),
+        "`::ffff:10.0.0.0/120` is an IPv4 network spelled in IPv6: write `10.0.0.0/24`"
+    );
+    assert_eq!(
+        Net::parse("10.0.0.0/33").unwrap_err().to_string(),
+        "`/33` is longer than the address: at most /32"
+    );
+}
+
+#[test]
+fn what_is_not_a_network_is_refused() {
+    for text in
+        ["", "/", "10", "10.0.0.0/", "10.0.0.0/+8", "10.0.0.0/08", "10.0.0/8", "010.0.0.0/8", "::/0/0", "a/8"]
+    {
+        assert!(matches!(Net::parse(text), Err(NetError::NotNet { .. })), "{text}");
+    }
+}
+
+#[test]
+fn special_ranges_are_told_apart() {
+    let check = |text: &str, expect: Option<Special>| assert_eq!(special(ip(text)), expect, "{text}");
+    check("8.8.8.8", None);
+    check("2606:4700::1", None);
+    check("127.9.9.9", Some(Special::Loopback));
+    check("169.254.169.254", Some(Special::Metadata));
+    check("169.254.1.1", Some(Special::LinkLocal));
+    check("172.16.0.1", Some(Special::Private));
+    check("172.32.0.1", None);
+    check("100.64.0.1", Some(Special::Cgnat));
+    check("100.100.100.200", Some(Special::Metadata));
+    check("0.0.0.0", Some(Special::Unspecified));
+    check("255.255.255.255", Some(Special::Broadcast));
+    check("240.0.0.1", Some(Special::Reserved));
+    check("239.1.1.1", Some(Special::Multicast));
+    check("::1", Some(Special::Loopback));
+    check("::", Some(Special::Unspecified));
+    check("::ffff:127.0.0.1", Some(Special::Loopback));
+    check("::ffff:8.8.8.8", Some(Special::Embedded));
+    check("64:ff9b::a9fe:a9fe", Some(Special::Metadata));
+    check("2002:7f00:1::", Some(Special::Loopback));
+    check("2001::1", Some(Special::Embedded));
+    check("2001:db8::1", Some(Special::Documentation));
+    check("fd00:ec2::254", Some(Special::Metadata));
+    check("fd00::1", Some(Special::UniqueLocal));
+    check("fe80::1", Some(Special::LinkLocal));
+    check("ff02::1", Some(Special::Multicast));
+}
+
+#[test]
+fn a_metadata_address_is_its_own_range() {
+    assert_eq!(never_range(ip("169.254.169.254")), Some((Special::Metadata, net("169.254.169.254"))));
+    assert_eq!(never_range(ip("169.254.1.1")), Some((Special::LinkLocal, net("169.254.0.0/16"))));
+    assert_eq!(never_range(ip("::ffff:127.0.0.1")), Some((Special::Loopback, net("127.0.0.0/8"))));
+    assert_eq!(never_range(ip("10.0.0.1")), None);
+}
+
+#[test]
+fn names_that_lead_to_metadata_are_known() {
+    for name in ["metadata.google.internal", "METADATA", "instance-data", "a.169-254-169-254.nip.io"] {
+        assert!(metadata_name(&HostName::parse(name).unwrap()), "{name}");
+    }
+    assert!(!metadata_name(&HostName::parse("metadata.example.com").unwrap()));
+}
+
+fn any_net() -> impl Strategy<Value = Net> {
+    // Few distinct addresses, so that nets meet often.
+    let v4 = (0u32..8, 0u8..=32).prop_map(|(top, length)| Net::new(IpAddr::V4((top << 29).into()), length));
+    let v6 =
+        (0u128..8, 0u8..=128).prop_map(|(top, length)| Net::new(IpAddr::V6((top << 125).into()), length));
+    prop_oneof![v4, v6].prop_map(Option::unwrap)
+}
+
+proptest! {
+    #[test]
+    fn a_network_prints_what_it_parses(net in any_net()) {
+        prop_assume!(!net.address().to_string().starts_with("::ffff"));
+        prop_assert_eq!(Net::parse(&net.to_string()), Ok(net));
+    }
+
+    #[test]
+    fn overlap_is_a_common_address_and_cover_is_a_subset(a in any_net(), b in any_net()) {
+        // Networks are nested or apart, so the ends decide.
+        let common = a.contains(b.address()) || b.contains(a.address());
+        prop_assert_eq!(a.overlaps(&b), common);
+        prop_assert_eq!(a.covers(&b), a.contains(b.address()) && a.contains(b.last()));
+    }
+
+    #[test]
+    fn parsing_a_network_never_panics(text in "\\PC{0,24}") {
+        let _ = Net::parse(&text);
+    }
+}
