@@ -1,0 +1,28 @@
+//! The policy file: parse, lint, decide, explain, import.
+//!
+//! `Policy::parse` turns the text of an `agent_runtime.yaml` into a policy or into an error that shows every line
+//! that is wrong. `decide` answers one request at a cost that does not grow with the number of rules; the
+//! `Permit` it hands out is the only proof that a flow is allowed. Nothing here opens a file or a socket or
+//! reads a clock: `now` is part of the request.
+
+pub mod check;
+mod decide;
+mod error;
+pub mod import;
+mod index;
+mod load;
+mod policy;
+mod raw;
+mod reason;
+mod rule;
+mod schema;
+mod why;
+
+pub use check::{Finding, Severity, lint, policy_writable};
+pub use decide::{Decision, Denial, Host, Permit, PermitHost, Request, Resolvable, decide, resolvable};
+pub use error::{PolicyError, Problem};
+pub use policy::{Env, Filesystem, Limits, Policy, Process, Profile, Seccomp};
+pub use reason::Reason;
+pub use rule::{Rule, RuleList};
+pub use schema::schema;
+pub use why::{Why, why};

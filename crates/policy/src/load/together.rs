@@ -1,0 +1,196 @@
+//! The rules together: conflicts, broken promises, unions that open the world, and too many UDP ports.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use claw_model::destination::Target;
+use claw_model::net::Net;
+use claw_model::phase::Phase;
+use claw_model::port::Ports;
+use claw_model::protocol::Transport;
+
+use super::Loader;
+use crate::error::{Place, Problem};
+use crate::index::{Index, Tie};
+use crate::rule::{Rule, RuleList};
+
+/// The indexes, and the pairs that say the same twice (later, earlier).
+#[derive(Default)]
+pub(super) struct Together {
+    pub(super) bootstrap: Index,
+    pub(super) workload: Index,
+    pub(super) closed: Index,
+    pub(super) duplicates: Vec<Tie>,
+}
+
+impl Loader<'_> {
+    /// Builds the indexes and tells what is wrong between rules.
+    pub(super) fn together(&mut self) -> Together {
+        let of = |phase: Option<Phase>| self.rules.iter().filter(move |rule| rule.list.phase() == phase);
+        let (bootstrap, mut ties) = Index::build(of(Some(Phase::Bootstrap)));
+        let (workload, more) = Index::build(of(Some(Phase::Workload)));
+        let (closed, _) = Index::build(of(None));
+        ties.extend(more);
+        let (duplicates, conflicts): (Vec<_>, Vec<_>) = ties.into_iter().partition(|(a, b)| agree(a, b));
+        conflicts.iter().for_each(|(later, earlier)| self.conflict(later, earlier));
+        self.promises(&[&bootstrap, &workload], &closed);
+        self.unions(Phase::Bootstrap);
+        self.unions(Phase::Workload);
+        self.udp_ports();
+        Together { bootstrap, workload, closed, duplicates }
+    }
+
+    fn place(&self, rule: &Rule) -> Place {
+        self.places.get(rule.id as usize).copied().unwrap_or_default()
+    }
+
+    fn conflict(&mut self, later: &Rule, earlier: &Rule) {
+        let what = format!(
+            "lines {} and {} say different things about the same flow ({})",
+            earlier.line,
+            later.line,
+            differences(later, earlier).join(", ")
+        );
+        let problem = Problem::new(what, self.place(earlier), "one says this")
+            .also(self.place(later), "the other says that")
+            .help("keep one of them, or give them different ports");
+        self.problems.push(problem);
+    }
+
+    /// `never` is proven: no rule that opens meets a promise. Two patterns meet only where one stands at or above
+    /// the other, so each side looks upward in the other's index.
+    fn promises(&mut self, open: &[&Index], closed: &Index) {
+        let mut broken = BTreeSet::new();
+        for rule in &self.rules {
+            let against: &[&Index] = if rule.list == RuleList::Never { open } else { &[closed] };
+            for other in against.iter().flat_map(|index| index.at_or_above(&rule.destination.target)) {
+                let pair = if rule.list == RuleList::Never { (rule, other) } else { (other, rule) };
+                if breaks(pair.1, pair.0) {
+                    broken.insert((pair.0.id, pair.1.id));
+                }
+            }
+        }
+        for (never, rule) in broken {
+            let (Some(never), Some(rule)) = (self.rules.get(never as usize), self.rules.get(rule as usize))
+            else {
+                continue;
+            };
+            let what =
+                format!("`{}` is promised never to be reached, and a rule opens it", never.destination);
+            let problem = Problem::new(what, self.place(rule), "this rule opens it")
+                .also(self.place(never), "the promise")
+                .help("narrow the rule so that it does not meet the promise, or take the promise back");
+            self.problems.push(problem);
+        }
+    }
+
+    /// Many networks that are each narrow enough, and together the world.
+    fn unions(&mut self, phase: Phase) {
+        let rules = || self.rules.iter().filter(|rule| rule.list.phase() == Some(phase));
+        let nets = || rules().filter_map(|rule| net(rule).map(|net| (net, rule)));
+        let mut found = Vec::new();
+        for (v4, family) in [(true, "IPv4"), (false, "IPv6")] {
+            let ranges = nets()
+                .filter(|(net, _)| net.is_v4() == v4)
+                .map(|(net, _)| (number(net.address()), number(net.last())));
+            let Some((_, last)) = nets().rfind(|(net, _)| net.is_v4() == v4) else { continue };
+            if covers_world(ranges.collect(), v4) {
+                let what =
+                    format!("the networks of `{phase}` together cover all of {family}: that opens the world");
+                let problem = Problem::new(what, self.place(last), "the last of them");
+                found.push(problem.help("name only the networks that are needed; no flag changes this"));
+            }
+        }
+        self.problems.extend(found);
+    }
+
+    /// One socket is held for each UDP port that may be used.
+    fn udp_ports(&mut self) {
+        let mut all: Option<Ports> = None;
+        for rule in
+            self.rules.iter().filter(|rule| rule.list.phase().is_some() && rule.carries(Transport::Udp))
+        {
+            let ports = &rule.destination.ports;
+            let joined = match all.take() {
+                Some(all) if all.covers(ports) => all,
+                Some(all) => all.union(ports),
+                None => ports.clone(),
+            };
+            if joined.count() > UDP_PORTS {
+                let what = format!(
+                    "the UDP rules name {} ports in all: at most {UDP_PORTS} are held",
+                    joined.count()
+                );
+                let problem = Problem::new(what, self.place(rule), "with this rule")
+                    .help("one socket is held open per UDP port: name the ports that are needed");
+                self.problems.push(problem);
+                return;
+            }
+            all = Some(joined);
+        }
+    }
+}
+
+/// Whether an opening rule meets a promise.
+fn breaks(rule: &Arc<Rule>, never: &Arc<Rule>) -> bool {
+    never.list == RuleList::Never
+        && rule.list.phase().is_some()
+        && never.plane.is_none_or(|plane| plane == rule.plane())
+        && never.carries(rule.protocol().transport())
+        && rule.destination.overlaps(&never.destination)
+}
+
+/// Whether two rules say the same about the flows they share.
+pub(crate) fn agree(a: &Rule, b: &Rule) -> bool {
+    differences(a, b).is_empty()
+}
+
+fn differences(a: &Rule, b: &Rule) -> Vec<&'static str> {
+    let fields = [
+        ("protocol", a.protocol == b.protocol),
+        ("addresses", a.addresses == b.addresses),
+        ("private", a.private == b.private),
+        ("plane", a.plane == b.plane),
+    ];
+    fields.into_iter().filter(|(_, same)| !same).map(|(field, _)| field).collect()
+}
+
+fn net(rule: &Rule) -> Option<Net> {
+    match rule.destination.target {
+        Target::Net(net) => Some(net),
+        Target::Name(_) => None,
+    }
+}
+
+fn number(ip: IpAddr) -> u128 {
+    match ip {
+        IpAddr::V4(ip) => u128::from(u32::from(ip)),
+        IpAddr::V6(ip) => u128::from(ip),
+    }
+}
+
+/// Whether the ranges, and what nobody on the Internet holds, leave nothing out.
+fn covers_world(mut ranges: Vec<(u128, u128)>, v4: bool) -> bool {
+    // A union that leaves out only private or reserved space still opens the Internet.
+    let (unheld, from, to): (&[(u128, u128)], u128, u128) = if v4 {
+        (&[(0, 0x00ff_ffff), (0x0a00_0000, 0x0aff_ffff), (0x7f00_0000, 0x7fff_ffff)], 0, 0xdfff_ffff)
+    } else {
+        (&[], 0x2000 << 112, (0x4000 << 112) - 1)
+    };
+    ranges.extend_from_slice(unheld);
+    ranges.sort_unstable();
+    let mut next = from;
+    for (first, last) in ranges {
+        if first > next {
+            return false;
+        }
+        next = next.max(last.saturating_add(1));
+        if next > to {
+            return true;
+        }
+    }
+    false
+}
+
+const UDP_PORTS: u32 = 1_024;

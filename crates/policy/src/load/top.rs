@@ -1,0 +1,234 @@
+//! The parts of a policy around its rules: version, profile, file system, process; and keys nobody knows.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use claw_model::nearest::nearest;
+
+use super::Loader;
+use crate::error::{Place, Problem};
+use crate::policy::{Env, Filesystem, Limits, Process, Seccomp};
+use crate::raw::{At, Extra, Keyed, Loose, RawEnv, RawFilesystem, RawLimits, RawProcess};
+
+impl Loader<'_> {
+    /// Every unknown key is a problem: a typing slip must not become a missing check.
+    pub(super) fn refuse_extra(
+        &mut self,
+        extra: &[Extra],
+        known: &[&'static str],
+        later: &[&str],
+        whose: &str,
+    ) {
+        for Extra { key, value } in extra {
+            let place = self.key_place(key, *value);
+            let shown = key.escape_debug();
+            if later.contains(&key.as_str()) {
+                self.later(&format!("`{shown}`"), place);
+                continue;
+            }
+            let words = known.iter().copied();
+            let help = match nearest(key, words) {
+                Some(word) => format!("did you mean `{word}`?"),
+                None => format!("known keys: {}", known.join(", ")),
+            };
+            self.problems.push(
+                Problem::new(format!("`{shown}` is not a key of {whose}"), place, "unknown key").help(help),
+            );
+        }
+    }
+
+    /// A field that this version does not enforce is refused, never ignored.
+    pub(super) fn later(&mut self, what: &str, place: Place) {
+        let problem =
+            Problem::new(format!("{what} is not enforced by this version of claw"), place, "not enforced");
+        self.problems
+            .push(problem.help("remove it: a field that is not enforced would promise what does not hold"));
+    }
+
+    /// The key stands last before its value.
+    fn key_place(&self, key: &str, value: Place) -> Place {
+        let before = self.text.get(..value.start).unwrap_or_default();
+        match before.rfind(key) {
+            Some(start) if value.start - start < key.len() + 200 => {
+                let line = value.line.saturating_sub(
+                    self.text.get(start..value.start).map_or(0, |gap| gap.matches('\n').count()) as u32,
+                );
+                Place { start, length: key.len(), line }
+            }
+            _ => value,
+        }
+    }
+
+    /// The text, or a problem if there is none.
+    pub(super) fn filled<'t>(&mut self, text: &'t At<String>, what: &str) -> Option<&'t str> {
+        let trimmed = text.value.trim();
+        if trimmed.is_empty() {
+            let problem = Problem::new(format!("`{what}` is empty"), text.place, "nothing is written here");
+            self.problems
+                .push(problem.help(format!("write the {what}, or leave the key out where it is optional")));
+            return None;
+        }
+        if trimmed.len() > LONGEST_TEXT {
+            let message = format!("`{what}` is longer than {LONGEST_TEXT} bytes");
+            self.problems.push(Problem::new(message, text.place, "begins here").help("say it shorter"));
+            return None;
+        }
+        Some(trimmed)
+    }
+
+    pub(super) fn version(&mut self, version: Option<&At<u64>>) {
+        if let Some(At { value, place }) = version.filter(|version| version.value != 1) {
+            let problem =
+                Problem::new(format!("version {value} of the policy format is not known"), *place, "here");
+            self.problems.push(problem.help("this version of claw reads `version: 1`"));
+        }
+    }
+
+    pub(super) fn profile(&mut self, profile: Option<&At<String>>) {
+        let Some(At { value, place }) = profile else { return };
+        match value.as_str() {
+            "open" => {}
+            "iron" | "nano" => self.later(&format!("`profile: {value}`"), *place),
+            _ => self.unknown_word(value, *place, "profile", &["open", "iron", "nano"]),
+        }
+    }
+
+    /// A word that is not one of a closed list.
+    pub(super) fn unknown_word(&mut self, word: &str, place: Place, what: &str, known: &[&'static str]) {
+        let help = match nearest(word, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("known words: {}", known.join(", ")),
+        };
+        let problem =
+            Problem::new(format!("`{}` is not a {what}", word.escape_debug()), place, "unknown word");
+        self.problems.push(problem.help(help));
+    }
+
+    pub(super) fn filesystem(&mut self, raw: RawFilesystem) -> (Filesystem, Vec<u32>) {
+        self.refuse_extra(&raw.extra, RawFilesystem::KEYS, &[], "`filesystem`");
+        let read = raw.read.map(|paths| self.paths(&paths));
+        let write = raw.write.unwrap_or_default();
+        let lines = write.iter().map(|path| path.place.line).collect();
+        (Filesystem { read, write: self.paths(&write) }, lines)
+    }
+
+    fn paths(&mut self, paths: &[At<String>]) -> Vec<PathBuf> {
+        paths.iter().map(|path| self.path(path)).collect()
+    }
+
+    fn path(&mut self, path: &At<String>) -> PathBuf {
+        let wrong = match path.value.as_str() {
+            "" => Some(("the path is empty", "write a path such as `./workspace`")),
+            text if text.contains(|c: char| c.is_control()) => {
+                Some(("the path holds a control character", "write the path without it"))
+            }
+            text if text.starts_with('~') => {
+                Some(("`~` is not expanded in a policy", "write the whole path"))
+            }
+            _ => None,
+        };
+        if let Some((what, help)) = wrong {
+            self.problems.push(Problem::new(what, path.place, "here").help(help));
+        }
+        PathBuf::from(&path.value)
+    }
+
+    pub(super) fn process(&mut self, raw: RawProcess) -> Process {
+        self.refuse_extra(&raw.extra, RawProcess::KEYS, &[], "`process`");
+        self.only(raw.seccomp.as_ref(), "seccomp", "standard");
+        self.only(raw.exec.as_ref(), "exec", "any");
+        let limits = raw.limits.map(|raw| self.limits(raw)).unwrap_or_default();
+        let env = raw.env.map(|raw| self.env(raw)).unwrap_or_default();
+        Process { seccomp: Seccomp::Standard, limits, env }
+    }
+
+    /// A field of which only one value is enforced yet.
+    fn only(&mut self, word: Option<&At<Loose>>, field: &str, accepted: &str) {
+        match word {
+            None => {}
+            Some(At { value: Loose::Word(word), .. }) if word == accepted => {}
+            Some(At { value: Loose::Word(word), place }) => {
+                self.later(&format!("`{field}: {}`", word.escape_debug()), *place);
+            }
+            Some(At { value: Loose::Other, place }) => {
+                self.later(&format!("`{field}` other than `{accepted}`"), *place);
+            }
+        }
+    }
+
+    fn limits(&mut self, raw: RawLimits) -> Limits {
+        self.refuse_extra(&raw.extra, RawLimits::KEYS, &[], "`limits`");
+        let memory = raw.memory.as_ref().and_then(|memory| self.memory(memory));
+        if let Some(pids) = raw.pids.as_ref().filter(|pids| pids.value == 0) {
+            let problem = Problem::new("`pids: 0` lets nothing run", pids.place, "here");
+            self.problems.push(problem.help("write at least 1, or leave it out"));
+        }
+        if let Some(cpu) = raw.cpu.as_ref().filter(|cpu| !(cpu.value.is_finite() && cpu.value > 0.0)) {
+            let problem = Problem::new("`cpu` is a number of cores greater than 0", cpu.place, "here");
+            self.problems.push(problem.help("write it as `1.5`, or leave it out"));
+        }
+        Limits { memory, pids: raw.pids.map(|pids| pids.value), cpu: raw.cpu.map(|cpu| cpu.value) }
+    }
+
+    fn memory(&mut self, memory: &At<Loose>) -> Option<u64> {
+        let bytes = match &memory.value {
+            Loose::Word(word) => size(word).filter(|bytes| *bytes > 0),
+            Loose::Other => None,
+        };
+        if bytes.is_none() {
+            let problem = Problem::new("`memory` is not a size", memory.place, "here");
+            self.problems.push(problem.help("write it as `512MiB` or `2GiB`"));
+        }
+        bytes
+    }
+
+    fn env(&mut self, raw: RawEnv) -> Env {
+        self.refuse_extra(&raw.extra, RawEnv::KEYS, &[], "`env`");
+        let pass = raw.pass.unwrap_or_default();
+        for name in &pass {
+            self.variable(name.value.strip_suffix('*').unwrap_or(&name.value), &name.value, name.place);
+        }
+        let mut set = BTreeMap::new();
+        for (name, value) in raw.set.unwrap_or_default() {
+            self.variable(&name, &name, self.key_place(&name, value.place));
+            if value.value.contains('\0') {
+                self.problems.push(
+                    Problem::new(format!("`{name}` holds a NUL"), value.place, "here").help("delete it"),
+                );
+            }
+            set.insert(name, value.value);
+        }
+        Env { pass: pass.into_iter().map(|name| name.value).collect(), set }
+    }
+
+    fn variable(&mut self, name: &str, written: &str, place: Place) {
+        let good = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        if name.is_empty() || !name.chars().all(good) || name.starts_with(|c: char| c.is_ascii_digit()) {
+            let what = format!("`{}` is not the name of an environment variable", written.escape_debug());
+            self.problems
+                .push(Problem::new(what, place, "here").help("letters, digits and `_`, as in `HF_HOME`"));
+        }
+    }
+}
+
+/// `512MiB`, `2GiB`, `1000`: bytes. Both binary and decimal units, so that nobody's habit is read wrongly.
+fn size(text: &str) -> Option<u64> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at_checked(digits)?;
+    let unit: u64 = match unit.trim_start() {
+        "" | "B" => 1,
+        "KiB" | "Ki" => 1 << 10,
+        "MiB" | "Mi" => 1 << 20,
+        "GiB" | "Gi" => 1 << 30,
+        "TiB" | "Ti" => 1 << 40,
+        "kB" | "KB" => 1_000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        "TB" => 1_000_000_000_000,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(unit)
+}
+
+/// Every record of a ledger may carry such a text.
+const LONGEST_TEXT: usize = 1000;

@@ -1,0 +1,147 @@
+//! A whole policy: every rule, the file system, the process, and the index that answers requests.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use claw_model::digest::Digest;
+
+use crate::check::Finding;
+use crate::error::PolicyError;
+use crate::index::Index;
+use crate::rule::Rule;
+
+/// A policy that has been checked. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Policy(pub(crate) Arc<Inner>);
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) digest: Digest,
+    pub(crate) name: Arc<str>,
+    pub(crate) agent: Option<String>,
+    pub(crate) owner: Option<Arc<str>>,
+    pub(crate) profile: Profile,
+    pub(crate) rules: Vec<Arc<Rule>>,
+    pub(crate) filesystem: Option<Filesystem>,
+    /// The lines of the listed write paths, for findings.
+    pub(crate) write_lines: Vec<u32>,
+    pub(crate) process: Process,
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) bootstrap: Index,
+    pub(crate) workload: Index,
+    pub(crate) closed: Index,
+}
+
+/// A preset that the rest of the file may only narrow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Profile {
+    /// What the file says and no more.
+    #[default]
+    Open,
+}
+
+/// What is visible inside.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Filesystem {
+    /// Readable trees; `None` means the default set.
+    pub read: Option<Vec<PathBuf>>,
+    /// Writable trees.
+    pub write: Vec<PathBuf>,
+}
+
+/// How the process is held.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Process {
+    /// The system call filter.
+    pub seccomp: Seccomp,
+    /// What it may use up.
+    pub limits: Limits,
+    /// Its environment.
+    pub env: Env,
+}
+
+/// The system call filter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Seccomp {
+    /// Claw's own list.
+    #[default]
+    Standard,
+}
+
+/// What the process may use up; `None` is no limit of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Limits {
+    /// Bytes of memory.
+    pub memory: Option<u64>,
+    /// Processes and threads.
+    pub pids: Option<u64>,
+    /// Processor cores.
+    pub cpu: Option<f64>,
+}
+
+/// The environment inside.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Env {
+    /// Variables passed from outside.
+    pub pass: Vec<String>,
+    /// Variables set to a value.
+    pub set: BTreeMap<String, String>,
+}
+
+impl Policy {
+    /// Parses and checks a policy file. `name` is what errors and locations call it.
+    pub fn parse(text: &str, name: &str) -> Result<Policy, PolicyError> {
+        crate::load::load(text, name)
+    }
+
+    /// The policy of no file: nothing leaves.
+    pub fn deny_all() -> Policy {
+        crate::load::empty("(no policy)")
+    }
+
+    /// The digest of the file's bytes.
+    pub fn digest(&self) -> Digest {
+        self.0.digest
+    }
+
+    /// The file's name as it was given.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// The agent this policy is for.
+    pub fn agent(&self) -> Option<&str> {
+        self.0.agent.as_deref()
+    }
+
+    /// Who answers for the policy.
+    pub fn owner(&self) -> Option<&str> {
+        self.0.owner.as_deref()
+    }
+
+    /// The preset.
+    pub fn profile(&self) -> Profile {
+        self.0.profile
+    }
+
+    /// Every rule of every list, in file order.
+    pub fn rules(&self) -> &[Arc<Rule>] {
+        &self.0.rules
+    }
+
+    /// What is visible inside; `None` means the default.
+    pub fn filesystem(&self) -> Option<&Filesystem> {
+        self.0.filesystem.as_ref()
+    }
+
+    /// How the process is held.
+    pub fn process(&self) -> &Process {
+        &self.0.process
+    }
+
+    /// What a careful reader would remark, as far as it does not depend on the date; see [`crate::lint`].
+    pub fn findings(&self) -> &[Finding] {
+        &self.0.findings
+    }
+}
