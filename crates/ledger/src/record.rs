@@ -1,0 +1,295 @@
+//! The records of a ledger, as they are written and as they are read back.
+//!
+//! One line is `{"seq":1,"time":"2026-01-02T03:04:05.000000006Z","prev":"sha256:…","kind":"connect",…}`.
+//! Fields that are absent are left out. A reader ignores fields it does not know and refuses kinds it does not.
+
+use std::borrow::Cow;
+
+use claw_model::digest::Digest;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use thiserror::Error;
+
+/// One line, read back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// Its number; the first is 1, so it is also the number of its line.
+    pub seq: u64,
+    /// When it was written.
+    pub time: Timestamp,
+    /// The hash of the previous line without its newline; of nothing, for the first.
+    pub prev: Digest,
+    /// What happened.
+    pub event: Event,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Event {
+    /// A run begins.
+    Start {
+        /// The run's own name.
+        run: String,
+        /// The agent's name in the policy.
+        agent: String,
+        /// The command and its arguments.
+        command: Vec<String>,
+        /// The digest of the policy file.
+        policy_digest: String,
+        /// The version of Claw.
+        claw_version: String,
+        /// The kernel's release.
+        kernel: String,
+    },
+    /// What the kernel says it enforces.
+    Applied {
+        /// The namespaces that were made.
+        namespaces: Vec<String>,
+        /// The ruleset read back: a digest or a summary.
+        nft: String,
+        /// The Landlock ABI in use; 0 if there is none.
+        landlock_abi: u32,
+        /// The seccomp filter's name.
+        seccomp: String,
+        /// The capabilities left.
+        capabilities: String,
+        /// The limits in force.
+        limits: Value,
+        /// What this kernel could not enforce.
+        missing: Vec<String>,
+    },
+    /// A name was asked for.
+    Dns {
+        /// The name.
+        name: String,
+        /// The type of record asked for.
+        #[serde(rename = "type")]
+        record_type: String,
+        /// What was decided.
+        decision: Decision,
+        /// The rule that decided, `file:line`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rule: Option<String>,
+        /// The reason's code.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        /// Who asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        process: Option<Process>,
+    },
+    /// A connection was asked for.
+    Connect {
+        /// The host name or address.
+        destination: String,
+        /// The port.
+        port: u16,
+        /// The protocol.
+        protocol: String,
+        /// The phase it was judged in.
+        phase: String,
+        /// The plane of the rule that allowed it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        plane: Option<String>,
+        /// What was decided.
+        decision: Decision,
+        /// The rule that decided, `file:line`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rule: Option<String>,
+        /// The reason's code.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        /// The reason in words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sentence: Option<String>,
+        /// How well the destination is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        assurance: Option<String>,
+        /// Who asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        process: Option<Process>,
+    },
+    /// An HTTP request was asked for.
+    Request {
+        /// The method.
+        method: String,
+        /// The path, without its query.
+        path: String,
+        /// What was decided.
+        decision: Decision,
+        /// The rule that decided, `file:line`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rule: Option<String>,
+        /// The reason's code.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// A connection ended.
+    Close {
+        /// The host name or address.
+        destination: String,
+        /// The port.
+        port: u16,
+        /// Bytes the agent sent.
+        bytes_out: u64,
+        /// Bytes the agent received.
+        bytes_in: u64,
+        /// How long it was open.
+        duration_ms: u64,
+        /// How it ended.
+        end: String,
+    },
+    /// The same happened again, so many times.
+    Repeat {
+        /// The record it repeats; absent if there were too many different ones to write each.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        of: Option<u64>,
+        /// How many times, the repeated record itself not counted.
+        count: u64,
+        /// The reason's code, if they were denials.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// Something granted was taken back.
+    Revoke {
+        /// What: a rule (`file:line`) or a destination.
+        what: String,
+        /// Why.
+        why: String,
+        /// How many open connections were closed for it.
+        closed: u64,
+    },
+    /// The phase changed.
+    Phase {
+        /// The phase before.
+        from: String,
+        /// The phase after.
+        to: String,
+        /// Why.
+        why: String,
+    },
+    /// The agent ended.
+    Exit {
+        /// Its exit code.
+        code: i32,
+    },
+    /// The chain so far, vouched for.
+    Checkpoint {
+        /// The last record vouched for.
+        upto: u64,
+        /// The chain's head after it.
+        root: String,
+        /// A signature over the root.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signature: Option<String>,
+    },
+}
+
+/// What was decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Decision {
+    /// Let through.
+    Allow,
+    /// Refused.
+    Deny,
+}
+
+/// The process that asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    /// Its id inside the sandbox.
+    pub pid: u32,
+    /// Its executable.
+    pub exe: String,
+}
+
+/// Why a line is not a record.
+#[derive(Debug, Error)]
+pub enum RecordError {
+    /// Not JSON, or not the fields of a record.
+    #[error("not a record: {0}")]
+    Json(serde_json::Error),
+    /// Of a kind this version does not know.
+    #[error("unknown kind `{}`", crate::text::word(.0))]
+    Kind(String),
+    /// The time is not UTC with nine fractional digits.
+    #[error("`{}` is not a time in UTC with nanoseconds", crate::text::word(.0))]
+    Time(String),
+}
+
+impl Record {
+    /// Reads one line, without its newline.
+    pub fn parse(line: &[u8]) -> Result<Self, RecordError> {
+        let Frame { seq, time, prev, kind } = serde_json::from_slice(line).map_err(RecordError::Json)?;
+        if !Event::KINDS.contains(&&*kind) {
+            return Err(RecordError::Kind(kind.into_owned()));
+        }
+        let time = read_time(&time).ok_or_else(|| RecordError::Time(time.into_owned()))?;
+        let event = serde_json::from_slice(line).map_err(RecordError::Json)?;
+        Ok(Self { seq, time, prev, event })
+    }
+}
+
+impl Event {
+    /// Every kind, as it is written.
+    pub const KINDS: [&'static str; 11] = [
+        "start",
+        "applied",
+        "dns",
+        "connect",
+        "request",
+        "close",
+        "repeat",
+        "revoke",
+        "phase",
+        "exit",
+        "checkpoint",
+    ];
+
+    /// The kind, as it is written.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Start { .. } => "start",
+            Self::Applied { .. } => "applied",
+            Self::Dns { .. } => "dns",
+            Self::Connect { .. } => "connect",
+            Self::Request { .. } => "request",
+            Self::Close { .. } => "close",
+            Self::Repeat { .. } => "repeat",
+            Self::Revoke { .. } => "revoke",
+            Self::Phase { .. } => "phase",
+            Self::Exit { .. } => "exit",
+            Self::Checkpoint { .. } => "checkpoint",
+        }
+    }
+}
+
+/// What every record has; the event's own fields are read in a second pass, once the kind is known.
+#[derive(Deserialize)]
+struct Frame<'a> {
+    seq: u64,
+    #[serde(borrow)]
+    time: Cow<'a, str>,
+    prev: Digest,
+    #[serde(borrow)]
+    kind: Cow<'a, str>,
+}
+
+/// Appends `time` in its one spelling.
+pub(crate) fn write_time(time: Timestamp, out: &mut Vec<u8>) {
+    // Printing into a Vec cannot fail: jiff fails only if the writer does.
+    let _ = PRINTER.print_timestamp(&time, out);
+}
+
+/// A time has one spelling; anything else is not ours.
+fn read_time(text: &str) -> Option<Timestamp> {
+    let time: Timestamp = text.parse().ok()?;
+    let mut again = Vec::with_capacity(text.len());
+    write_time(time, &mut again);
+    (again == text.as_bytes()).then_some(time)
+}
+
+const PRINTER: jiff::fmt::temporal::DateTimePrinter =
+    jiff::fmt::temporal::DateTimePrinter::new().precision(Some(9));

@@ -1,0 +1,133 @@
+//! One record as one line for a person. Untrusted text is escaped, so a line is always one line.
+
+use crate::record::{Decision, Event, Process, Record};
+use crate::text::word;
+
+/// `12:00:01.123 connect DENY  evil.test:443 tcp  no-rule  curl(64)`.
+pub fn line(record: &Record) -> String {
+    let time = format!("{:.3}", record.time);
+    let time = time.split_once('T').map_or("", |(_, time)| time.trim_end_matches('Z'));
+    let text = format!("{time} {:<7} {}", record.event.kind(), event(&record.event));
+    text.trim_end().to_owned()
+}
+
+/// The event's own part of the line.
+fn event(event: &Event) -> String {
+    match event {
+        Event::Start { run, agent, command, policy_digest, claw_version, kernel } => {
+            let command = words(command, " ");
+            let (run, agent, policy) = (word(run), word(agent), word(policy_digest));
+            let (version, kernel) = (word(claw_version), word(kernel));
+            format!("{run}  {agent}  {command}  policy {policy}  claw {version}  kernel {kernel}")
+        }
+        Event::Applied { namespaces, nft, landlock_abi, seccomp, capabilities, limits, missing } => {
+            let missing = if missing.is_empty() { "nothing".to_owned() } else { words(missing, ",") };
+            let (namespaces, nft, limits) = (words(namespaces, ","), word(nft), word(&limits.to_string()));
+            let (seccomp, capabilities) = (word(seccomp), word(capabilities));
+            format!(
+                "namespaces {namespaces}  nft {nft}  landlock {landlock_abi}  seccomp {seccomp}  \
+                 capabilities {capabilities}  limits {limits}  missing {missing}"
+            )
+        }
+        Event::Dns { name, record_type, decision, rule, reason, process } => {
+            let what = format!("{} {}", word(name), word(record_type));
+            judged(*decision, what, [reason, rule], process.as_ref())
+        }
+        Event::Connect { destination, port, protocol, plane, decision, rule, reason, process, .. } => {
+            let what = format!("{} {}", target(destination, *port), word(protocol));
+            let what = plane.as_ref().map_or(what.clone(), |plane| format!("{what}  {}", word(plane)));
+            judged(*decision, what, [reason, rule], process.as_ref())
+        }
+        Event::Request { method, path, decision, rule, reason } => {
+            judged(*decision, format!("{} {}", word(method), word(path)), [reason, rule], None)
+        }
+        Event::Close { destination, port, bytes_out, bytes_in, duration_ms, end } => {
+            let (target, end) = (target(destination, *port), word(end));
+            format!("{target}  {bytes_out} B out, {bytes_in} B in  {duration_ms} ms  {end}")
+        }
+        Event::Repeat { of, count, reason } => {
+            let of = of.map_or("different ones".to_owned(), |of| format!("of record {of}"));
+            let reason = reason.as_ref().map(|reason| format!("  {}", word(reason))).unwrap_or_default();
+            format!("{count} times {of}{reason}")
+        }
+        Event::Revoke { what, why, closed } => {
+            format!("{}  {}  {closed} connections closed", word(what), word(why))
+        }
+        Event::Phase { from, to, why } => format!("{} to {}  {}", word(from), word(to), word(why)),
+        Event::Exit { code } => format!("code {code}"),
+        Event::Checkpoint { upto, root, signature } => {
+            let signed = if signature.is_some() { "signed" } else { "not signed" };
+            format!("up to record {upto}  {}  {signed}", word(root))
+        }
+    }
+}
+
+fn judged(decision: Decision, what: String, why: [&Option<String>; 2], process: Option<&Process>) -> String {
+    let decision = match decision {
+        Decision::Allow => "ALLOW",
+        Decision::Deny => "DENY ",
+    };
+    let why = why.into_iter().flatten().map(|why| word(why));
+    let process = process.map(|Process { pid, exe }| {
+        let name = exe.rsplit('/').next().unwrap_or(exe);
+        format!("{}({pid})", word(name))
+    });
+    let parts: Vec<String> = std::iter::once(what).chain(why).chain(process).collect();
+    format!("{decision} {}", parts.join("  "))
+}
+
+/// Host and port; an IPv6 address in brackets.
+pub(crate) fn target(destination: &str, port: u16) -> String {
+    let host = word(destination);
+    if destination.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+fn words(list: &[String], between: &str) -> String {
+    list.iter().map(|text| word(text)).collect::<Vec<_>>().join(between)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chain::tests::{at, denial, every, lookup};
+
+    fn shown(event: Event) -> String {
+        line(&Record { seq: 1, time: at(0), prev: crate::Digest::of(b""), event })
+    }
+
+    #[test]
+    fn every_kind_has_its_line() {
+        let lines: Vec<String> = every().into_iter().map(shown).collect();
+        let expect = [
+            "start   quiet-otter  reviewer  python3 -c print(\\\"é\\\")  policy sha256:00  claw 0.1.0  kernel 6.8.0",
+            "applied namespaces net,pid  nft \"3 rules\"  landlock 4  seccomp standard  capabilities none  \
+             limits \"{\\\"cpu\\\":1.5,\\\"memory\\\":1024}\"  missing nothing",
+            "dns     ALLOW api.test A  agent_runtime.yaml:7",
+            "connect DENY  evil.test:443 tcp  no-rule  curl(64)",
+            "connect ALLOW api.test:443 tcp-tls  inference  agent_runtime.yaml:7",
+            "request DENY  POST /v1/x  path",
+            "close   api.test:443  10 B out, 2000 B in  35 ms  closed",
+            "repeat  12 times of record 4  no-rule",
+            "revoke  agent_runtime.yaml:7  expired  2 connections closed",
+            "phase   bootstrap to workload  attested",
+            "exit    code -9",
+            "checkpoint up to record 11  sha256:00  not signed",
+        ];
+        for (line, expect) in lines.iter().zip(expect) {
+            let expect = expect.replace("print(\\\"é\\\")", "\"print(\\\"é\\\")\"");
+            assert_eq!(*line, format!("03:04:05.000 {expect}"));
+        }
+    }
+
+    #[test]
+    fn untrusted_text_stays_in_its_column() {
+        assert_eq!(
+            shown(lookup("x A  ALLOW\n\u{1b}[1m\u{202e}", Decision::Deny)),
+            "03:04:05.000 dns     DENY  \"x A  ALLOW\\u{a}\\u{1b}[1m\\u{202e}\" A  no-rule"
+        );
+        assert_eq!(
+            shown(denial("2001:db8::1", "raw-address")),
+            "03:04:05.000 connect DENY  [2001:db8::1]:443 tcp  raw-address  curl(64)"
+        );
+    }
+}

@@ -1,0 +1,245 @@
+//! What a run reached and what it was denied, folded from its records.
+//!
+//! Bounded: beyond [`MAX_ENTRIES`] different destinations the rest is only counted.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::record::{Decision, Event};
+use crate::show::target;
+use crate::text::word;
+
+/// What a run reached and what it was denied.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Summary {
+    /// Where it got through, in the order first reached.
+    pub reached: Vec<Reached>,
+    /// What it was refused, in the order first refused.
+    pub denied: Vec<Denied>,
+    /// Connections to destinations beyond the list.
+    pub more_reached: u64,
+    /// Denials beyond the list, or counted only by reason.
+    pub more_denied: u64,
+    #[serde(skip)]
+    index: Index,
+}
+
+/// A destination that was reached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Reached {
+    /// The host name or address.
+    pub destination: String,
+    /// The port.
+    pub port: u16,
+    /// The plane of the rule that allowed it.
+    pub plane: Option<String>,
+    /// How many connections.
+    pub count: u64,
+    /// How many of them found no address or no answer.
+    pub unanswered: u64,
+    /// Bytes sent, of the connections that have ended.
+    pub bytes_out: u64,
+    /// Bytes received, likewise.
+    pub bytes_in: u64,
+}
+
+/// Something that was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Denied {
+    /// The host name or address, or a request's method and path.
+    pub destination: String,
+    /// The port; a name that was only looked up has none.
+    pub port: Option<u16>,
+    /// The reason's code.
+    pub reason: String,
+    /// How often.
+    pub count: u64,
+    /// The rule that would allow it.
+    pub suggestion: Option<String>,
+}
+
+/// Where in the lists an event belongs.
+#[derive(Clone, Debug, Default)]
+struct Index {
+    reached: HashMap<(String, u16, Option<String>), usize>,
+    /// The entry a destination's next `close` belongs to: the plane is not in it.
+    open: HashMap<(String, u16), usize>,
+    denied: HashMap<(String, Option<u16>, String), usize>,
+    /// Which entry a denial's record went to, for the repeats that point at it. Oldest first.
+    seqs: VecDeque<u64>,
+    by_seq: HashMap<u64, usize>,
+}
+
+impl Summary {
+    /// Adds record `seq`. `suggestion` is the rule that would allow what it denies, if one may.
+    pub fn add(&mut self, seq: u64, event: &Event, suggestion: Option<&str>) {
+        match event {
+            Event::Connect { destination, port, plane, decision: Decision::Allow, .. } => {
+                self.reach(destination, *port, plane.as_ref());
+            }
+            Event::Connect { destination, port, reason, decision: Decision::Deny, .. } => {
+                self.deny(seq, (destination.clone(), Some(*port), code(reason)), suggestion);
+            }
+            Event::Dns { name, reason, decision: Decision::Deny, .. } => {
+                self.deny(seq, (name.clone(), None, code(reason)), suggestion);
+            }
+            Event::Request { method, path, reason, decision: Decision::Deny, .. } => {
+                self.deny(seq, (format!("{method} {path}"), None, code(reason)), suggestion);
+            }
+            Event::Close { destination, port, bytes_out, bytes_in, end, .. } => {
+                let at = self.index.open.get(&(destination.clone(), *port));
+                if let Some(entry) = at.and_then(|&at| self.reached.get_mut(at)) {
+                    entry.bytes_out = entry.bytes_out.saturating_add(*bytes_out);
+                    entry.bytes_in = entry.bytes_in.saturating_add(*bytes_in);
+                    if matches!(end.as_str(), "no-address" | "unreachable") {
+                        entry.unanswered = entry.unanswered.saturating_add(1);
+                    }
+                }
+            }
+            // A repeat without a reason repeats an allowed lookup: nothing was reached or denied.
+            Event::Repeat { of, count, reason: Some(_) } => {
+                let at = of.and_then(|of| self.index.by_seq.get(&of).copied());
+                let entry = at.and_then(|at| self.denied.get_mut(at)).map(|entry| &mut entry.count);
+                let total = entry.unwrap_or(&mut self.more_denied);
+                *total = total.saturating_add(*count);
+            }
+            _ => {}
+        }
+    }
+
+    fn reach(&mut self, destination: &str, port: u16, plane: Option<&String>) {
+        let key = (destination.to_owned(), port, plane.cloned());
+        let at = match self.index.reached.get(&key) {
+            Some(&at) => at,
+            None if self.reached.len() >= MAX_ENTRIES => return self.more_reached += 1,
+            None => {
+                let (destination, port, plane) = key.clone();
+                let entry =
+                    Reached { destination, port, plane, count: 0, unanswered: 0, bytes_out: 0, bytes_in: 0 };
+                self.reached.push(entry);
+                self.index.reached.insert(key, self.reached.len() - 1);
+                self.reached.len() - 1
+            }
+        };
+        if let Some(entry) = self.reached.get_mut(at) {
+            entry.count += 1;
+        }
+        self.index.open.insert((destination.to_owned(), port), at);
+    }
+
+    fn deny(&mut self, seq: u64, key: (String, Option<u16>, String), suggestion: Option<&str>) {
+        let at = match self.index.denied.get(&key) {
+            Some(&at) => at,
+            None if self.denied.len() >= MAX_ENTRIES => return self.more_denied += 1,
+            None => {
+                let (destination, port, reason) = key.clone();
+                self.denied.push(Denied { destination, port, reason, count: 0, suggestion: None });
+                self.index.denied.insert(key, self.denied.len() - 1);
+                self.denied.len() - 1
+            }
+        };
+        if let Some(entry) = self.denied.get_mut(at) {
+            entry.count += 1;
+            entry.suggestion = entry.suggestion.take().or_else(|| suggestion.map(ToOwned::to_owned));
+        }
+        self.index.remember(seq, at);
+    }
+}
+
+impl Index {
+    fn remember(&mut self, seq: u64, at: usize) {
+        if self.by_seq.insert(seq, at).is_none() {
+            self.seqs.push_back(seq);
+        }
+        if self.seqs.len() > MAX_SEQS
+            && let Some(oldest) = self.seqs.pop_front()
+        {
+            self.by_seq.remove(&oldest);
+        }
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (silent, answered): (Vec<&Reached>, Vec<&Reached>) =
+            self.reached.iter().partition(|entry| entry.unanswered >= entry.count);
+        writeln!(f, "{}", if answered.is_empty() { "reached: nothing" } else { "reached:" })?;
+        for entry in answered {
+            let plane = entry.plane.as_ref().map(|plane| format!("  {}", word(plane))).unwrap_or_default();
+            let target = target(&entry.destination, entry.port);
+            let Reached { count, bytes_out, bytes_in, .. } = entry;
+            writeln!(f, "  {target}{plane}  {count}x  {bytes_out} B out, {bytes_in} B in")?;
+        }
+        if !silent.is_empty() {
+            writeln!(f, "permitted, but no answer:")?;
+        }
+        for entry in silent {
+            writeln!(f, "  {}  {}x", target(&entry.destination, entry.port), entry.count)?;
+        }
+        more(f, self.more_reached)?;
+        let clean = self.denied.is_empty() && self.more_denied == 0;
+        writeln!(f, "{}", if clean { "denied: nothing" } else { "denied:" })?;
+        for Denied { destination, port, reason, count, suggestion } in &self.denied {
+            let target = port.map_or_else(|| word(destination), |port| target(destination, port));
+            writeln!(f, "  {target}  {}  {count}x", word(reason))?;
+            if let Some(suggestion) = suggestion {
+                let safe: String =
+                    suggestion.chars().filter(|&character| !crate::text::is_hidden(character)).collect();
+                writeln!(f, "    to allow: {safe}")?;
+            }
+        }
+        more(f, self.more_denied)
+    }
+}
+
+fn more(f: &mut fmt::Formatter<'_>, count: u64) -> fmt::Result {
+    if count == 0 { Ok(()) } else { writeln!(f, "  and {count} more") }
+}
+
+fn code(reason: &Option<String>) -> String {
+    reason.clone().unwrap_or_else(|| "other".to_owned())
+}
+
+/// The most entries in each list.
+pub const MAX_ENTRIES: usize = 1_000;
+/// Twice what a coalescer remembers, so a repeat finds its record.
+const MAX_SEQS: usize = 2 * crate::coalesce::MAX_KEYS;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chain::tests::{denial, every, lookup};
+
+    #[test]
+    fn a_run_is_summed_up() {
+        let mut summary = Summary::default();
+        for (seq, event) in (1..).zip(every()) {
+            summary.add(seq, &event, (seq == 4).then_some("- {destination: evil.test:443}"));
+        }
+        summary.add(13, &Event::Repeat { of: None, count: 5, reason: Some("no-rule".into()) }, None);
+        summary.add(14, &Event::Repeat { of: Some(3), count: 5, reason: None }, None);
+        let text = "reached:\n  api.test:443  inference  1x  10 B out, 2000 B in\n\
+            denied:\n  evil.test:443  no-rule  13x\n    to allow: - {destination: evil.test:443}\n  \
+            \"POST /v1/x\"  path  1x\n  and 5 more\n";
+        assert_eq!(summary.to_string(), text);
+        assert_eq!(Summary::default().to_string(), "reached: nothing\ndenied: nothing\n");
+    }
+
+    #[test]
+    fn a_flood_is_listed_up_to_the_bound_and_counted_beyond() {
+        let mut summary = Summary::default();
+        for seq in 0..20_000 {
+            summary.add(seq, &denial(&format!("h{seq}.test"), "no-rule"), None);
+        }
+        summary.add(20_000, &lookup("x.test", Decision::Deny), None);
+        assert_eq!((summary.denied.len(), summary.more_denied), (1_000, 19_001));
+        for seq in 0..20_000 {
+            summary.add(seq, &denial("h0.test", "no-rule"), None);
+        }
+        assert_eq!(summary.index.by_seq.len(), MAX_SEQS);
+        summary.add(0, &Event::Repeat { of: Some(19_999), count: 3, reason: Some("no-rule".into()) }, None);
+        assert_eq!(summary.denied[0].count, 20_004);
+    }
+}
