@@ -1,0 +1,368 @@
+//! Processes: namespaced children, what they inherit, and how they end.
+
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use crate::{check, check_long, check_size};
+
+/// Namespaces to make (namespaces(7)), as clone(2) flags.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Namespaces(i32);
+
+impl Namespaces {
+    /// User, mount, pid, ipc, uts and network.
+    pub const ALL: Namespaces = Namespaces(
+        libc::CLONE_NEWUSER
+            | libc::CLONE_NEWNS
+            | libc::CLONE_NEWPID
+            | libc::CLONE_NEWIPC
+            | libc::CLONE_NEWUTS
+            | libc::CLONE_NEWNET,
+    );
+    /// A user namespace alone.
+    pub const USER: Namespaces = Namespaces(libc::CLONE_NEWUSER);
+}
+
+/// Which side of a fork this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fork {
+    /// The new process.
+    Child,
+    /// The process that forked, with the child's pid.
+    Parent(i32),
+}
+
+/// clone(2) into new namespaces, in a process without other threads. The child dies with this thread
+/// (`PR_SET_PDEATHSIG`), has the given user and group maps (user_namespaces(7)), and of this process's descriptors only
+/// the standard three and `keep`, which becomes number 3. `Err` in the child means that it must end.
+pub fn clone(namespaces: Namespaces, maps: (&str, &str), keep: BorrowedFd<'_>) -> io::Result<Fork> {
+    let flags = libc::c_long::from(namespaces.0 | libc::SIGCHLD);
+    // SAFETY: clone(2) without CLONE_VM copies this single-threaded process, as fork(2) does.
+    let pid = check_long(unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) })?;
+    if pid != 0 {
+        return Ok(Fork::Parent(libc::c_int::try_from(pid).map_err(io::Error::other)?));
+    }
+    if settle(maps, keep).is_err() {
+        exit_now(125);
+    }
+    Ok(Fork::Child)
+}
+
+/// What a new child does first.
+fn settle(maps: (&str, &str), keep: BorrowedFd<'_>) -> io::Result<()> {
+    die_with_parent()?;
+    for (path, text) in
+        [("/proc/self/setgroups", "deny"), ("/proc/self/uid_map", maps.0), ("/proc/self/gid_map", maps.1)]
+    {
+        std::fs::write(path, text)?;
+    }
+    // SAFETY: integers only; the process has no other user of the descriptors that are closed, and `keep` is not used
+    // under its old number again.
+    unsafe {
+        check(libc::dup2(keep.as_raw_fd(), 3))?;
+        check_long(libc::syscall(libc::SYS_close_range, 4u32, u32::MAX, 0))?;
+    }
+    Ok(())
+}
+
+/// Overwrites this process's arguments and environment in memory, and gives it `name` instead: nothing of what the
+/// caller was told stays readable (proc_pid_stat(5), fields `arg_start` to `env_end`).
+pub fn forget(name: &str) -> io::Result<()> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    // the name in parentheses may hold anything; fields are counted behind it, where the first is number 3
+    let fields = stat.rsplit_once(')').map(|(_, fields)| fields).unwrap_or_default();
+    let field = |number: usize| -> io::Result<usize> {
+        let text = fields.split_whitespace().nth(number.saturating_sub(3)).unwrap_or_default();
+        text.parse().map_err(|_| io::Error::other("unreadable /proc/self/stat"))
+    };
+    for (start, end) in [(field(48)?, field(49)?), (field(50)?, field(51)?)] {
+        let length = end.saturating_sub(start);
+        if start != 0 && length != 0 {
+            // SAFETY: the kernel put arguments and environment into [start, end) of this process's stack, writable;
+            // they stay terminated text (all zeros), and no reference to them is alive: the standard library copies.
+            unsafe { std::ptr::write_bytes(std::ptr::with_exposed_provenance_mut::<u8>(start), 0, length) };
+        }
+    }
+    let name = std::ffi::CString::new(name)?;
+    // SAFETY: PR_SET_NAME reads a NUL-terminated text.
+    check(unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr(), 0, 0, 0) }).map(|_| ())
+}
+
+/// fork(2), in a process without other threads: the child may do anything.
+pub fn fork() -> io::Result<Fork> {
+    // SAFETY: the caller's process is single-threaded (init, or a test), so the child's memory is consistent.
+    let pid = check(unsafe { libc::fork() })?;
+    Ok(if pid == 0 { Fork::Child } else { Fork::Parent(pid) })
+}
+
+/// execve(2). Comes back only to say why not.
+pub fn execute(program: &CStr, arguments: &[&CStr], environment: &[&CStr]) -> io::Error {
+    let pointers = |list: &[&CStr]| -> Vec<*const libc::c_char> {
+        list.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect()
+    };
+    let (arguments, environment) = (pointers(arguments), pointers(environment));
+    // SAFETY: both lists end in null and point to live, NUL-terminated strings.
+    unsafe { libc::execve(program.as_ptr(), arguments.as_ptr(), environment.as_ptr()) };
+    io::Error::last_os_error()
+}
+
+/// Ends this process at once, without destructors (_exit(2)).
+pub fn exit_now(code: i32) -> ! {
+    // SAFETY: _exit(2) does not return.
+    unsafe { libc::_exit(code) }
+}
+
+/// What a child did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// It ended with this code.
+    Exited(i32),
+    /// A signal ended it.
+    Killed(i32),
+    /// A signal stopped it.
+    Stopped(i32),
+    /// It goes on.
+    Continued,
+}
+
+/// waitpid(2) for any child (`pid` of -1) or one. `None`: nothing has happened yet (only with `Wait::Poll`).
+pub fn wait(pid: i32, how: Wait) -> io::Result<Option<(i32, Change)>> {
+    let mut status = 0;
+    let flags = match how {
+        Wait::Block => 0,
+        Wait::Poll => libc::WNOHANG | libc::WUNTRACED | libc::WCONTINUED,
+    };
+    // SAFETY: waitpid(2) writes one int.
+    let found = check(unsafe { libc::waitpid(pid, &raw mut status, flags) })?;
+    if found == 0 {
+        return Ok(None);
+    }
+    let change = if libc::WIFEXITED(status) {
+        Change::Exited(libc::WEXITSTATUS(status))
+    } else if libc::WIFSIGNALED(status) {
+        Change::Killed(libc::WTERMSIG(status))
+    } else if libc::WIFSTOPPED(status) {
+        Change::Stopped(libc::WSTOPSIG(status))
+    } else {
+        Change::Continued
+    };
+    Ok(Some((found, change)))
+}
+
+/// How `wait` waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// Until it ends.
+    Block,
+    /// Not at all; stops and continues are told too.
+    Poll,
+}
+
+/// This process dies with the thread that made it (`PR_SET_PDEATHSIG`, prctl(2)). Check afterwards that the parent was
+/// still there.
+pub fn die_with_parent() -> io::Result<()> {
+    prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL)
+}
+
+/// Nobody may read this process's memory or descriptors (`PR_SET_DUMPABLE`, prctl(2)).
+pub fn hide() -> io::Result<()> {
+    prctl(libc::PR_SET_DUMPABLE, 0)
+}
+
+/// No exec may give this process more than it has (`PR_SET_NO_NEW_PRIVS`).
+pub fn no_new_privileges() -> io::Result<()> {
+    prctl(libc::PR_SET_NO_NEW_PRIVS, 1)
+}
+
+/// Installs a system call filter on this thread and what it starts (seccomp(2)). Needs `no_new_privs`.
+pub fn filter(program: &[libc::sock_filter]) -> io::Result<()> {
+    let length = libc::c_ushort::try_from(program.len()).map_err(io::Error::other)?;
+    let program = libc::sock_fprog { len: length, filter: program.as_ptr().cast_mut() };
+    let mode = libc::SECCOMP_SET_MODE_FILTER;
+    // SAFETY: the structure points to `length` live instructions, which the kernel copies and checks.
+    check_long(unsafe { libc::syscall(libc::SYS_seccomp, mode, 0, &raw const program) }).map(|_| ())
+}
+
+/// Gives up supplementary groups (setgroups(2)); needs `CAP_SETGID`.
+pub fn drop_groups() -> io::Result<()> {
+    // SAFETY: an empty list.
+    check(unsafe { libc::setgroups(0, std::ptr::null()) }).map(|_| ())
+}
+
+/// unshare(2) of the cgroup namespace.
+pub fn unshare_cgroup() -> io::Result<()> {
+    // SAFETY: unshare(2) takes flags.
+    check(unsafe { libc::unshare(libc::CLONE_NEWCGROUP) }).map(|_| ())
+}
+
+/// What one of the standard streams is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// A terminal or another character device, a pipe, or a regular file.
+    Plain,
+    /// A connected UNIX stream socket: one fixed peer, and no way to another.
+    Pair,
+    /// Any other socket: it can be connected elsewhere, around every namespace.
+    Socket,
+    /// A directory: paths can be looked up from it, around the mount namespace.
+    Directory,
+    /// A block device, or nothing that fstat(2) knows.
+    Other,
+}
+
+/// What descriptor 0, 1 or 2 is (fstat(2), getpeername(2)).
+pub fn stream(number: RawFd) -> Stream {
+    // SAFETY: zeroed structures are valid, and the kernel writes at most their size.
+    unsafe {
+        let mut status: libc::stat = std::mem::zeroed();
+        if libc::fstat(number, &raw mut status) != 0 {
+            return Stream::Other;
+        }
+        match status.st_mode & libc::S_IFMT {
+            libc::S_IFCHR | libc::S_IFIFO | libc::S_IFREG => Stream::Plain,
+            libc::S_IFDIR => Stream::Directory,
+            libc::S_IFSOCK => {
+                let mut peer: libc::sockaddr_storage = std::mem::zeroed();
+                let mut length = libc::socklen_t::try_from(size_of_val(&peer)).unwrap_or_default();
+                let connected =
+                    libc::getpeername(number, std::ptr::from_mut(&mut peer).cast(), &raw mut length) == 0;
+                let mut kind: libc::c_int = 0;
+                let mut size = libc::socklen_t::try_from(size_of_val(&kind)).unwrap_or_default();
+                let (level, name) = (libc::SOL_SOCKET, libc::SO_TYPE);
+                libc::getsockopt(number, level, name, std::ptr::from_mut(&mut kind).cast(), &raw mut size);
+                let unix = i32::from(peer.ss_family) == libc::AF_UNIX && kind == libc::SOCK_STREAM;
+                if connected && unix { Stream::Pair } else { Stream::Socket }
+            }
+            _ => Stream::Other,
+        }
+    }
+}
+
+/// Gives this thread a network and a mount namespace of its own (unshare(2)); needs `CAP_SYS_ADMIN`.
+pub fn unshare_network() -> io::Result<()> {
+    // SAFETY: unshare(2) takes flags.
+    check(unsafe { libc::unshare(libc::CLONE_NEWNET | libc::CLONE_NEWNS) }).map(|_| ())
+}
+
+/// Sets the host name of this UTS namespace (sethostname(2)).
+pub fn set_host_name(name: &str) -> io::Result<()> {
+    // SAFETY: pointer and length describe `name`.
+    check(unsafe { libc::sethostname(name.as_ptr().cast(), name.len()) }).map(|_| ())
+}
+
+/// Real user and group ids (getuid(2), getgid(2)).
+pub fn identity() -> (u32, u32) {
+    // SAFETY: these calls always succeed.
+    unsafe { (libc::getuid(), libc::getgid()) }
+}
+
+/// Effective user id (geteuid(2)).
+pub fn effective_user() -> u32 {
+    // SAFETY: this call always succeeds.
+    unsafe { libc::geteuid() }
+}
+
+/// `uname -r` (uname(2)).
+pub fn kernel_release() -> String {
+    // SAFETY: uname(2) fills the structure with NUL-terminated text.
+    unsafe {
+        let mut name: libc::utsname = std::mem::zeroed();
+        if libc::uname(&raw mut name) != 0 {
+            return String::from("unknown");
+        }
+        CStr::from_ptr(name.release.as_ptr()).to_string_lossy().into_owned()
+    }
+}
+
+/// A sealed, anonymous, close-on-exec file for passing bytes to a child (memfd_create(2)).
+pub fn memory_file(name: &CStr) -> io::Result<OwnedFd> {
+    // SAFETY: the name is live and NUL-terminated; the descriptor is new.
+    unsafe { Ok(OwnedFd::from_raw_fd(check(libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC))?)) }
+}
+
+/// A descriptor that this process was started with. `None` if there is none of that number.
+pub fn inherited(number: RawFd) -> Option<OwnedFd> {
+    // SAFETY: fcntl(2) tells whether the descriptor exists; the caller takes each number once, at start.
+    unsafe {
+        if libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) < 0 {
+            return None;
+        }
+        Some(OwnedFd::from_raw_fd(number))
+    }
+}
+
+/// Closes every descriptor from `first` up when the next exec happens (close_range(2), Linux 5.11).
+pub fn close_on_exec_from(first: u32) -> io::Result<()> {
+    const CLOEXEC: libc::c_uint = 4;
+    // SAFETY: close_range(2) with integers; nothing is closed now.
+    check_long(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, CLOEXEC) }).map(|_| ())
+}
+
+/// Wakes another process on its own processor (eventfd(2)). A message on a socket draws the woken process to the sender's
+/// processor, where it waits until the sender pauses; two processes that are to work at the same time need this instead.
+#[derive(Debug)]
+pub struct Bell(OwnedFd);
+
+impl Bell {
+    /// A bell that rings in whoever is forked afterwards. It counts: two rings are heard by two waits.
+    pub fn new() -> io::Result<Bell> {
+        // SAFETY: eventfd(2) takes two integers and returns a new descriptor.
+        unsafe {
+            Ok(Bell(OwnedFd::from_raw_fd(check(libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_SEMAPHORE))?)))
+        }
+    }
+
+    /// Rings.
+    pub fn ring(&self) -> io::Result<()> {
+        let one = 1u64;
+        // SAFETY: eight live bytes, as eventfd(2) asks.
+        check_size(unsafe { libc::write(self.0.as_raw_fd(), std::ptr::from_ref(&one).cast(), 8) }).map(|_| ())
+    }
+
+    /// Waits until it rings.
+    pub fn wait(&self) -> io::Result<()> {
+        let mut count = 0u64;
+        // SAFETY: eight live bytes, as eventfd(2) asks.
+        check_size(unsafe { libc::read(self.0.as_raw_fd(), std::ptr::from_mut(&mut count).cast(), 8) })
+            .map(|_| ())
+    }
+}
+
+/// poll(2) until one of the descriptors can be read or has ended, or `milliseconds` have passed (-1: forever).
+pub fn poll(descriptors: &[BorrowedFd<'_>], milliseconds: i32) -> io::Result<Vec<bool>> {
+    let mut list: Vec<libc::pollfd> = descriptors
+        .iter()
+        .map(|descriptor| libc::pollfd { fd: descriptor.as_raw_fd(), events: libc::POLLIN, revents: 0 })
+        .collect();
+    let count = libc::nfds_t::try_from(list.len()).unwrap_or_default();
+    // SAFETY: the list is live and has `count` entries.
+    match check(unsafe { libc::poll(list.as_mut_ptr(), count, milliseconds) }) {
+        Ok(_) => Ok(list.iter().map(|entry| entry.revents != 0).collect()),
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(vec![false; list.len()]),
+        Err(error) => Err(error),
+    }
+}
+
+fn prctl(option: libc::c_int, value: libc::c_int) -> io::Result<()> {
+    // SAFETY: prctl(2) with integer arguments.
+    check(unsafe { libc::prctl(option, value, 0, 0, 0) }).map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    #[test]
+    fn two_rings_are_heard_by_two_waits() {
+        let bell = Bell::new().unwrap();
+        bell.ring().unwrap();
+        bell.ring().unwrap();
+        bell.wait().unwrap();
+        assert_eq!(poll(&[bell.0.as_fd()], 0).unwrap(), [true]);
+        bell.wait().unwrap();
+        assert_eq!(poll(&[bell.0.as_fd()], 0).unwrap(), [false]);
+    }
+}
