@@ -1,0 +1,274 @@
+//! Init: builds the sandbox from inside, starts the agent, and then is PID 1: reaps, forwards signals, ends with it.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use claw_plan::Plan;
+use claw_sys::process::{self, Bell, Change, Fork, Wait};
+use claw_sys::{capability, signal, socket};
+
+use crate::seccomp::Program;
+use crate::words::{Ending, Failure, Order, Others, Report, Step, hear, say};
+use crate::{canary, confine, network, seccomp, tree};
+
+/// What the first process of new namespaces does: descriptor 3 is its channel.
+pub(crate) fn init() -> ! {
+    let code = match process::inherited(3) {
+        Some(channel) => match run(&channel) {
+            Ok(code) => code,
+            Err(failure) => {
+                let _ = say(channel.as_fd(), &Report::Failed(failure), &[]);
+                125
+            }
+        },
+        None => 125,
+    };
+    process::exit_now(code)
+}
+
+fn run(channel: &OwnedFd) -> Result<i32, Failure> {
+    process::forget("claw-init").step(|| "forget the caller's environment".to_owned())?;
+    process::hide().step(|| "hide init's memory".to_owned())?;
+    // order: all this while the plan is being made outside
+    let filter = seccomp::standard().step(|| "compile the system call filter".to_owned())?;
+    network::calm()?;
+    let mut cgroup = process::unshare_cgroup().is_ok();
+    let mut agent = Agent::fork(channel, &filter, cgroup)?;
+    // a supervisor that died before init was tied to it is noticed here: the channel has ended
+    let (Order::Plan, files) = hear(channel.as_fd()).step(|| "take the plan".to_owned())? else {
+        return Err(Failure::new("take the plan", "the supervisor spoke out of turn"));
+    };
+    let file =
+        File::from(files.into_iter().next().ok_or_else(|| Failure::new("take the plan", "none came"))?);
+    let plan = read(&file).step(|| "read the plan".to_owned())?;
+    if !plan.limits.is_none() {
+        // order: the supervisor has put init into a control group meanwhile; what was forked before is not in it
+        agent.end();
+        cgroup = process::unshare_cgroup().is_ok();
+        agent = Agent::fork(channel, &filter, cgroup)?;
+    }
+    // order: the agent's process makes the network while this one makes the tree
+    agent.tell(Order::Plan, file.as_fd())?;
+    process::set_host_name(&plan.host_name).step(|| "set the host name".to_owned())?;
+    let processes = tree::make(&plan.tree)?;
+    agent.tell(Order::Tree, processes.as_fd())?;
+    drop((processes, plan, filter, file));
+    guard(channel, &agent)
+}
+
+/// The process that becomes the agent, as init sees it.
+struct Agent {
+    pid: i32,
+    words: OwnedFd,
+    bell: Bell,
+}
+
+impl Agent {
+    fn fork(channel: &OwnedFd, filter: &Program, cgroup: bool) -> Result<Agent, Failure> {
+        let (words, theirs) = socket::pair().step(|| "make a channel to the agent".to_owned())?;
+        let bell = Bell::new().step(|| "make a bell".to_owned())?;
+        match process::fork().step(|| "fork".to_owned())? {
+            Fork::Child => {
+                drop(words);
+                Chrysalis { channel, init: &theirs, bell: &bell, filter, cgroup }.start()
+            }
+            Fork::Parent(pid) => Ok(Agent { pid, words, bell }),
+        }
+    }
+
+    fn tell(&self, order: Order, descriptor: BorrowedFd<'_>) -> Result<(), Failure> {
+        // if the agent's process has failed, it has said so itself, and better
+        say(self.words.as_fd(), &order, &[descriptor]).step(|| "reach the agent's process".to_owned())?;
+        self.bell.ring().step(|| "ring".to_owned())
+    }
+
+    fn end(&self) {
+        let _ = signal::send(self.pid, libc::SIGKILL);
+        let _ = process::wait(self.pid, Wait::Block);
+    }
+}
+
+/// The process that becomes the agent, seen from inside.
+struct Chrysalis<'a> {
+    channel: &'a OwnedFd,
+    init: &'a OwnedFd,
+    bell: &'a Bell,
+    filter: &'a Program,
+    cgroup: bool,
+}
+
+impl Chrysalis<'_> {
+    /// Makes the network, confines itself, tries every way out, waits for the word, executes. Never returns to the
+    /// caller's code.
+    fn start(&self) -> ! {
+        let code = match self.prepare() {
+            Ok(plan) => {
+                let (code, message) = execute(&plan);
+                let _ = say(self.init.as_fd(), &Report::NotStarted { code, message }, &[]);
+                code
+            }
+            Err(failure) => {
+                let _ = say(self.channel.as_fd(), &Report::Failed(failure), &[]);
+                125
+            }
+        };
+        process::exit_now(code)
+    }
+
+    fn prepare(&self) -> Result<Plan, Failure> {
+        let plan = read(&File::from(self.hear(Order::Plan)?)).step(|| "read the plan".to_owned())?;
+        network::make(&plan.network, self.channel.as_fd())?;
+        let processes = self.hear(Order::Tree)?;
+        let directory = &plan.directory;
+        std::env::set_current_dir(directory)
+            .step(|| format!("enter the working directory `{}`", directory.display()))?;
+        signal::reset().step(|| "reset signals".to_owned())?;
+        let mut applied = confine::confine(&plan, self.filter)?;
+        applied.namespaces = confine::namespaces()
+            .step(|| "list namespaces".to_owned())?
+            .into_iter()
+            .filter(|(name, _)| name != "cgroup" || self.cgroup)
+            .map(|(_, identifier)| identifier)
+            .collect();
+        applied.refused = canary::sing()?;
+        say(self.channel.as_fd(), &Report::Confined(applied), &[processes.as_fd()])
+            .step(|| "report the confinement".to_owned())?;
+        let (Order::Go, _) = hear(self.channel.as_fd()).step(|| "wait for the word".to_owned())? else {
+            return Err(Failure::new("wait for the word", "the supervisor spoke out of turn"));
+        };
+        process::close_on_exec_from(3).step(|| "close descriptors".to_owned())?;
+        Ok(plan)
+    }
+
+    /// Waits for this word of init's and what comes with it.
+    fn hear(&self, expected: Order) -> Result<OwnedFd, Failure> {
+        self.bell.wait().step(|| "wait for init".to_owned())?;
+        match hear::<Order>(self.init.as_fd()) {
+            Ok((order, descriptors)) if order == expected => descriptors
+                .into_iter()
+                .next()
+                .ok_or_else(|| Failure::new("hear init", "a descriptor is missing")),
+            Ok(_) => Err(Failure::new("hear init", "it spoke out of turn")),
+            // init failed, and has said why
+            Err(_) => process::exit_now(125),
+        }
+    }
+}
+
+/// Looks the program up as a shell does and becomes it. Returns only a shell's code and why.
+fn execute(plan: &Plan) -> (i32, String) {
+    let name = plan.command.first().map(String::as_str).unwrap_or_default();
+    let text = |value: &str| CString::new(value).unwrap_or_default();
+    let arguments: Vec<CString> = plan.command.iter().map(|argument| text(argument)).collect();
+    let environment: Vec<CString> =
+        plan.environment.iter().map(|(name, value)| text(&format!("{name}={value}"))).collect();
+    let arguments: Vec<_> = arguments.iter().map(CString::as_c_str).collect();
+    let environment: Vec<_> = environment.iter().map(CString::as_c_str).collect();
+    let mut worst = (127, format!("{name}: command not found"));
+    for candidate in candidates(plan, name) {
+        let Ok(path) = CString::new(candidate.as_os_str().as_encoded_bytes()) else { continue };
+        let mut error = process::execute(&path, &arguments, &environment);
+        if error.raw_os_error() == Some(libc::ENOEXEC) {
+            // a script without a first line naming its interpreter: a shell runs it (execvp(3))
+            let rest = arguments.get(1..).unwrap_or_default();
+            let mut shell = vec![c"sh", path.as_c_str()];
+            shell.extend(rest);
+            error = process::execute(c"/bin/sh", &shell, &environment);
+        }
+        match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory if candidate.exists() => {
+                worst = (127, format!("{}: its interpreter is not visible inside", candidate.display()));
+            }
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {}
+            _ => worst = (126, format!("{}: {error}", candidate.display())),
+        }
+    }
+    worst
+}
+
+fn candidates(plan: &Plan, name: &str) -> Vec<PathBuf> {
+    if name.contains('/') {
+        return vec![name.into()];
+    }
+    let path = plan.environment.iter().find(|(key, _)| key == "PATH").map(|(_, value)| value.as_str());
+    path.unwrap_or_default().split(':').map(|directory| Path::new(directory).join(name)).collect()
+}
+
+/// PID 1: gives up its own power, tells how the agent starts and ends, and ends with it or with the supervisor.
+fn guard(channel: &OwnedFd, agent: &Agent) -> Result<i32, Failure> {
+    let (errors, agent) = (&agent.words, agent.pid);
+    capability::drop_all().step(|| "drop init's capabilities".to_owned())?;
+    process::no_new_privileges().step(|| "set no_new_privs".to_owned())?;
+    signal::block(&[libc::SIGCHLD]).step(|| "block signals".to_owned())?;
+    let children = signal::descriptor(&[libc::SIGCHLD]).step(|| "watch for children".to_owned())?;
+    let (mut starting, mut closed) = (true, false);
+    loop {
+        // order: while the agent's process is being confined, orders are for it, and init leaves the channel alone
+        let sources: Vec<BorrowedFd<'_>> = if starting {
+            vec![children.as_fd(), errors.as_fd()]
+        } else {
+            vec![children.as_fd(), channel.as_fd()]
+        };
+        let ready = process::poll(&sources, -1).step(|| "wait".to_owned())?;
+        if ready.get(1) == Some(&true) {
+            if starting {
+                starting = false;
+                let report = match hear::<Report>(errors.as_fd()) {
+                    Ok((report, _)) => report,
+                    Err(_) => Report::Started { pid: agent },
+                };
+                let _ = say(channel.as_fd(), &report, &[]);
+            } else {
+                closed = !obey(channel.as_fd(), agent);
+            }
+        }
+        if closed {
+            return Ok(125);
+        }
+        while signal::read(children.as_fd()).is_ok() {}
+        if let Some(ending) = reap(channel.as_fd(), agent) {
+            // every orphan inside is init's child: without children nothing is left
+            let left = !matches!(process::wait(-1, Wait::Poll), Err(error) if error.raw_os_error() == Some(libc::ECHILD));
+            let others = if left { Others::Left } else { Others::None };
+            let _ = say(channel.as_fd(), &Report::Ended(ending, others), &[]);
+            return Ok(ending.code());
+        }
+    }
+}
+
+/// Collects every child that ended; tells when it was the agent.
+fn reap(channel: BorrowedFd<'_>, agent: i32) -> Option<Ending> {
+    while let Ok(Some((pid, change))) = process::wait(-1, Wait::Poll) {
+        match change {
+            Change::Exited(code) if pid == agent => return Some(Ending::Code(code)),
+            Change::Killed(number) if pid == agent => return Some(Ending::Signal(number)),
+            Change::Stopped(_) if pid == agent => drop(say(channel, &Report::Stopped, &[])),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Passes one order on. `false`: the supervisor is gone.
+fn obey(channel: BorrowedFd<'_>, agent: i32) -> bool {
+    match hear::<Order>(channel) {
+        Ok((Order::Signal(number), _)) => {
+            let _ = signal::send(agent, number);
+            true
+        }
+        Ok(_) => true,
+        Err(_) => false,
+    }
+}
+
+/// Reads the plan from its start: two processes share the file.
+fn read(file: &File) -> io::Result<Plan> {
+    let length = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
+    let mut bytes = vec![0; length];
+    file.read_exact_at(&mut bytes, 0)?;
+    serde_json::from_slice(&bytes).map_err(io::Error::other)
+}

@@ -1,0 +1,208 @@
+//! The supervisor's side: starts init in new namespaces and talks to it.
+
+use std::fs::File;
+use std::io::{self, Seek, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use claw_plan::{Checked, Plan};
+use claw_sys::process::{self, Fork, Namespaces, Stream};
+use claw_sys::socket;
+
+use crate::cgroup::{Cgroup, CgroupError};
+use crate::network::Door;
+use crate::words::{Applied, Failure, Order, Report, hear, say};
+
+/// New namespaces with init in them, which waits for its plan. Made before the policy and the environment are read: init
+/// is a copy of this process, and there is nothing in it yet.
+#[derive(Debug)]
+pub struct Fresh {
+    pid: i32,
+    channel: OwnedFd,
+}
+
+impl Fresh {
+    /// Makes the namespaces. This process must have no other threads yet.
+    pub fn make() -> Result<Fresh, LaunchError> {
+        streams()?;
+        let (channel, theirs) =
+            socket::pair().map_err(|source| LaunchError::System { step: "make a channel", source })?;
+        let (user, group) = process::identity();
+        let maps = (format!("{user} {user} 1\n"), format!("{group} {group} 1\n"));
+        // order: supplementary groups can only be given up before the new user namespace forbids it; an ordinary user
+        // may not, and keeps its own
+        let _ = process::drop_groups();
+        match process::clone(Namespaces::ALL, (&maps.0, &maps.1), theirs.as_fd())
+            .map_err(LaunchError::Namespaces)?
+        {
+            Fork::Child => crate::init::init(),
+            Fork::Parent(pid) => Ok(Fresh { pid, channel }),
+        }
+    }
+}
+
+/// The standard streams are the only descriptors that the agent inherits. One that is a socket or a directory reaches
+/// the host's network or files whatever the namespaces hold.
+fn streams() -> Result<(), LaunchError> {
+    for (number, name) in [(0, "input"), (1, "output"), (2, "error")] {
+        let what = match process::stream(number) {
+            Stream::Plain | Stream::Pair => continue,
+            Stream::Socket => "a socket that can be connected elsewhere",
+            Stream::Directory => "a directory",
+            Stream::Other => "a device or not open",
+        };
+        return Err(LaunchError::Stream { name, what });
+    }
+    Ok(())
+}
+
+impl Drop for Fresh {
+    fn drop(&mut self) {
+        if self.pid > 0 {
+            let _ = claw_sys::signal::send(self.pid, libc::SIGKILL);
+            let _ = process::wait(self.pid, process::Wait::Block);
+        }
+    }
+}
+
+/// A sandbox that is being built or runs. Dropping it ends the channel, and init ends with it.
+#[derive(Debug)]
+pub struct Sandbox {
+    pid: i32,
+    channel: OwnedFd,
+    limits: Vec<(String, String)>,
+    // dropped last: a group can only be removed when it is empty
+    _cgroup: Option<Cgroup>,
+}
+
+/// Why a sandbox does not stand. Nothing was run.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    /// A system call of the supervisor failed.
+    #[error("cannot {step}")]
+    System {
+        /// What was being done.
+        step: &'static str,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+    /// A standard stream would be a way out.
+    #[error("standard {name} is {what}: the agent could use it around the sandbox")]
+    Stream {
+        /// Which stream.
+        name: &'static str,
+        /// What it is.
+        what: &'static str,
+    },
+    /// Namespaces are not to be had.
+    #[error("cannot make a user namespace with namespaces in it")]
+    Namespaces(#[source] io::Error),
+    /// Init reported what failed.
+    #[error(transparent)]
+    Init(Failure),
+    /// Limits cannot be held.
+    #[error(transparent)]
+    Limits(#[from] CgroupError),
+    /// Init ended without a word.
+    #[error("the sandbox ended while it was being built")]
+    Silent(#[source] io::Error),
+}
+
+impl LaunchError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            LaunchError::Namespaces(_) => Some(
+                "unprivileged user namespaces must be allowed: user.max_user_namespaces > 0, and where they exist kernel.unprivileged_userns_clone = 1 and kernel.apparmor_restrict_unprivileged_userns = 0; `claw doctor` tells which"
+                    .to_owned(),
+            ),
+            LaunchError::Stream { .. } => Some(
+                "put a pipe between: `… | claw run -- COMMAND | cat`, or use /dev/null".to_owned(),
+            ),
+            LaunchError::Init(failure) => failure.hint.clone(),
+            LaunchError::Limits(error) => Some(error.hint().to_owned()),
+            LaunchError::System { .. } => None,
+            LaunchError::Silent(_) => Some("`claw doctor` tells what this kernel lacks".to_owned()),
+        }
+    }
+}
+
+impl Sandbox {
+    /// Gives init its plan, inside a control group if the plan has limits.
+    pub fn launch(mut fresh: Fresh, plan: &Checked, name: &str) -> Result<Sandbox, LaunchError> {
+        let plan = plan.plan();
+        let system = |step| move |source| LaunchError::System { step, source };
+        let cgroup = if plan.limits.is_none() { None } else { Some(Cgroup::make(name, &plan.limits)?) };
+        let limits = cgroup.as_ref().map(Cgroup::read_back).unwrap_or_default();
+        if let Some(cgroup) = &cgroup {
+            // order: before the plan: init makes its cgroup namespace when it has it, with the group as its root
+            cgroup.admit(fresh.pid).map_err(system("put the sandbox into its control group"))?;
+        }
+        let file = written(plan).map_err(system("write the plan"))?;
+        say(fresh.channel.as_fd(), &Order::Plan, &[file.as_fd()]).map_err(LaunchError::Silent)?;
+        let channel = fresh.channel.try_clone().map_err(system("keep the channel"))?;
+        // from here on the sandbox answers for init
+        let pid = std::mem::replace(&mut fresh.pid, 0);
+        Ok(Sandbox { pid, channel, limits, _cgroup: cgroup })
+    }
+
+    /// Waits for the sockets of the gate. Also returns the summary of the rules that the kernel lists.
+    pub fn door(&self, plan: &Checked) -> Result<(Door, String), LaunchError> {
+        let ready = process::poll(&[self.channel.as_fd()], 30_000).map_err(LaunchError::Silent)?;
+        if ready != [true] {
+            return Err(LaunchError::Silent(io::ErrorKind::TimedOut.into()));
+        }
+        Door::receive(self.channel.as_fd(), &plan.plan().network)
+            .map_err(LaunchError::Silent)?
+            .map_err(LaunchError::Init)
+    }
+
+    /// Takes init's next report from the channel, and the descriptor that came with it.
+    pub fn report(&self) -> io::Result<(Report, Option<OwnedFd>)> {
+        let (report, descriptors) = hear(self.channel.as_fd())?;
+        Ok((report, descriptors.into_iter().next()))
+    }
+
+    /// Lets the agent go. The receipt is the proof that the sandbox stands.
+    pub fn release(&self, _receipt: &Applied) -> io::Result<()> {
+        say(self.channel.as_fd(), &Order::Go, &[])
+    }
+
+    /// Passes a signal on to the agent.
+    pub fn signal(&self, number: i32) -> io::Result<()> {
+        say(self.channel.as_fd(), &Order::Signal(number), &[])
+    }
+
+    /// The channel, to wait on.
+    pub fn channel(&self) -> BorrowedFd<'_> {
+        self.channel.as_fd()
+    }
+
+    /// Init's pid, as seen outside.
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// The limits that the kernel holds, read back.
+    pub fn limits(&self) -> &[(String, String)] {
+        &self.limits
+    }
+
+    /// Waits until init is gone, and with it everything inside.
+    pub fn wait(&self) -> io::Result<()> {
+        process::wait(self.pid, process::Wait::Block).map(|_| ())
+    }
+
+    /// Ends everything inside, now.
+    pub fn kill(&self) {
+        let _ = claw_sys::signal::send(self.pid, libc::SIGKILL);
+        let _ = self.wait();
+    }
+}
+
+fn written(plan: &Plan) -> io::Result<OwnedFd> {
+    let mut file = File::from(process::memory_file(c"claw-plan")?);
+    file.write_all(&serde_json::to_vec(plan).map_err(io::Error::other)?)?;
+    file.rewind()?;
+    Ok(file.into())
+}

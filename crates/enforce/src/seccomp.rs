@@ -1,0 +1,313 @@
+//! The default system call filter: what is allowed is listed, everything else is refused.
+//!
+//! Arguments are compared as 32 bits, as the kernel reads them, so that set upper bits do not slip through. Calls of a
+//! foreign ABI end the process; x32 numbers are not listed and so do not exist.
+
+mod table;
+
+use self::table::{Answer, Check, Table, equal, kind_is, masked, unequal};
+pub(crate) use self::table::{ProfileError, Program};
+
+/// The filter of the profile `standard`.
+pub(crate) fn standard() -> Result<Program, ProfileError> {
+    let table = Table::new(Answer::Unknown).with(ALLOWED, Answer::Allow).with(NEVER, Answer::Refuse);
+    table
+        .checked(libc::SYS_socket, sockets())
+        .checked(libc::SYS_socketpair, vec![Check::new(libc::EAFNOSUPPORT, [unequal(0, libc::AF_UNIX)])])
+        .checked(libc::SYS_unshare, namespaces(&NAMESPACES))
+        // clone(2) takes the low byte of its flags as the exit signal: CLONE_NEWTIME (0x80) is part of that
+        .checked(libc::SYS_clone, namespaces(NAMESPACES.get(1..).unwrap_or_default()))
+        // keystrokes and selections put into the terminal of whoever started the agent (ioctl_tty(2))
+        .checked(
+            libc::SYS_ioctl,
+            [0x5412, 0x541c].map(|code| Check::new(libc::EPERM, [equal(1, code)])).into(),
+        )
+        .checked(libc::SYS_personality, vec![Check::new(libc::EPERM, [unequal(0, 0), unequal(0, -1)])])
+        .checked(libc::SYS_sendto, vec![Check::new(libc::EOPNOTSUPP, [masked(3, libc::MSG_FASTOPEN)])])
+        .checked(libc::SYS_sendmsg, vec![Check::new(libc::EOPNOTSUPP, [masked(2, libc::MSG_FASTOPEN)])])
+        .checked(libc::SYS_sendmmsg, vec![Check::new(libc::EOPNOTSUPP, [masked(3, libc::MSG_FASTOPEN)])])
+        .checked(libc::SYS_setsockopt, fast_open())
+        // init is process 1 and has the agent's user: an agent that slows it down or limits it outlives the supervisor
+        .checked(libc::SYS_sched_setscheduler, vec![of_init(0)])
+        .checked(libc::SYS_sched_setparam, vec![of_init(0)])
+        .checked(libc::SYS_sched_setattr, vec![of_init(0)])
+        .checked(libc::SYS_sched_setaffinity, vec![of_init(0)])
+        .checked(libc::SYS_prlimit64, vec![of_init(0)])
+        // by group or by user, these reach processes outside: the supervisor shares both
+        .checked(libc::SYS_setpriority, vec![of_init(1), Check::new(libc::EPERM, [unequal(0, PRIO_PROCESS)])])
+        .checked(
+            libc::SYS_ioprio_set,
+            vec![of_init(1), Check::new(libc::EPERM, [unequal(0, IOPRIO_WHO_PROCESS)])],
+        )
+        .compile()
+}
+
+/// The filter that the supervisor puts on itself: it relays, resolves, and writes to what is open already. It opens
+/// files for reading only, changes no directory but to remove its control group, and executes nothing.
+pub(crate) fn supervisor() -> Result<Program, ProfileError> {
+    let writes = |argument| -> Vec<Check> {
+        let flags = [libc::O_WRONLY, libc::O_RDWR, libc::O_CREAT, libc::O_TRUNC];
+        flags.iter().map(|flag| Check::new(libc::EPERM, [masked(argument, *flag)])).collect()
+    };
+    let table = Table::new(Answer::Allow).with(NEVER, Answer::Refuse).with(CHANGES, Answer::Refuse);
+    #[cfg(target_arch = "x86_64")]
+    let table = table.checked(libc::SYS_open, writes(1));
+    table.checked(libc::SYS_openat, writes(2)).compile()
+}
+
+/// Sockets by family, type and protocol. No raw, ping, packet, vsock, SCTP, MPTCP, UDP-Lite; netlink for routes only.
+fn sockets() -> Vec<Check> {
+    let families = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
+    let mut checks = vec![
+        Check::new(libc::EAFNOSUPPORT, families.map(|family| unequal(0, family))),
+        // getifaddrs(3) and name look-ups read interfaces and routes
+        Check::new(libc::EPROTONOSUPPORT, [equal(0, libc::AF_NETLINK), unequal(2, libc::NETLINK_ROUTE)]),
+    ];
+    for family in [libc::AF_INET, libc::AF_INET6] {
+        // of the sixteen types only 1 and 2 are left: 0, 3, and whatever has the bits 4 or 8
+        for kind in [kind_is(0), kind_is(libc::SOCK_RAW), masked(1, 4), masked(1, 8)] {
+            checks.push(Check::new(libc::EPROTONOSUPPORT, [equal(0, family), kind]));
+        }
+        for (kind, protocol) in [(libc::SOCK_STREAM, 6), (libc::SOCK_DGRAM, 17)] {
+            let other = [equal(0, family), kind_is(kind), unequal(2, 0), unequal(2, protocol)];
+            checks.push(Check::new(libc::EPROTONOSUPPORT, other));
+        }
+    }
+    checks
+}
+
+/// The call is about process 1.
+fn of_init(argument: u32) -> Check {
+    Check::new(libc::EPERM, [equal(argument, 1)])
+}
+
+/// TCP fast open as an option: listening with it, and `connect` without `connect` (tcp(7)).
+fn fast_open() -> Vec<Check> {
+    [libc::TCP_FASTOPEN, libc::TCP_FASTOPEN_CONNECT]
+        .map(|name| Check::new(libc::EOPNOTSUPP, [equal(1, libc::IPPROTO_TCP), equal(2, name)]))
+        .into()
+}
+
+/// New namespaces: a user namespace would give the agent capabilities over a network of its own.
+fn namespaces(flags: &[i32]) -> Vec<Check> {
+    flags.iter().map(|flag| Check::new(libc::EPERM, [masked(0, *flag)])).collect()
+}
+
+const PRIO_PROCESS: i32 = 0;
+const IOPRIO_WHO_PROCESS: i32 = 1;
+const NAMESPACES: [i32; 8] = [
+    CLONE_NEWTIME,
+    libc::CLONE_NEWUSER,
+    libc::CLONE_NEWNET,
+    libc::CLONE_NEWNS,
+    libc::CLONE_NEWPID,
+    libc::CLONE_NEWIPC,
+    libc::CLONE_NEWUTS,
+    libc::CLONE_NEWCGROUP,
+];
+const CLONE_NEWTIME: i32 = 0x80;
+
+/// Numbers from libc, and `NAME = NUMBER` for calls that it does not name yet (the same on every architecture).
+macro_rules! calls {
+    ($($name:ident $(= $number:literal)?)*) => { &[$(calls!(@one $name $(= $number)?)),*] };
+    (@one $name:ident) => { libc::$name };
+    (@one $name:ident = $number:literal) => { $number };
+}
+
+/// Refused to agent and supervisor alike.
+const NEVER: &[i64] = calls! {
+    SYS_ptrace SYS_process_vm_readv SYS_process_vm_writev SYS_kcmp SYS_pidfd_getfd SYS_process_madvise
+    SYS_bpf SYS_perf_event_open SYS_userfaultfd SYS_memfd_secret
+    SYS_io_uring_setup SYS_io_uring_enter SYS_io_uring_register
+    SYS_keyctl SYS_add_key SYS_request_key
+    SYS_init_module SYS_finit_module SYS_delete_module
+    SYS_mount SYS_umount2 SYS_pivot_root SYS_fsopen SYS_fsconfig SYS_fsmount SYS_fspick SYS_move_mount SYS_open_tree
+    SYS_mount_setattr SYS_chroot SYS_setns
+    SYS_kexec_load SYS_kexec_file_load SYS_reboot SYS_swapon SYS_swapoff SYS_acct SYS_quotactl SYS_quotactl_fd
+    SYS_settimeofday SYS_clock_settime SYS_clock_adjtime SYS_adjtimex
+    SYS_sethostname SYS_setdomainname SYS_syslog SYS_vhangup SYS_lookup_dcookie
+    SYS_name_to_handle_at SYS_open_by_handle_at SYS_fanotify_init SYS_fanotify_mark
+    SYS_nfsservctl SYS_move_pages SYS_migrate_pages SYS_mbind SYS_set_mempolicy
+    SYS_modify_ldt SYS_iopl SYS_ioperm SYS_uselib SYS_ustat SYS_sysfs SYS__sysctl
+};
+
+/// What the supervisor needs no more: execution, namespaces, and changes to files by name.
+const CHANGES: &[i64] = calls! {
+    SYS_execve SYS_execveat SYS_unshare SYS_openat2 SYS_creat SYS_mkdir SYS_mkdirat SYS_rename SYS_renameat
+    SYS_renameat2 SYS_link SYS_linkat SYS_symlink SYS_symlinkat SYS_unlink SYS_unlinkat SYS_mknod SYS_mknodat
+    SYS_chmod SYS_fchmodat SYS_chown SYS_lchown SYS_fchownat SYS_truncate SYS_setxattr SYS_lsetxattr
+    SYS_utime SYS_utimes SYS_utimensat SYS_futimesat SYS_memfd_create SYS_seccomp
+};
+
+/// What programs need. Groups: files, directories and attributes, memory, processes and threads, signals, time,
+/// events, sockets, identity, scheduling, and what sandboxed programs use to confine themselves further.
+const ALLOWED: &[i64] = calls! {
+    SYS_read SYS_write SYS_readv SYS_writev SYS_pread64 SYS_pwrite64 SYS_preadv SYS_pwritev SYS_preadv2 SYS_pwritev2
+    SYS_open SYS_openat SYS_openat2 SYS_creat SYS_close SYS_close_range SYS_dup SYS_dup2 SYS_dup3 SYS_fcntl SYS_flock
+    SYS_ioctl SYS_lseek SYS_fsync SYS_fdatasync SYS_sync SYS_syncfs SYS_sync_file_range SYS_ftruncate SYS_truncate
+    SYS_fallocate SYS_fadvise64 SYS_readahead SYS_sendfile SYS_copy_file_range SYS_splice SYS_tee SYS_vmsplice
+    SYS_pipe SYS_pipe2 SYS_memfd_create SYS_statfs SYS_fstatfs
+    SYS_stat SYS_lstat SYS_fstat SYS_newfstatat SYS_statx SYS_access SYS_faccessat SYS_faccessat2 SYS_getdents
+    SYS_getdents64 SYS_getcwd SYS_chdir SYS_fchdir SYS_mkdir SYS_mkdirat SYS_rmdir SYS_rename SYS_renameat
+    SYS_renameat2 SYS_link SYS_linkat SYS_unlink SYS_unlinkat SYS_symlink SYS_symlinkat SYS_readlink SYS_readlinkat
+    SYS_chmod SYS_fchmod SYS_fchmodat fchmodat2=452 SYS_chown SYS_lchown SYS_fchown SYS_fchownat SYS_utime SYS_utimes
+    SYS_utimensat SYS_futimesat SYS_umask SYS_mknod SYS_mknodat
+    SYS_getxattr SYS_lgetxattr SYS_fgetxattr SYS_listxattr SYS_llistxattr SYS_flistxattr SYS_setxattr SYS_lsetxattr
+    SYS_fsetxattr SYS_removexattr SYS_lremovexattr SYS_fremovexattr
+    SYS_inotify_init SYS_inotify_init1 SYS_inotify_add_watch SYS_inotify_rm_watch
+    SYS_mmap SYS_munmap SYS_mremap SYS_mprotect SYS_madvise SYS_mincore SYS_msync SYS_brk SYS_mlock SYS_mlock2
+    SYS_mlockall SYS_munlock SYS_munlockall SYS_remap_file_pages SYS_membarrier SYS_pkey_alloc SYS_pkey_free
+    SYS_pkey_mprotect map_shadow_stack=453 mseal=462 SYS_get_mempolicy
+    SYS_clone SYS_fork SYS_vfork SYS_execve SYS_execveat SYS_exit SYS_exit_group SYS_wait4 SYS_waitid SYS_kill
+    SYS_tkill SYS_tgkill SYS_pidfd_open SYS_pidfd_send_signal SYS_getpid SYS_getppid SYS_gettid SYS_getpgid
+    SYS_setpgid SYS_getpgrp SYS_getsid SYS_setsid SYS_set_tid_address SYS_set_robust_list SYS_get_robust_list
+    SYS_futex SYS_futex_waitv futex_wake=454 futex_wait=455 futex_requeue=456 SYS_rseq SYS_arch_prctl SYS_prctl SYS_personality SYS_unshare
+    SYS_rt_sigaction SYS_rt_sigprocmask SYS_rt_sigpending SYS_rt_sigtimedwait SYS_rt_sigqueueinfo
+    SYS_rt_tgsigqueueinfo SYS_rt_sigreturn SYS_rt_sigsuspend SYS_sigaltstack SYS_pause SYS_alarm SYS_restart_syscall
+    SYS_signalfd SYS_signalfd4
+    SYS_time SYS_gettimeofday SYS_clock_gettime SYS_clock_getres SYS_clock_nanosleep SYS_nanosleep SYS_times
+    SYS_getitimer SYS_setitimer SYS_timer_create SYS_timer_settime SYS_timer_gettime SYS_timer_getoverrun
+    SYS_timer_delete SYS_timerfd_create SYS_timerfd_settime SYS_timerfd_gettime
+    SYS_poll SYS_ppoll SYS_select SYS_pselect6 SYS_epoll_create SYS_epoll_create1 SYS_epoll_ctl SYS_epoll_wait
+    SYS_epoll_pwait SYS_epoll_pwait2 SYS_eventfd SYS_eventfd2 SYS_io_setup SYS_io_destroy SYS_io_submit
+    SYS_io_cancel SYS_io_getevents io_pgetevents=333
+    SYS_socket SYS_socketpair SYS_bind SYS_connect SYS_listen SYS_accept SYS_accept4 SYS_getsockname SYS_getpeername SYS_getsockopt
+    SYS_setsockopt SYS_shutdown SYS_sendto SYS_sendmsg SYS_sendmmsg SYS_recvfrom SYS_recvmsg SYS_recvmmsg
+    SYS_getuid SYS_geteuid SYS_getgid SYS_getegid SYS_getresuid SYS_getresgid SYS_getgroups SYS_setuid SYS_setgid
+    SYS_setreuid SYS_setregid SYS_setresuid SYS_setresgid SYS_setgroups SYS_setfsuid SYS_setfsgid SYS_capget
+    SYS_capset SYS_uname SYS_sysinfo SYS_getrandom SYS_getcpu SYS_getrlimit SYS_setrlimit SYS_prlimit64 SYS_getrusage
+    SYS_getpriority SYS_setpriority SYS_ioprio_get SYS_ioprio_set
+    SYS_sched_yield SYS_sched_getaffinity SYS_sched_setaffinity SYS_sched_getparam SYS_sched_setparam
+    SYS_sched_getscheduler SYS_sched_setscheduler SYS_sched_getattr SYS_sched_setattr SYS_sched_get_priority_max
+    SYS_sched_get_priority_min SYS_sched_rr_get_interval
+    SYS_msgget SYS_msgsnd SYS_msgrcv SYS_msgctl SYS_semget SYS_semop SYS_semtimedop SYS_semctl SYS_shmget SYS_shmat
+    SYS_shmdt SYS_shmctl SYS_mq_open SYS_mq_unlink SYS_mq_timedsend SYS_mq_timedreceive SYS_mq_notify
+    SYS_mq_getsetattr
+    SYS_seccomp SYS_landlock_create_ruleset SYS_landlock_add_rule SYS_landlock_restrict_self
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_both_allowed_and_never_allowed() {
+        assert!(ALLOWED.iter().all(|number| !NEVER.contains(number)));
+    }
+
+    #[test]
+    fn filters_are_small() {
+        for program in [standard().unwrap(), supervisor().unwrap()] {
+            assert!(program.len() < 800, "{}", program.len());
+        }
+    }
+
+    #[test]
+    fn sockets_are_judged_by_family_type_and_protocol() {
+        let program = standard().unwrap();
+        let ask = |family: i32, kind: i32, protocol: i32| {
+            program.answer(libc::SYS_socket, [family as u64, kind as u64, protocol as u64, 0, 0, 0])
+        };
+        let open = Ok(());
+        for family in [libc::AF_INET, libc::AF_INET6] {
+            for flags in [0, libc::SOCK_CLOEXEC, libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC] {
+                assert_eq!(ask(family, libc::SOCK_STREAM | flags, 0), open);
+                assert_eq!(ask(family, libc::SOCK_STREAM | flags, 6), open);
+                assert_eq!(ask(family, libc::SOCK_DGRAM | flags, 17), open);
+                assert_eq!(ask(family, libc::SOCK_RAW | flags, 1), Err(libc::EPROTONOSUPPORT));
+                assert_eq!(ask(family, libc::SOCK_STREAM | flags, 262), Err(libc::EPROTONOSUPPORT));
+                assert_eq!(ask(family, libc::SOCK_STREAM | flags, 132), Err(libc::EPROTONOSUPPORT));
+                assert_eq!(ask(family, libc::SOCK_DGRAM | flags, 136), Err(libc::EPROTONOSUPPORT));
+                assert_eq!(ask(family, libc::SOCK_DGRAM | flags, 1), Err(libc::EPROTONOSUPPORT));
+                for kind in (3..16).chain([0]) {
+                    assert_eq!(ask(family, kind | flags, 0), Err(libc::EPROTONOSUPPORT), "type {kind}");
+                }
+            }
+        }
+        assert_eq!(ask(libc::AF_UNIX, libc::SOCK_SEQPACKET, 0), open);
+        assert_eq!(ask(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_ROUTE), open);
+        assert_eq!(
+            ask(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_NETFILTER),
+            Err(libc::EPROTONOSUPPORT)
+        );
+        for family in (3..50).filter(|family| ![libc::AF_INET6, libc::AF_NETLINK].contains(family)) {
+            assert_eq!(ask(family, libc::SOCK_STREAM, 0), Err(libc::EAFNOSUPPORT), "family {family}");
+        }
+    }
+
+    #[test]
+    fn upper_bits_of_an_argument_hide_nothing() {
+        let program = standard().unwrap();
+        let high = 0xdead_beef_0000_0000u64;
+        let ask =
+            |number, arguments: [u64; 6]| program.answer(number, arguments.map(|argument| argument | high));
+        assert_eq!(ask(libc::SYS_socket, [16, 3, 12, 0, 0, 0]), Err(libc::EPROTONOSUPPORT));
+        assert_eq!(ask(libc::SYS_ioctl, [0, 0x5412, 0, 0, 0, 0]), Err(libc::EPERM));
+        assert_eq!(ask(libc::SYS_sendto, [0, 0, 0, 0x2000_0000, 0, 0]), Err(libc::EOPNOTSUPP));
+        assert_eq!(ask(libc::SYS_clone, [0x1000_0000, 0, 0, 0, 0, 0]), Err(libc::EPERM));
+        assert_eq!(ask(libc::SYS_unshare, [0x80, 0, 0, 0, 0, 0]), Err(libc::EPERM));
+    }
+
+    #[test]
+    fn what_programs_need_goes_on_and_what_nobody_needs_does_not() {
+        let program = standard().unwrap();
+        let plain = |number| program.answer(number, [0; 6]);
+        assert_eq!(plain(libc::SYS_read), Ok(()));
+        assert_eq!(plain(libc::SYS_execve), Ok(()));
+        assert_eq!(program.answer(libc::SYS_clone, [0x0135_0f00, 0, 0, 0, 0, 0]), Ok(()), "a thread");
+        assert_eq!(
+            plain(libc::SYS_clone3),
+            Err(libc::ENOSYS),
+            "its flags cannot be read: programs use clone"
+        );
+        assert_eq!(program.answer(libc::SYS_personality, [0xffff_ffff, 0, 0, 0, 0, 0]), Ok(()));
+        assert_eq!(program.answer(libc::SYS_personality, [0x0040_0000, 0, 0, 0, 0, 0]), Err(libc::EPERM));
+        for number in NEVER {
+            assert_eq!(plain(*number), Err(libc::EPERM), "{number}");
+        }
+        assert_eq!(plain(0x4000_0000), Err(libc::ENOSYS), "x32");
+        assert_eq!(plain(9999), Err(libc::ENOSYS));
+    }
+
+    #[test]
+    fn init_and_processes_outside_cannot_be_slowed_down() {
+        let program = standard().unwrap();
+        let ask = |number, arguments: [u64; 3]| {
+            let [a, b, c] = arguments;
+            program.answer(number, [a, b, c, 0, 0, 0])
+        };
+        let calls = [
+            libc::SYS_sched_setscheduler,
+            libc::SYS_sched_setparam,
+            libc::SYS_sched_setattr,
+            libc::SYS_sched_setaffinity,
+            libc::SYS_prlimit64,
+        ];
+        for number in calls {
+            assert_eq!(ask(number, [1, 0, 0]), Err(libc::EPERM));
+            assert_eq!(ask(number, [0, 0, 0]), Ok(()));
+            assert_eq!(ask(number, [77, 0, 0]), Ok(()));
+        }
+        assert_eq!(ask(libc::SYS_setpriority, [0, 0, 5]), Ok(()));
+        assert_eq!(ask(libc::SYS_setpriority, [0, 1, 5]), Err(libc::EPERM));
+        assert_eq!(ask(libc::SYS_setpriority, [1, 0, 5]), Err(libc::EPERM), "the process group");
+        assert_eq!(ask(libc::SYS_setpriority, [2, 0, 5]), Err(libc::EPERM), "the user");
+        assert_eq!(ask(libc::SYS_ioprio_set, [2, 0, 0]), Err(libc::EPERM));
+    }
+
+    #[test]
+    fn the_supervisor_opens_nothing_for_writing_and_executes_nothing() {
+        let program = supervisor().unwrap();
+        let open = |flags: i32| program.answer(libc::SYS_openat, [0, 0, flags as u64, 0, 0, 0]);
+        assert_eq!(open(libc::O_RDONLY | libc::O_CLOEXEC), Ok(()));
+        for flags in
+            [libc::O_WRONLY, libc::O_RDWR, libc::O_CREAT, libc::O_TRUNC, libc::O_TMPFILE | libc::O_RDWR]
+        {
+            assert_eq!(open(flags), Err(libc::EPERM));
+        }
+        for number in [libc::SYS_execve, libc::SYS_execveat, libc::SYS_openat2, libc::SYS_ptrace] {
+            assert_eq!(program.answer(number, [0; 6]), Err(libc::EPERM));
+        }
+        assert_eq!(program.answer(libc::SYS_write, [0; 6]), Ok(()));
+    }
+}

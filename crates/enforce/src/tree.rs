@@ -1,0 +1,370 @@
+//! The file tree inside: a small root in memory, and on it only what the plan lists.
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use claw_plan::Step;
+use claw_sys::mount::{self, Attributes, Last, Reach};
+use claw_sys::terminal;
+
+use crate::words::{Failure, Step as _};
+
+/// Makes the tree and moves into it. Returns the `/proc` of the sandbox, for the supervisor.
+pub(crate) fn make(steps: &[Step]) -> Result<OwnedFd, Failure> {
+    mount::make_private().step(|| "make mounts private".to_owned())?;
+    // order: name every source first; the new root will cover one directory of the host
+    let mut tree = Tree::start(steps)?;
+    for step in steps {
+        tree.apply(step)?;
+    }
+    tree.finish()
+}
+
+struct Tree {
+    root: OwnedFd,
+    directory: OwnedFd,
+    sources: HashMap<PathBuf, OwnedFd>,
+    empty: OwnedFd,
+    processes: Option<OwnedFd>,
+    mounts: Vec<PathBuf>,
+    texts: u32,
+}
+
+impl Tree {
+    fn start(steps: &[Step]) -> Result<Tree, Failure> {
+        let mut sources = HashMap::new();
+        for step in steps {
+            if let Step::Show { source, .. } | Step::File { source, .. } | Step::Writable { source, .. } =
+                step
+            {
+                let place = mount::place_exactly(source).step(|| format!("open `{}`", source.display()))?;
+                sources.insert(source.clone(), place);
+            }
+        }
+        for device in DEVICES {
+            let path = Path::new("/dev").join(device);
+            let place = mount::place(&path).step(|| format!("open `{}`", path.display()))?;
+            sources.insert(path, place);
+        }
+        let root = mount::create(c"tmpfs", &[("mode", "0755"), ("size", "16m")], QUIET)
+            .step(|| "make the root directory".to_owned())?;
+        let directory = attach_somewhere(&root)?;
+        for name in ["proc", "dev", "tmp"] {
+            mount::make_directory(directory.as_fd(), Path::new(name), 0o755)
+                .step(|| format!("make `/{name}`"))?;
+        }
+        // an overlay wants a second layer; the directory below the mount of /proc is empty and stays for the run
+        let empty = mount::resolve(directory.as_fd(), Path::new("proc"), Last::Stay)
+            .step(|| "open the empty layer".to_owned())?;
+        let mounts = mounts().step(|| "list the host's mounts".to_owned())?;
+        Ok(Tree { root, directory, sources, empty, processes: None, mounts, texts: 0 })
+    }
+
+    fn apply(&mut self, step: &Step) -> Result<(), Failure> {
+        match step {
+            Step::Show { source, target } => {
+                let place = self.source(source).and_then(OwnedFd::try_clone);
+                let place = place.step(|| format!("open `{}`", source.display()))?;
+                self.show(source, target, &place, 0)
+            }
+            Step::File { source, target } => {
+                let file = self.bind(source, QUIET.and(Attributes::READ_ONLY))?;
+                self.mount(&file, target, Shape::File)
+            }
+            Step::Writable { source, target } => {
+                let shape = if source.is_dir() { Shape::Directory } else { Shape::File };
+                let tree = self.bind(source, QUIET)?;
+                self.mount(&tree, target, shape)
+            }
+            Step::Private { target, mode } => {
+                let mode = format!("{mode:o}");
+                let private = mount::create(c"tmpfs", &[("mode", &mode)], QUIET)
+                    .step(|| format!("make a private `{}`", target.display()))?;
+                self.mount(&private, target, Shape::Directory)
+            }
+            Step::Link { target, text } => self.apply_link(target, text),
+            Step::Text { target, content } => {
+                self.text(target, content, 0).step(|| format!("write `{}`", target.display()))
+            }
+            Step::Devices => self.devices().step(|| "make `/dev`".to_owned()),
+            Step::Processes => self.processes().step(|| "mount `/proc`".to_owned()).map_err(|failure| {
+                failure.hint(
+                    "inside a container, /proc must not be masked: run with an unmasked /proc or on the host",
+                )
+            }),
+            Step::Mask { target } => self.mask(target).step(|| format!("mask `{}`", target.display())),
+        }
+    }
+
+    /// Seals the root and moves in.
+    fn finish(self) -> Result<OwnedFd, Failure> {
+        mount::restrict(self.root.as_fd(), Attributes::READ_ONLY, Reach::One)
+            .step(|| "make the root read-only".to_owned())?;
+        mount::pivot(self.directory.as_fd()).step(|| "move into the new root".to_owned())?;
+        self.processes.ok_or_else(|| Failure::new("finish the tree", "the plan mounts no /proc"))
+    }
+
+    /// A directory as an overlay; one with mounts below it, which a user namespace may not look under, entry by entry
+    /// down to those mounts. They are shown by steps of their own.
+    fn show(&self, source: &Path, target: &Path, place: &OwnedFd, depth: u32) -> Result<(), Failure> {
+        let step = || format!("show `{}`", source.display());
+        let held = Path::new(&link_to(place)).metadata().step(step)?;
+        if held.is_file() {
+            let file = bind(place, QUIET.and(Attributes::READ_ONLY)).step(step)?;
+            return self.mount(&file, target, Shape::File);
+        }
+        if !held.is_dir() {
+            return Ok(());
+        }
+        if !self.mounts.iter().any(|mount| mount != source && mount.starts_with(source)) {
+            let shown = self.overlay(place).step(step).map_err(|failure| {
+                failure.hint("host directories are shown through overlayfs, which needs Linux 5.11 in a user namespace and a file system that it can stack on")
+            })?;
+            return self.mount(&shown, target, Shape::Directory);
+        }
+        if depth > 32 {
+            return Err(Failure::new(step(), "mounts lie too deep below it"));
+        }
+        self.place(target, Shape::Directory).step(step)?;
+        for entry in std::fs::read_dir(link_to(place)).step(step)?.take(MOST_ENTRIES) {
+            let entry = entry.step(step)?;
+            let (below, onto) = (source.join(entry.file_name()), target.join(entry.file_name()));
+            if entry.file_type().step(step)?.is_symlink() {
+                let text = std::fs::read_link(entry.path()).step(step)?;
+                self.apply_link(&onto, &text)?;
+            } else if !self.mounts.contains(&below)
+                && let Ok(place) = mount::place(&entry.path())
+            {
+                self.show(&below, &onto, &place, depth.saturating_add(1))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn apply_link(&self, target: &Path, text: &Path) -> Result<(), Failure> {
+        let (parent, name) = self.parent(target).step(|| format!("link `{}`", target.display()))?;
+        match mount::make_link(parent.as_fd(), Path::new(&name), text) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            other => other.step(|| format!("link `{}`", target.display())),
+        }
+    }
+
+    /// A read-only view in which sockets and pipes are not the host's: an overlay's special files are its own.
+    fn overlay(&self, source: &OwnedFd) -> io::Result<OwnedFd> {
+        let layers = format!("{}:{}", link_to(source), link_to(&self.empty));
+        mount::create(c"overlay", &[("lowerdir", &layers)], QUIET.and(Attributes::READ_ONLY))
+    }
+
+    fn bind(&self, source: &Path, attributes: Attributes) -> Result<OwnedFd, Failure> {
+        self.source(source)
+            .and_then(|place| bind(place, attributes))
+            .step(|| format!("bind `{}`", source.display()))
+    }
+
+    fn mount(&self, mount: &OwnedFd, target: &Path, shape: Shape) -> Result<(), Failure> {
+        let place = self.place(target, shape).step(|| format!("make `{}`", target.display()))?;
+        mount::attach(mount.as_fd(), place.as_fd(), Path::new(""))
+            .step(|| format!("mount `{}`", target.display()))
+    }
+
+    /// The target as a place inside, made if it is not there.
+    fn place(&self, target: &Path, shape: Shape) -> io::Result<OwnedFd> {
+        let (parent, name) = self.parent(target)?;
+        let name = Path::new(&name);
+        match mount::resolve(parent.as_fd(), name, Last::Stay) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match shape {
+                Shape::Directory => mount::make_directory(parent.as_fd(), name, 0o755)?,
+                Shape::File => drop(mount::make_file(parent.as_fd(), name, 0o444)?),
+            },
+            other => return other,
+        }
+        mount::resolve(parent.as_fd(), name, Last::Stay)
+    }
+
+    /// The directory that holds the target, made if it is not there, and the target's last name.
+    fn parent(&self, target: &Path) -> io::Result<(OwnedFd, PathBuf)> {
+        let name = target.file_name().ok_or_else(|| io::Error::other("path without a name"))?;
+        let above = target.parent().unwrap_or(Path::new("/"));
+        let mut so_far = PathBuf::new();
+        let mut place = self.directory.try_clone()?;
+        for part in above.components() {
+            let std::path::Component::Normal(part) = part else { continue };
+            so_far.push(part);
+            place = match mount::resolve(self.directory.as_fd(), &so_far, Last::Follow) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    mount::make_directory(place.as_fd(), Path::new(part), 0o755)?;
+                    mount::resolve(self.directory.as_fd(), &so_far, Last::Follow)?
+                }
+                other => other?,
+            };
+        }
+        Ok((place, name.into()))
+    }
+
+    /// A file with that content: written where the root is ours, laid over where a host directory is shown. A link that
+    /// stands there is followed, inside.
+    fn text(&mut self, target: &Path, content: &str, depth: u32) -> io::Result<()> {
+        let (parent, name) = self.parent(target)?;
+        match mount::make_file(parent.as_fd(), &name, 0o644) {
+            Ok(file) => return std::fs::File::from(file).write_all(content.as_bytes()),
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EROFS | libc::EEXIST)) => {}
+            Err(error) => return Err(error),
+        }
+        let there = match mount::resolve(parent.as_fd(), &name, Last::Stay) {
+            // a host directory is shown that has no such file: nothing to lay over, and nothing the host says instead
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            other => other?,
+        };
+        if let Ok(link) = read_link_at(&parent, &name) {
+            if depth > 8 {
+                return Err(io::Error::other("too many links"));
+            }
+            let above = target.parent().unwrap_or(Path::new("/"));
+            return self.text(&clean(&above.join(link)), content, depth.saturating_add(1));
+        }
+        self.texts = self.texts.saturating_add(1);
+        let private = format!(".text{}", self.texts);
+        let file = mount::make_file(self.directory.as_fd(), Path::new(&private), 0o444)?;
+        std::fs::File::from(file).write_all(content.as_bytes())?;
+        let file = mount::resolve(self.directory.as_fd(), Path::new(&private), Last::Stay)?;
+        let file = mount::clone_tree(Path::new(&link_to(&file)))?;
+        mount::restrict(file.as_fd(), QUIET.and(Attributes::READ_ONLY), Reach::One)?;
+        mount::attach(file.as_fd(), there.as_fd(), Path::new(""))
+    }
+
+    fn devices(&mut self) -> io::Result<()> {
+        let place = self.place(Path::new("/dev"), Shape::Directory)?;
+        let devices = mount::create(c"tmpfs", &[("mode", "0755"), ("size", "64k")], Attributes::NO_SETUID)?;
+        mount::attach(devices.as_fd(), place.as_fd(), Path::new(""))?;
+        for name in DEVICES {
+            drop(mount::make_file(devices.as_fd(), Path::new(name), 0o444)?);
+            let device = mount::clone_tree(Path::new(&link_to(self.source(&Path::new("/dev").join(name))?)))?;
+            mount::attach(device.as_fd(), devices.as_fd(), Path::new(name))?;
+        }
+        // the terminal by name, so that ttyname(3) finds it although this /dev/pts is another
+        let terminal = [0, 1, 2].into_iter().find(|number| terminal::is_terminal_number(*number));
+        let name = terminal.and_then(|number| std::fs::read_link(format!("/proc/self/fd/{number}")).ok());
+        if let Some(device) = name.and_then(|name| mount::clone_tree(&name).ok()) {
+            drop(mount::make_file(devices.as_fd(), Path::new("console"), 0o444)?);
+            mount::attach(device.as_fd(), devices.as_fd(), Path::new("console"))?;
+        }
+        for (name, target) in [
+            ("fd", "/proc/self/fd"),
+            ("stdin", "/proc/self/fd/0"),
+            ("stdout", "/proc/self/fd/1"),
+            ("stderr", "/proc/self/fd/2"),
+            ("ptmx", "pts/ptmx"),
+        ] {
+            mount::make_link(devices.as_fd(), Path::new(name), Path::new(target))?;
+        }
+        for name in ["pts", "shm"] {
+            mount::make_directory(devices.as_fd(), Path::new(name), 0o755)?;
+        }
+        let sealed = Attributes::READ_ONLY.and(Attributes::NO_SETUID).and(Attributes::NO_EXEC);
+        mount::restrict(devices.as_fd(), sealed, Reach::Below)?;
+        let options = [("newinstance", ""), ("ptmxmode", "0666"), ("mode", "0620")];
+        let terminals = mount::create(c"devpts", &options, Attributes::NO_SETUID.and(Attributes::NO_EXEC))?;
+        mount::attach(terminals.as_fd(), devices.as_fd(), Path::new("pts"))
+    }
+
+    /// Read-only as a whole: kernel settings stay out of reach even for an agent that root started.
+    fn processes(&mut self) -> io::Result<()> {
+        let attributes = QUIET.and(Attributes::NO_EXEC).and(Attributes::READ_ONLY);
+        let processes = mount::create(c"proc", &[], attributes)?;
+        let place = self.place(Path::new("/proc"), Shape::Directory)?;
+        mount::attach(processes.as_fd(), place.as_fd(), Path::new(""))?;
+        self.processes = Some(processes);
+        Ok(())
+    }
+
+    fn mask(&mut self, target: &Path) -> io::Result<()> {
+        let place = match mount::resolve(
+            self.directory.as_fd(),
+            target.strip_prefix("/").unwrap_or(target),
+            Last::Stay,
+        ) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            other => other?,
+        };
+        let attributes = QUIET.and(Attributes::READ_ONLY).and(Attributes::NO_EXEC);
+        if Path::new(&link_to(&place)).is_dir() {
+            let nothing = mount::create(c"tmpfs", &[("mode", "0000"), ("size", "4k")], attributes)?;
+            return mount::attach(nothing.as_fd(), place.as_fd(), Path::new(""));
+        }
+        self.texts = self.texts.saturating_add(1);
+        let private = format!(".text{}", self.texts);
+        drop(mount::make_file(self.directory.as_fd(), Path::new(&private), 0)?);
+        let file = mount::resolve(self.directory.as_fd(), Path::new(&private), Last::Stay)?;
+        let file = mount::clone_tree(Path::new(&link_to(&file)))?;
+        mount::restrict(file.as_fd(), attributes, Reach::One)?;
+        mount::attach(file.as_fd(), place.as_fd(), Path::new(""))
+    }
+
+    fn source(&self, path: &Path) -> io::Result<&OwnedFd> {
+        self.sources.get(path).ok_or_else(|| io::Error::other("source was not opened"))
+    }
+}
+
+/// A copy of what stands at the place, with what is mounted below it.
+fn bind(place: &OwnedFd, attributes: Attributes) -> io::Result<OwnedFd> {
+    let bound = mount::clone_tree(Path::new(&link_to(place)))?;
+    mount::restrict(bound.as_fd(), attributes, Reach::Below)?;
+    Ok(bound)
+}
+
+/// Every mount point of the host (proc_pid_mountinfo(5)).
+fn mounts() -> io::Result<Vec<PathBuf>> {
+    let text = std::fs::read_to_string("/proc/self/mountinfo")?;
+    let plain = [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")];
+    let unescape = |text: &str| {
+        plain.iter().fold(text.to_owned(), |text, (code, character)| text.replace(code, character))
+    };
+    Ok(text.lines().filter_map(|line| line.split(' ').nth(4)).map(unescape).map(PathBuf::from).collect())
+}
+
+#[derive(Clone, Copy)]
+enum Shape {
+    Directory,
+    File,
+}
+
+/// A root must stand in the host's tree before it can be built upon. Which directory it covers does not matter: every
+/// source is open already, and the covering ends with the pivot.
+fn attach_somewhere(root: &OwnedFd) -> Result<OwnedFd, Failure> {
+    for candidate in ["/mnt", "/tmp", "/media", "/opt", "/var", "/home", "/usr"] {
+        let Ok(place) = mount::place(Path::new(candidate)) else { continue };
+        if mount::attach(root.as_fd(), place.as_fd(), Path::new("")).is_ok() {
+            return mount::place(Path::new(candidate)).step(|| format!("open `{candidate}`"));
+        }
+    }
+    Err(Failure::new("attach the root directory", "no directory to attach it to")
+        .hint("the kernel needs the mount API of Linux 5.2 and mount_setattr of 5.12"))
+}
+
+/// A path that leads to exactly this descriptor, whatever its name holds.
+fn link_to(descriptor: &impl AsRawFd) -> String {
+    format!("/proc/self/fd/{}", descriptor.as_raw_fd())
+}
+
+fn read_link_at(parent: &OwnedFd, name: &Path) -> io::Result<PathBuf> {
+    std::fs::read_link(Path::new(&link_to(parent)).join(name))
+}
+
+fn clean(path: &Path) -> PathBuf {
+    let mut clean = PathBuf::from("/");
+    for part in path.components() {
+        match part {
+            std::path::Component::Normal(name) => clean.push(name),
+            std::path::Component::ParentDir => drop(clean.pop()),
+            _ => {}
+        }
+    }
+    clean
+}
+
+const QUIET: Attributes = Attributes::NO_SETUID.and(Attributes::NO_DEVICES);
+/// A directory with mounts below it is shown entry by entry: not more than these.
+const MOST_ENTRIES: usize = 4096;
+const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];

@@ -1,0 +1,395 @@
+//! From a policy and the host's facts to a plan.
+
+use std::collections::BTreeSet;
+use std::path::{Component, Path, PathBuf};
+
+use claw_model::phase::Phase;
+use claw_policy::Policy;
+
+use crate::network::Network;
+use crate::tree::{CONFIGURATION, CREDENTIALS, SYSTEM, Step};
+use crate::{Access, Facts, Grant, Identity, Limits, Node, Plan};
+
+/// What a plan is made for.
+#[derive(Debug, Clone, Copy)]
+pub struct Inputs<'a> {
+    /// The policy.
+    pub policy: &'a Policy,
+    /// The phase it starts in.
+    pub phase: Phase,
+    /// Program and arguments.
+    pub command: &'a [String],
+}
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// More datagram ports than sockets can be held for.
+    #[error("the UDP rules name {count} ports, more than the 1,024 that can be held open; name fewer ports")]
+    UdpPorts {
+        /// How many.
+        count: usize,
+    },
+    /// Every candidate pool overlaps a rule.
+    #[error(
+        "no {family} range is left for virtual addresses: the policy's networks overlap all candidates; name smaller networks"
+    )]
+    NoPool {
+        /// `IPv4` or `IPv6`.
+        family: &'static str,
+    },
+    /// A writable path that is not there.
+    #[error("`filesystem.write` names `{path}`, which does not exist; create it or remove the line")]
+    NoSuchPath {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A writable path that leads elsewhere.
+    #[error("`filesystem.write` names `{path}`, which leads through a symbolic link; write `{real}`")]
+    Elsewhere {
+        /// The path.
+        path: PathBuf,
+        /// Where it leads.
+        real: PathBuf,
+    },
+    /// A writable path that cannot be given.
+    #[error("`filesystem.write` names `{path}`, which {why}")]
+    NotWritable {
+        /// The path.
+        path: PathBuf,
+        /// Why not.
+        why: &'static str,
+    },
+    /// A path that cannot be shown.
+    #[error(
+        "`filesystem.read` names `{path}`, which cannot be shown as it is; list the directories that the agent needs"
+    )]
+    NotShown {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The facts are incomplete.
+    #[error("the host's facts do not say who starts the agent")]
+    NoIdentity,
+    /// There is nothing to run.
+    #[error("no command was given")]
+    NoCommand,
+}
+
+/// The paths whose nodes the planner needs to know.
+pub fn wanted(policy: &Policy, facts: &Facts) -> Vec<PathBuf> {
+    let mut paths: BTreeSet<PathBuf> = BTreeSet::from([facts.directory.clone()]);
+    if let Some(files) = policy.filesystem() {
+        let listed = files.read.iter().flatten().chain(&files.write);
+        paths.extend(listed.map(|path| absolute(&facts.directory, path)));
+    }
+    if policy.filesystem().is_none_or(|files| files.read.is_none()) {
+        paths.extend(SYSTEM.iter().chain(CONFIGURATION).map(PathBuf::from));
+    }
+    // what is to be masked only matters below something that is shown
+    let masked = CREDENTIALS.iter().map(PathBuf::from).chain(facts.state.iter().cloned());
+    let visible: Vec<PathBuf> =
+        masked.filter(|path| paths.iter().any(|above| path.starts_with(above))).collect();
+    paths.extend(visible);
+    paths.into_iter().collect()
+}
+
+/// Makes the plan.
+pub fn build(inputs: Inputs<'_>, facts: &Facts) -> Result<Plan, BuildError> {
+    let identity = facts.identity.ok_or(BuildError::NoIdentity)?;
+    if inputs.command.is_empty() {
+        return Err(BuildError::NoCommand);
+    }
+    let network = Network::of(inputs.policy, inputs.phase)?;
+    let mut notes = Vec::new();
+    let view = View::of(inputs.policy, facts, &mut notes)?;
+    let tree = view.steps(facts, &network, identity);
+    let landlock = grants(&tree, &view);
+    let limits = inputs.policy.process().limits;
+    Ok(Plan {
+        identity,
+        namespaces: ["user", "mnt", "pid", "ipc", "uts", "net", "cgroup"].map(str::to_owned).to_vec(),
+        host_name: "claw".to_owned(),
+        network,
+        tree,
+        landlock,
+        seccomp: "standard".to_owned(),
+        limits: Limits { memory: limits.memory, pids: limits.pids, cpu: limits.cpu },
+        directory: view.directory.clone(),
+        environment: environment(inputs.policy, facts, &view.home),
+        command: inputs.command.to_vec(),
+        notes,
+    })
+}
+
+/// Which paths are seen, before they are put in order.
+struct View {
+    read: Vec<PathBuf>,
+    write: Vec<PathBuf>,
+    home: PathBuf,
+    directory: PathBuf,
+}
+
+impl View {
+    fn of(policy: &Policy, facts: &Facts, notes: &mut Vec<String>) -> Result<View, BuildError> {
+        let files = policy.filesystem();
+        let listed = |path: &PathBuf| absolute(&facts.directory, path);
+        let write: Vec<PathBuf> =
+            files.map(|files| files.write.iter().map(listed).collect()).unwrap_or_default();
+        for path in &write {
+            // what is compared with paths must be where it really is
+            if let Some(real) = facts.resolved.get(path) {
+                return Err(BuildError::Elsewhere { path: path.clone(), real: real.clone() });
+            }
+            writable(facts, path)?;
+        }
+        let home = home(&facts.home);
+        let mut read: Vec<PathBuf> = match files.and_then(|files| files.read.as_ref()) {
+            Some(read) => read.iter().map(listed).flat_map(|path| really(facts, path)).collect(),
+            None => {
+                // a link into a system directory leads to what is shown anyway
+                let system = |path: &PathBuf| SYSTEM.iter().any(|root| path.starts_with(root));
+                let read = default_read(facts, &home, notes);
+                let real =
+                    read.iter().filter_map(|path| facts.resolved.get(path)).filter(|path| !system(path));
+                let real: Vec<PathBuf> = real.cloned().collect();
+                read.into_iter().chain(real).collect()
+            }
+        };
+        if let Some(path) =
+            read.iter().find(|path| ["/", "/proc", "/dev"].iter().any(|root| *path == Path::new(root)))
+        {
+            return Err(BuildError::NotShown { path: path.clone() });
+        }
+        for path in &read {
+            if files.is_some_and(|files| files.read.is_some()) && *facts.node(path) == Node::Absent {
+                notes.push(format!("`filesystem.read` names `{}`, which does not exist", path.display()));
+            }
+        }
+        read.retain(|path| matches!(facts.node(path), Node::Directory | Node::File | Node::Link(_)));
+        let seen = read.iter().chain(&write).any(|path| facts.directory.starts_with(path));
+        let directory = if seen { facts.directory.clone() } else { home.clone() };
+        if !seen {
+            notes.push(format!(
+                "the working directory `{}` is not visible inside: the agent starts in its private home `{}`",
+                facts.directory.display(),
+                home.display()
+            ));
+        }
+        Ok(View { read, write, home, directory })
+    }
+
+    /// Everything in the order in which it must be mounted: what lies above comes first.
+    fn steps(&self, facts: &Facts, network: &Network, identity: Identity) -> Vec<Step> {
+        let mut steps = vec![
+            Step::Devices,
+            Step::Processes,
+            Step::Private { target: "/tmp".into(), mode: 0o1777 },
+            Step::Private { target: "/dev/shm".into(), mode: 0o1777 },
+            Step::Private { target: self.home.clone(), mode: 0o700 },
+        ];
+        for path in &self.read {
+            show(facts, path, &mut steps);
+        }
+        for path in &self.write {
+            steps.push(Step::Writable { source: path.clone(), target: path.clone() });
+        }
+        steps.extend(self.pins(facts));
+        steps.extend(generated(network, identity, &steps));
+        let visible = |path: &Path| self.read.iter().chain(&self.write).any(|above| path.starts_with(above));
+        let masked = CREDENTIALS.iter().map(PathBuf::from).chain(facts.state.iter().cloned());
+        steps.extend(
+            masked
+                .filter(|path| visible(path) && matches!(facts.node(path), Node::Directory | Node::File))
+                .map(|target| Step::Mask { target }),
+        );
+        steps.sort_by_key(|step| (step.target().components().count(), matches!(step, Step::Mask { .. })));
+        dedup(steps)
+    }
+
+    /// The policy file is never writable inside: it is laid over itself read-only, and so are the directories above it
+    /// over themselves, since a directory that is a mount point cannot be renamed away.
+    fn pins(&self, facts: &Facts) -> Vec<Step> {
+        let Some(policy) = &facts.policy else { return Vec::new() };
+        let Some(above) = self.write.iter().find(|path| policy.starts_with(path)) else { return Vec::new() };
+        let mut steps: Vec<Step> = policy
+            .ancestors()
+            .skip(1)
+            .take_while(|directory| *directory != above && directory.starts_with(above))
+            .map(|directory| Step::Writable { source: directory.to_owned(), target: directory.to_owned() })
+            .collect();
+        steps.push(Step::File { source: policy.clone(), target: policy.clone() });
+        steps
+    }
+}
+
+/// A listed path is shown where it really is, and a link to there is shown as well.
+fn really(facts: &Facts, path: PathBuf) -> Vec<PathBuf> {
+    match (facts.resolved.get(&path), facts.node(&path)) {
+        (None, _) => vec![path],
+        (Some(real), Node::Link(_)) => vec![path, real.clone()],
+        (Some(real), _) => vec![real.clone()],
+    }
+}
+
+/// The default view: system directories, the parts of `/etc` that programs need, and the working directory.
+fn default_read(facts: &Facts, home: &Path, notes: &mut Vec<String>) -> Vec<PathBuf> {
+    let mut read: Vec<PathBuf> = SYSTEM.iter().chain(CONFIGURATION).map(PathBuf::from).collect();
+    let directory = &facts.directory;
+    if home.starts_with(directory) || facts.home.starts_with(directory) || directory == Path::new("/") {
+        notes.push(format!(
+            "the working directory `{}` holds the home directory, so it is not shown; list what the agent needs under `filesystem.read`",
+            directory.display()
+        ));
+    } else if ["/proc", "/sys", "/dev", "/run", "/boot", "/etc"]
+        .iter()
+        .any(|root| directory.starts_with(root))
+    {
+        notes.push(format!(
+            "the working directory `{}` belongs to the system and is not shown",
+            directory.display()
+        ));
+    } else {
+        read.push(directory.clone());
+    }
+    read
+}
+
+/// Shows one path, with what is mounted below it; a link is shown as a link.
+fn show(facts: &Facts, path: &Path, steps: &mut Vec<Step>) {
+    match facts.node(path) {
+        Node::Directory => {
+            steps.push(Step::Show { source: path.to_owned(), target: path.to_owned() });
+            let below = facts.mounts.iter().filter(|mount| mount.starts_with(path) && *mount != path);
+            steps.extend(below.map(|mount| Step::Show { source: mount.clone(), target: mount.clone() }));
+        }
+        Node::File => steps.push(Step::File { source: path.to_owned(), target: path.to_owned() }),
+        // what it leads to is listed by itself, or is not shown
+        Node::Link(text) => steps.push(Step::Link { target: path.to_owned(), text: text.clone() }),
+        Node::Special | Node::Absent => {}
+    }
+}
+
+/// The files of `/etc` that must not be the host's: names resolve through the gate and nowhere else.
+fn generated(network: &Network, identity: Identity, steps: &[Step]) -> Vec<Step> {
+    let mut texts = vec![
+        ("/etc/resolv.conf", format!("nameserver {}\noptions timeout:5 attempts:2\n", network.own4)),
+        ("/etc/hosts", "127.0.0.1 localhost claw\n::1 localhost claw\n".to_owned()),
+        (
+            "/etc/nsswitch.conf",
+            "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nservices: files\nprotocols: files\n".to_owned(),
+        ),
+        ("/etc/host.conf", "multi on\n".to_owned()),
+    ];
+    let shown = |path: &str| steps.iter().any(|step| step.target() == Path::new(path));
+    if !shown("/etc/passwd") && !shown("/etc") {
+        let Identity { user, group } = identity;
+        texts.push(("/etc/passwd", format!("agent:x:{user}:{group}::/:/bin/sh\n")));
+        texts.push(("/etc/group", format!("agent:x:{group}:\n")));
+    }
+    texts.into_iter().map(|(target, content)| Step::Text { target: target.into(), content }).collect()
+}
+
+/// Landlock grants follow the tree: what is shown may be read, what is private or writable may be changed.
+fn grants(tree: &[Step], view: &View) -> Vec<Grant> {
+    let mut grants = vec![
+        Grant { path: "/".into(), access: Access::Read },
+        Grant { path: "/dev".into(), access: Access::Device },
+        Grant { path: "/proc".into(), access: Access::Device },
+    ];
+    for step in tree {
+        if let Step::Private { target, .. } | Step::Writable { target, .. } = step {
+            grants.push(Grant { path: target.clone(), access: Access::Write });
+        }
+    }
+    debug_assert!(view.directory.is_absolute());
+    grants
+}
+
+/// The short list, then what the policy passes and sets.
+fn environment(policy: &Policy, facts: &Facts, home: &Path) -> Vec<(String, String)> {
+    let wanted = &policy.process().env;
+    let passes = |name: &str| {
+        matches!(name, "PATH" | "LANG" | "TERM" | "TZ" | "COLORTERM" | "NO_COLOR")
+            || name.starts_with("LC_")
+            || wanted.pass.iter().any(|pass| match pass.strip_suffix('*') {
+                Some(prefix) => name.starts_with(prefix),
+                None => pass == name,
+            })
+    };
+    let mut environment: std::collections::BTreeMap<String, String> = facts
+        .environment
+        .iter()
+        .filter(|(name, _)| passes(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    environment
+        .entry("PATH".to_owned())
+        .or_insert_with(|| "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin".to_owned());
+    environment.insert("HOME".to_owned(), home.display().to_string());
+    environment.extend(wanted.set.iter().map(|(name, value)| (name.clone(), value.clone())));
+    environment.into_iter().collect()
+}
+
+fn writable(facts: &Facts, path: &Path) -> Result<(), BuildError> {
+    let refuse = |why| Err(BuildError::NotWritable { path: path.to_owned(), why });
+    if ["/proc", "/sys", "/dev"].iter().any(|root| path.starts_with(root)) || path == Path::new("/") {
+        return refuse("belongs to the system and is never writable inside");
+    }
+    if facts.state.iter().any(|state| path.starts_with(state) || state.starts_with(path)) {
+        return refuse("holds Claw's own state; give the agent a narrower directory");
+    }
+    if facts.ledger.as_ref().is_some_and(|ledger| ledger.starts_with(path)) {
+        return refuse(
+            "holds the ledger: an agent must not be able to change it; put the ledger elsewhere with --ledger",
+        );
+    }
+    match facts.node(path) {
+        Node::Directory | Node::File => Ok(()),
+        Node::Absent => Err(BuildError::NoSuchPath { path: path.to_owned() }),
+        Node::Link(_) => refuse("is a symbolic link; name what it points to"),
+        Node::Special => refuse("is a socket, a pipe or a device"),
+    }
+}
+
+/// The same path as on the host where that is a proper directory below the root, so that tools that ask the user
+/// database agree.
+fn home(host: &Path) -> PathBuf {
+    let forbidden = ["/usr", "/bin", "/etc", "/proc", "/sys", "/dev", "/lib", "/tmp", "/nonexistent"];
+    let proper =
+        host.is_absolute() && host != Path::new("/") && !forbidden.iter().any(|root| host.starts_with(root));
+    if proper { host.to_owned() } else { "/home/agent".into() }
+}
+
+/// `path` as seen from `directory`, without `.` and `..`.
+fn absolute(directory: &Path, path: &Path) -> PathBuf {
+    let mut clean = PathBuf::from("/");
+    for component in directory.join(path).components() {
+        match component {
+            Component::Normal(name) => clean.push(name),
+            Component::ParentDir => {
+                clean.pop();
+            }
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
+        }
+    }
+    clean
+}
+
+/// The same step twice is one step; a writable path hides a read-only view of the same place.
+fn dedup(steps: Vec<Step>) -> Vec<Step> {
+    let mut kept: Vec<Step> = Vec::new();
+    for step in steps {
+        let same = |other: &Step| other.target() == step.target();
+        match (&step, kept.iter().position(same)) {
+            (_, None) => kept.push(step),
+            (Step::Writable { .. } | Step::Mask { .. } | Step::Text { .. }, Some(at)) => {
+                if let Some(place) = kept.get_mut(at) {
+                    *place = step;
+                }
+            }
+            (_, Some(_)) => {}
+        }
+    }
+    kept
+}

@@ -1,0 +1,113 @@
+//! The file tree: which parts of the host are shown, and how.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// One step of building the tree. Targets are absolute paths inside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", tag = "step")]
+pub enum Step {
+    /// A directory of the host, read-only, through an overlay: sockets and pipes below it lead nowhere.
+    Show {
+        /// On the host.
+        source: PathBuf,
+        /// Inside.
+        target: PathBuf,
+    },
+    /// One file of the host, read-only.
+    File {
+        /// On the host.
+        source: PathBuf,
+        /// Inside.
+        target: PathBuf,
+    },
+    /// A file or directory of the host that the agent may change.
+    Writable {
+        /// On the host.
+        source: PathBuf,
+        /// Inside.
+        target: PathBuf,
+    },
+    /// An empty directory in memory that ends with the run.
+    Private {
+        /// Inside.
+        target: PathBuf,
+        /// Permission bits.
+        mode: u32,
+    },
+    /// A symbolic link.
+    Link {
+        /// Inside.
+        target: PathBuf,
+        /// Its text.
+        text: PathBuf,
+    },
+    /// A file with this content.
+    Text {
+        /// Inside.
+        target: PathBuf,
+        /// What it says.
+        content: String,
+    },
+    /// `/dev` with the harmless devices and terminals of its own.
+    Devices,
+    /// `/proc` of the new pid namespace, read-only.
+    Processes,
+    /// A path that stays unreadable although something above it is shown.
+    Mask {
+        /// Inside.
+        target: PathBuf,
+    },
+}
+
+impl Step {
+    /// Where the step happens.
+    pub fn target(&self) -> &std::path::Path {
+        match self {
+            Step::Show { target, .. }
+            | Step::File { target, .. }
+            | Step::Writable { target, .. }
+            | Step::Private { target, .. }
+            | Step::Link { target, .. }
+            | Step::Text { target, .. }
+            | Step::Mask { target } => target,
+            Step::Devices => std::path::Path::new("/dev"),
+            Step::Processes => std::path::Path::new("/proc"),
+        }
+    }
+}
+
+/// What is shown when a policy says nothing of files: system directories.
+pub(crate) const SYSTEM: &[&str] =
+    &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/gnu/store"];
+
+/// What is shown of `/etc` when a policy says nothing of files.
+pub(crate) const CONFIGURATION: &[&str] = &[
+    "/etc/alternatives",
+    "/etc/ca-certificates",
+    "/etc/crypto-policies",
+    "/etc/group",
+    "/etc/ld.so.cache",
+    "/etc/localtime",
+    "/etc/mime.types",
+    "/etc/passwd",
+    "/etc/pki",
+    "/etc/protocols",
+    "/etc/services",
+    "/etc/ssl",
+    "/etc/timezone",
+];
+
+/// Credentials of the host: unreadable inside even under a directory that is shown.
+pub const CREDENTIALS: &[&str] = &[
+    "/etc/shadow",
+    "/etc/shadow-",
+    "/etc/gshadow",
+    "/etc/gshadow-",
+    "/etc/ssl/private",
+    "/etc/ssh/ssh_host_rsa_key",
+    "/etc/ssh/ssh_host_dsa_key",
+    "/etc/ssh/ssh_host_ecdsa_key",
+    "/etc/ssh/ssh_host_ed25519_key",
+];
