@@ -1,0 +1,216 @@
+//! UDP for rules that name it: one socket to the outside for each flow, closed when it falls silent.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use claw_ledger::record::Event;
+use claw_model::protocol::Transport;
+use claw_policy::{Decision, Reason};
+use claw_sys::socket::{self, Arrival, Kind};
+use tokio::io::unix::AsyncFd;
+use tokio::net::UdpSocket;
+use tokio::sync::mpsc;
+
+use crate::dial::DialError;
+use crate::flow::Slot;
+use crate::{Attempt, Shared, Target, relay, waitable};
+
+/// Starts to receive on the ports that rules name.
+pub(crate) fn serve(shared: &Rc<Shared>, sockets: Vec<(u16, OwnedFd, OwnedFd)>) -> io::Result<()> {
+    for (port, v4, v6) in sockets {
+        for descriptor in [v4, v6] {
+            let socket = Rc::new(waitable(descriptor)?);
+            let flows = Flows::new(Rc::clone(shared), Rc::clone(&socket), port);
+            tokio::task::spawn_local(async move {
+                loop {
+                    let Ok(mut ready) = socket.readable().await else { return };
+                    let received = relay::with_buffer(|buffer| {
+                        let arrival = socket::receive_from(socket.as_fd(), buffer)?;
+                        flows.forward(&arrival, buffer.get(..arrival.length).unwrap_or_default());
+                        io::Result::Ok(())
+                    });
+                    if received.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+                        ready.clear_ready();
+                    }
+                    // fairness: a queue that never runs dry must not keep others waiting
+                    tokio::task::yield_now().await;
+                }
+            });
+        }
+    }
+    Ok(())
+}
+
+type Inside = Rc<AsyncFd<OwnedFd>>;
+type Key = (SocketAddr, IpAddr);
+
+/// The flows of one port.
+#[derive(Clone)]
+pub(crate) struct Flows {
+    shared: Rc<Shared>,
+    inside: Inside,
+    port: u16,
+    live: Rc<RefCell<HashMap<Key, mpsc::Sender<Vec<u8>>>>>,
+    queued: Rc<Cell<usize>>,
+}
+
+impl Flows {
+    pub(crate) fn new(shared: Rc<Shared>, inside: Inside, port: u16) -> Flows {
+        Flows { shared, inside, port, live: Rc::default(), queued: Rc::default() }
+    }
+
+    /// Whether a rule carries what arrives there: on the DNS port, everything else is a question to the gate.
+    pub(crate) fn takes(&self, arrival: &Arrival) -> bool {
+        match self.shared.decide(&self.attempt(arrival)) {
+            Decision::Allow(_) => true,
+            Decision::Deny(_) => false,
+        }
+    }
+
+    /// Sends one datagram on, in its flow.
+    pub(crate) fn forward(&self, arrival: &Arrival, datagram: &[u8]) {
+        let key = (arrival.source, arrival.destination);
+        let known = self.live.borrow().get(&key).cloned();
+        let sender = match known {
+            Some(sender) => sender,
+            None => match self.begin(arrival) {
+                Some(sender) => sender,
+                None => return,
+            },
+        };
+        // full queues drop, as networks do with datagrams
+        let queued = self.queued.get().saturating_add(datagram.len());
+        if queued <= MOST_QUEUED && sender.try_send(datagram.to_vec()).is_ok() {
+            self.queued.set(queued);
+        }
+    }
+
+    fn attempt(&self, arrival: &Arrival) -> Attempt {
+        Attempt {
+            target: self.shared.target(arrival.destination),
+            port: self.port,
+            transport: Transport::Udp,
+            agent: arrival.source,
+            destination: SocketAddr::new(arrival.destination, self.port),
+        }
+    }
+
+    fn begin(&self, arrival: &Arrival) -> Option<mpsc::Sender<Vec<u8>>> {
+        let attempt = self.attempt(arrival);
+        if attempt.target == Target::Page {
+            return None;
+        }
+        if self.live.borrow().len() >= MOST_FLOWS {
+            let sentence = format!("{MOST_FLOWS} UDP flows are open on this port");
+            self.shared.denied_because(&attempt, None, Reason::Limit, sentence);
+            return None;
+        }
+        let Some(slot) = Slot::take(&self.shared) else {
+            let sentence = "as many flows are open as the descriptor limit allows".to_owned();
+            self.shared.denied_because(&attempt, None, Reason::Limit, sentence);
+            return None;
+        };
+        let permit = match self.shared.decide(&attempt) {
+            Decision::Allow(permit) => permit,
+            Decision::Deny(denial) => {
+                self.shared.denied(&attempt, &denial);
+                return None;
+            }
+        };
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        let key = (arrival.source, arrival.destination);
+        self.live.borrow_mut().insert(key, sender.clone());
+        let flows = self.clone();
+        tokio::task::spawn_local(async move {
+            let mut receiver = receiver;
+            flows.carry(attempt, permit, &mut receiver).await;
+            while let Ok(datagram) = receiver.try_recv() {
+                flows.queued.set(flows.queued.get().saturating_sub(datagram.len()));
+            }
+            flows.live.borrow_mut().remove(&key);
+            drop(slot);
+        });
+        Some(sender)
+    }
+
+    /// Resolves, writes down, dials, and relays both ways until silence.
+    async fn carry(
+        &self,
+        attempt: Attempt,
+        permit: claw_policy::Permit,
+        queue: &mut mpsc::Receiver<Vec<u8>>,
+    ) {
+        let begun = Instant::now();
+        let addresses = match self.shared.dialer.addresses(&permit).await {
+            Ok(addresses) => addresses,
+            Err(DialError::Refused(address)) => {
+                let sentence = format!("`{}` resolves to {address}, which is not public", attempt.name());
+                return self.shared.denied_because(&attempt, Some(&permit), Reason::PrivateAddress, sentence);
+            }
+            Err(DialError::NoAddress) => {
+                let sentence = format!("`{}` has no address", attempt.name());
+                return self.shared.denied_because(&attempt, Some(&permit), Reason::NoAddress, sentence);
+            }
+        };
+        if self.shared.allowed(&attempt, &permit).is_err() {
+            return;
+        }
+        let outside = addresses.first().ok_or(io::ErrorKind::AddrNotAvailable.into()).and_then(dial);
+        let Ok(outside) = outside else { return };
+        let (mut sent, mut received) = (0u64, 0u64);
+        let mut end = "silence";
+        loop {
+            tokio::select! {
+                datagram = queue.recv() => {
+                    let Some(datagram) = datagram else { break };
+                    self.queued.set(self.queued.get().saturating_sub(datagram.len()));
+                    if outside.send(&datagram).await.is_ok() {
+                        sent = sent.saturating_add(u64::try_from(datagram.len()).unwrap_or_default());
+                    }
+                }
+                ready = outside.readable() => {
+                    let Ok(()) = ready else { break };
+                    let length = relay::with_buffer(|buffer| {
+                        // "connection refused" comes back here: the port is closed, the flow may go on
+                        let length = outside.try_recv(buffer).ok()?;
+                        let datagram = buffer.get(..length).unwrap_or_default();
+                        socket::send_as(self.inside.as_fd(), datagram, attempt.destination.ip(), attempt.agent).ok()
+                    });
+                    received = received.saturating_add(u64::try_from(length.unwrap_or_default()).unwrap_or_default());
+                }
+                () = tokio::time::sleep(SILENCE) => break,
+                () = self.shared.closing.notified() => {
+                    end = "end";
+                    break;
+                }
+            }
+        }
+        let event = Event::Close {
+            destination: attempt.name(),
+            port: attempt.port,
+            bytes_out: sent,
+            bytes_in: received,
+            duration_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+            end: end.to_owned(),
+        };
+        let _ = self.shared.journal.write(&event, None);
+    }
+}
+
+/// A connected socket: the kernel lets nothing in but what the dialled address sends.
+fn dial(address: SocketAddr) -> io::Result<UdpSocket> {
+    let fresh = socket::open(Kind::Datagram, address)?;
+    socket::connect(fresh.as_fd(), address)?;
+    UdpSocket::from_std(std::net::UdpSocket::from(fresh))
+}
+
+const MOST_FLOWS: usize = 512;
+const QUEUE: usize = 64;
+/// Bytes that wait on one port for names to resolve.
+const MOST_QUEUED: usize = 4 << 20;
+const SILENCE: Duration = Duration::from_secs(60);

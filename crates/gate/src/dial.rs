@@ -1,0 +1,167 @@
+//! The way out: a permitted name is resolved once, its addresses are judged, and the very address that was judged is
+//! dialled.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use claw_model::host::HostName;
+use claw_model::net::{self, Special};
+use claw_policy::{Permit, PermitHost};
+use claw_sys::socket::{self, Kind};
+use hickory_resolver::TokioResolver;
+use hickory_resolver::lookup::Lookup;
+use hickory_resolver::net::NetError;
+use hickory_resolver::proto::rr::RecordType;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::sync::OnceCell;
+
+/// Resolves as the host does, and connects.
+#[derive(Default)]
+pub(crate) struct Dialer {
+    resolver: OnceCell<Option<TokioResolver>>,
+}
+
+/// Why a permitted destination has no address to dial.
+#[derive(Debug)]
+pub(crate) enum DialError {
+    /// The name has none.
+    NoAddress,
+    /// It leads only to addresses that this rule does not open.
+    Refused(IpAddr),
+}
+
+/// Addresses that were judged for one permit.
+#[derive(Debug)]
+pub(crate) struct Judged(Vec<SocketAddr>);
+
+impl Judged {
+    /// The first.
+    pub(crate) fn first(&self) -> Option<SocketAddr> {
+        self.0.first().copied()
+    }
+}
+
+impl Dialer {
+    /// The addresses a permit may be dialled at: the rule's own, or what the name resolves to now.
+    pub(crate) async fn addresses(&self, permit: &Permit) -> Result<Judged, DialError> {
+        let with_port = |address| SocketAddr::new(address, permit.port());
+        let host = match permit.host() {
+            PermitHost::Address(address) => return Ok(Judged(vec![with_port(*address)])),
+            PermitHost::Name(host) => host,
+        };
+        if let Some(addresses) = permit.rule().addresses() {
+            return Ok(Judged(addresses.iter().copied().map(with_port).collect()));
+        }
+        let found = self.resolve(host).await;
+        let (open, refused): (Vec<IpAddr>, Vec<IpAddr>) =
+            found.into_iter().partition(|address| may_dial(*address, permit.rule().private_allowed()));
+        match (open.is_empty(), refused.first()) {
+            (false, _) => Ok(Judged(open.into_iter().map(with_port).collect())),
+            (true, Some(address)) => Err(DialError::Refused(*address)),
+            (true, None) => Err(DialError::NoAddress),
+        }
+    }
+
+    /// Connects to the first address that answers, and sends what the agent already said.
+    pub(crate) async fn dial(
+        &self,
+        _permit: &Permit,
+        addresses: &Judged,
+        first: &[u8],
+    ) -> io::Result<TcpStream> {
+        let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+        for address in addresses.0.iter().take(MOST_TRIES) {
+            match tokio::time::timeout(PATIENCE, connect(*address)).await {
+                Ok(Ok(mut stream)) => {
+                    let _ = stream.set_nodelay(true);
+                    if !first.is_empty() {
+                        stream.write_all(first).await?;
+                    }
+                    return Ok(stream);
+                }
+                Ok(Err(error)) => last = error,
+                Err(_) => last = io::ErrorKind::TimedOut.into(),
+            }
+        }
+        Err(last)
+    }
+
+    /// The hosts file first, then the name servers of `resolv.conf` (hosts(5), resolv.conf(5)); never a search domain.
+    async fn resolve(&self, host: &HostName) -> Vec<IpAddr> {
+        let make = || async {
+            let mut builder = TokioResolver::builder_tokio().ok()?;
+            builder.options_mut().cache_size = 256;
+            builder.build().ok()
+        };
+        let Some(resolver) = self.resolver.get_or_init(make).await else { return Vec::new() };
+        // the final dot makes it a full name: no search list is tried
+        let name = format!("{host}.");
+        let v4 = async { addresses(resolver.lookup(name.clone(), RecordType::A).await) };
+        let v6 = async { addresses(resolver.lookup(name.clone(), RecordType::AAAA).await) };
+        tokio::pin!(v4, v6);
+        // one family does not wait long for the other (RFC 8305, section 3, "Resolution Delay")
+        let (mut found, other) = tokio::select! {
+            found = &mut v4 => (found, Other::V6),
+            found = &mut v6 => (found, Other::V4),
+        };
+        let rest = async {
+            match other {
+                Other::V4 => v4.await,
+                Other::V6 => v6.await,
+            }
+        };
+        if found.is_empty() {
+            return rest.await;
+        }
+        found.extend(tokio::time::timeout(RESOLUTION_DELAY, rest).await.unwrap_or_default());
+        found
+    }
+}
+
+enum Other {
+    V4,
+    V6,
+}
+
+fn addresses(answer: Result<Lookup, NetError>) -> Vec<IpAddr> {
+    let records = answer.map(|answer| answer.answers().to_vec()).unwrap_or_default();
+    records.iter().filter_map(|record| record.data.ip_addr()).collect()
+}
+
+/// Public addresses always; private ones if the rule says so; loopback, link-local, metadata, multicast and broadcast
+/// never by a name.
+fn may_dial(address: IpAddr, private: bool) -> bool {
+    match net::special(address) {
+        None => true,
+        Some(special) => {
+            private && matches!(special, Special::Private | Special::UniqueLocal | Special::Cgnat)
+        }
+    }
+}
+
+/// A connection on loopback stands before connect(2) returns: asking once more saves a turn of the event loop.
+async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let fresh = socket::open(Kind::Stream, address)?;
+    let pending = match socket::connect(fresh.as_fd(), address) {
+        Ok(()) => false,
+        Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {
+            !socket::is_established(fresh.as_fd())
+        }
+        Err(error) => return Err(error),
+    };
+    let stream = TcpStream::from_std(std::net::TcpStream::from(fresh))?;
+    if pending {
+        stream.writable().await?;
+        if let Some(error) = stream.take_error()? {
+            return Err(error);
+        }
+    }
+    Ok(stream)
+}
+
+const PATIENCE: Duration = Duration::from_secs(10);
+const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
+const MOST_TRIES: usize = 4;

@@ -1,0 +1,263 @@
+//! One connection: judged, checked, dialled, relayed, closed.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use claw_ledger::record::Event;
+use claw_model::host::HostName;
+use claw_model::protocol::Transport;
+use claw_policy::{Decision, Permit, PermitHost, Reason};
+use claw_sys::socket;
+use claw_wire::tls::{self, Peek, Sni};
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::dial::DialError;
+use crate::{Attempt, Held, Shared, Target, page, relay};
+
+/// A place among the connections that may be open at the same time.
+pub(crate) struct Slot(Rc<Shared>);
+
+impl Slot {
+    /// Takes a place, if one is left.
+    pub(crate) fn take(shared: &Rc<Shared>) -> Option<Slot> {
+        if shared.open.get() >= shared.ceiling {
+            return None;
+        }
+        shared.open.set(shared.open.get().saturating_add(1));
+        Some(Slot(Rc::clone(shared)))
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.open.set(self.0.open.get().saturating_sub(1));
+    }
+}
+
+/// Accepts on a transparent listener: a connection's own address is the destination that the agent chose.
+pub(crate) fn serve(shared: Rc<Shared>, listener: OwnedFd) -> io::Result<()> {
+    let listener = TcpListener::from_std(std::net::TcpListener::from(listener))?;
+    tokio::task::spawn_local(async move {
+        loop {
+            let (stream, agent) = match listener.accept().await {
+                Ok(accepted) => accepted,
+                Err(_) => {
+                    // out of descriptors: what waits in the queue is taken up when one is free again
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                    continue;
+                }
+            };
+            let Ok(destination) = stream.local_addr() else { continue };
+            let attempt = Attempt {
+                target: shared.target(destination.ip()),
+                port: destination.port(),
+                transport: Transport::Tcp,
+                agent,
+                destination,
+            };
+            let Some(slot) = Slot::take(&shared) else {
+                let sentence = format!(
+                    "{} connections are open, as many as the descriptor limit allows",
+                    shared.ceiling
+                );
+                shared.denied_because(&attempt, None, Reason::Limit, sentence);
+                reset(stream);
+                continue;
+            };
+            tokio::task::spawn_local(carry(Rc::clone(&shared), stream, attempt, slot));
+        }
+    });
+    Ok(())
+}
+
+/// Takes one connection from its first packet to its end.
+pub(crate) async fn carry(shared: Rc<Shared>, mut stream: TcpStream, attempt: Attempt, slot: Slot) {
+    if attempt.target == Target::Page {
+        return page::answer(&shared, stream).await;
+    }
+    let permit = match shared.decide(&attempt) {
+        Decision::Allow(permit) => permit,
+        Decision::Deny(denial) => {
+            shared.denied(&attempt, &denial);
+            return reset(stream);
+        }
+    };
+    let _ = stream.set_nodelay(true);
+    let mut first = Vec::new();
+    if permit.rule().protocol().is_tls() {
+        let mut held = Held::new(&shared);
+        let refusal = match hello(&mut stream, &mut first, &mut held).await {
+            Ok(()) => check(&permit, &first),
+            Err(refusal) => Err(refusal),
+        };
+        if let Err(Refusal { reason, sentence, alert }) = refusal {
+            shared.denied_because(&attempt, Some(&permit), reason, sentence);
+            return alert_and_close(stream, alert).await;
+        }
+    }
+    let begun = Instant::now();
+    let addresses = match shared.dialer.addresses(&permit).await {
+        Ok(addresses) => addresses,
+        Err(error) => return not_dialled(&shared, &attempt, &permit, error, stream, begun),
+    };
+    // order: written down before it takes effect
+    if shared.allowed(&attempt, &permit).is_err() {
+        return reset(stream);
+    }
+    let upstream = match shared.dialer.dial(&permit, &addresses, &first).await {
+        Ok(upstream) => upstream,
+        Err(_) => {
+            ended(&shared, &attempt, relay::Tally::default(), begun, "unreachable");
+            return reset(stream);
+        }
+    };
+    let sent = u64::try_from(first.len()).unwrap_or_default();
+    drop(first);
+    let (mut tally, end) = relay::run(stream, upstream).await;
+    tally.out = tally.out.saturating_add(sent);
+    ended(&shared, &attempt, tally, begun, end);
+    drop(slot);
+}
+
+/// Resolving failed, or led only where this rule may not go.
+fn not_dialled(
+    shared: &Shared,
+    attempt: &Attempt,
+    permit: &Permit,
+    error: DialError,
+    stream: TcpStream,
+    begun: Instant,
+) {
+    match error {
+        DialError::Refused(address) => {
+            let sentence = format!(
+                "`{}` resolves to {address}, which is not public; `private: allow` or `addresses:` on the rule permits it",
+                attempt.name()
+            );
+            shared.denied_because(attempt, Some(permit), Reason::PrivateAddress, sentence);
+        }
+        DialError::NoAddress => {
+            if shared.allowed(attempt, permit).is_ok() {
+                ended(shared, attempt, relay::Tally::default(), begun, "no-address");
+            }
+        }
+    }
+    reset(stream);
+}
+
+fn ended(shared: &Shared, attempt: &Attempt, tally: relay::Tally, begun: Instant, end: &str) {
+    let event = Event::Close {
+        destination: attempt.name(),
+        port: attempt.port,
+        bytes_out: tally.out,
+        bytes_in: tally.back,
+        duration_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+        end: end.to_owned(),
+    };
+    // it has ended already; a ledger that cannot be written stops the next one
+    let _ = shared.journal.write(&event, None);
+}
+
+/// A refusal that the client can read.
+struct Refusal {
+    reason: Reason,
+    sentence: String,
+    alert: Option<u8>,
+}
+
+impl Refusal {
+    fn new(reason: Reason, sentence: impl Into<String>, alert: Option<u8>) -> Refusal {
+        Refusal { reason, sentence: sentence.into(), alert }
+    }
+}
+
+/// Reads until the hello is whole. Nothing is dialled before.
+async fn hello(stream: &mut TcpStream, received: &mut Vec<u8>, held: &mut Held<'_>) -> Result<(), Refusal> {
+    let patience = tokio::time::sleep(PATIENCE);
+    tokio::pin!(patience);
+    loop {
+        match tls::peek(received) {
+            Peek::Hello(_) => return Ok(()),
+            Peek::NotTls => {
+                return Err(Refusal::new(Reason::NotTls, "the rule asks for TLS, and this is not", None));
+            }
+            Peek::Malformed(what) => {
+                return Err(Refusal::new(
+                    Reason::NotTls,
+                    format!("the hello is malformed: {what}"),
+                    Some(tls::DECODE_ERROR),
+                ));
+            }
+            Peek::TooLong => {
+                return Err(Refusal::new(
+                    Reason::NotTls,
+                    "the hello is longer than 64 KiB",
+                    Some(tls::DECODE_ERROR),
+                ));
+            }
+            Peek::More => {}
+        }
+        tokio::select! {
+            ready = stream.readable() => {
+                let ended = || Refusal::new(Reason::NotTls, "it ended before its TLS hello", None);
+                ready.map_err(|_| ended())?;
+                match relay::read_some(stream, received) {
+                    Ok(0) => return Err(ended()),
+                    Ok(length) if held.take(length) => {}
+                    Ok(_) => return Err(Refusal::new(Reason::Limit, "unfinished hellos hold 16 MiB already", None)),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(_) => return Err(ended()),
+                }
+            }
+            () = &mut patience => {
+                return Err(Refusal::new(Reason::NotTls, "no TLS hello within 10 s", None));
+            }
+        }
+    }
+}
+
+/// The hello must name the permitted host in the clear. A rule for a network has no name to compare.
+fn check(permit: &Permit, received: &[u8]) -> Result<(), Refusal> {
+    let Peek::Hello(hello) = tls::peek(received) else {
+        return Err(Refusal::new(Reason::NotTls, "the hello cannot be read", Some(tls::DECODE_ERROR)));
+    };
+    let PermitHost::Name(host) = permit.host() else { return Ok(()) };
+    if hello.ech {
+        let sentence = "the hello carries encrypted client hello (ECH), which hides the name; switch ECH and its GREASE off in the client";
+        return Err(Refusal::new(Reason::Ech, sentence, Some(tls::ACCESS_DENIED)));
+    }
+    match &hello.server_name {
+        Sni::Name(name) if HostName::parse(name).is_ok_and(|name| name == *host) => Ok(()),
+        Sni::Name(name) => {
+            let sentence = format!("the TLS hello names `{}` instead of `{host}`", name.escape_debug());
+            Err(Refusal::new(Reason::SniMismatch, sentence, Some(tls::UNRECOGNIZED_NAME)))
+        }
+        Sni::None => Err(Refusal::new(
+            Reason::NoSni,
+            format!("the TLS hello does not name `{host}`"),
+            Some(tls::ACCESS_DENIED),
+        )),
+        Sni::Ambiguous => {
+            let sentence = "the TLS hello names more than one host, or an unreadable one";
+            Err(Refusal::new(Reason::SniMismatch, sentence, Some(tls::UNRECOGNIZED_NAME)))
+        }
+    }
+}
+
+/// Closes with a reset: the client learns at once.
+pub(crate) fn reset(stream: TcpStream) {
+    let _ = socket::reset_on_close(&stream);
+}
+
+/// Says why in TLS's own words, then closes.
+async fn alert_and_close(mut stream: TcpStream, alert: Option<u8>) {
+    let Some(alert) = alert else { return reset(stream) };
+    let _ = tokio::time::timeout(Duration::from_secs(1), stream.write_all(&tls::alert(alert))).await;
+    let _ = stream.shutdown().await;
+}
+
+/// How long a client may take to say hello.
+const PATIENCE: Duration = Duration::from_secs(10);

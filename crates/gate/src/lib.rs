@@ -1,0 +1,294 @@
+//! The only door. It stands outside the sandbox, answers DNS with addresses that stand for names, accepts what the
+//! agent opens, decides by the policy, and dials out itself by name.
+//!
+//! A socket to the outside is opened in `dial` and `datagram` only, and only from a `Permit`. Every decision is in the
+//! journal before it takes effect; when the journal cannot be written, nothing is permitted. One thread, no locks.
+
+mod datagram;
+mod dial;
+mod flow;
+mod journal;
+mod mediator;
+mod names;
+mod page;
+mod refusal;
+mod relay;
+mod who;
+
+pub use journal::{Journal, Unwritable};
+
+use std::cell::{Cell, RefCell};
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+
+use claw_enforce::{Door, Steering};
+use claw_ledger::record::{Decision as Verdict, Event};
+use claw_model::assurance::Assurance;
+use claw_model::host::HostName;
+use claw_model::phase::Phase;
+use claw_model::protocol::Transport;
+use claw_plan::Network;
+use claw_policy::{Decision, Denial, Host, Permit, PermitHost, Policy, Reason, Request, decide};
+use jiff::Timestamp;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use crate::dial::Dialer;
+use crate::names::Names;
+use crate::who::Who;
+
+/// What a gate decides by and writes to.
+pub struct Settings {
+    /// The policy.
+    pub policy: Policy,
+    /// The phase.
+    pub phase: Phase,
+    /// The sandbox's network.
+    pub network: Network,
+    /// Where decisions are written.
+    pub journal: Rc<dyn Journal>,
+    /// Connections at the same time.
+    pub ceiling: usize,
+}
+
+/// A gate that serves one sandbox.
+pub struct Gate {
+    shared: Rc<Shared>,
+}
+
+/// What all parts of the gate see.
+pub(crate) struct Shared {
+    policy: Policy,
+    phase: Phase,
+    network: Network,
+    journal: Rc<dyn Journal>,
+    ceiling: usize,
+    open: Cell<usize>,
+    held: Cell<usize>,
+    questions: Cell<usize>,
+    names: RefCell<Names>,
+    steering: Steering,
+    who: RefCell<Who>,
+    dialer: Dialer,
+    probes: Cell<u8>,
+    probed: tokio::sync::Notify,
+    closing: tokio::sync::Notify,
+}
+
+/// Where a flow wants to go, in the gate's words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// A name that a virtual address stands for.
+    Name(HostName),
+    /// A literal address.
+    Address(IpAddr),
+    /// The gate's own page.
+    Page,
+}
+
+/// Bytes that the gate holds for an agent before it is clear where they go: all flows together may hold so many.
+pub(crate) struct Held<'a> {
+    total: &'a Cell<usize>,
+    own: usize,
+}
+
+impl<'a> Held<'a> {
+    pub(crate) fn new(shared: &'a Shared) -> Held<'a> {
+        Held { total: &shared.held, own: 0 }
+    }
+
+    /// Takes room for more bytes, if there is any.
+    pub(crate) fn take(&mut self, bytes: usize) -> bool {
+        let total = self.total.get().saturating_add(bytes);
+        if total > MOST_HELD {
+            return false;
+        }
+        self.total.set(total);
+        self.own = self.own.saturating_add(bytes);
+        true
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.total.set(self.total.get().saturating_sub(self.own));
+    }
+}
+
+/// One bit for each probe of the canary.
+pub(crate) const ALL_PROBES: u8 = (1 << claw_enforce::PROBES.len()) - 1;
+const MOST_HELD: usize = 16 << 20;
+
+/// A flow as it is judged and written down.
+#[derive(Debug, Clone)]
+pub(crate) struct Attempt {
+    target: Target,
+    port: u16,
+    transport: Transport,
+    agent: SocketAddr,
+    destination: SocketAddr,
+}
+
+impl Gate {
+    /// Takes the door and starts to serve it, on the current thread's local task set.
+    pub fn open(settings: Settings, door: Door) -> std::io::Result<Gate> {
+        let Door { listeners, dns_datagrams, dns_streams, refusals, steering, diagnosis, datagrams } = door;
+        let shared = Rc::new(Shared {
+            policy: settings.policy,
+            phase: settings.phase,
+            names: RefCell::new(Names::new(settings.network.clone())),
+            network: settings.network,
+            journal: settings.journal,
+            ceiling: settings.ceiling,
+            open: Cell::new(0),
+            held: Cell::new(0),
+            questions: Cell::new(0),
+            steering,
+            who: RefCell::new(Who::new(diagnosis)),
+            dialer: Dialer::default(),
+            probes: Cell::new(0),
+            probed: tokio::sync::Notify::new(),
+            closing: tokio::sync::Notify::new(),
+        });
+        for listener in listeners {
+            flow::serve(Rc::clone(&shared), listener)?;
+        }
+        mediator::serve(&shared, dns_datagrams, dns_streams)?;
+        datagram::serve(&shared, datagrams)?;
+        refusal::serve(&shared, refusals)?;
+        Ok(Gate { shared })
+    }
+
+    /// Gives the sandbox's `/proc`, so that records can name processes.
+    pub fn identify(&self, processes: OwnedFd) {
+        self.shared.who.borrow_mut().processes = Some(processes);
+    }
+
+    /// Waits until the kernel's log has shown every refusal of the canary: refusals are recorded, then.
+    pub async fn hears_refusals(&self) {
+        while self.shared.probes.get() != ALL_PROBES {
+            self.shared.probed.notified().await;
+        }
+    }
+
+    /// The agent has ended: datagram flows, which have no end of their own, end now.
+    pub fn close(&self) {
+        self.shared.closing.notify_waiters();
+    }
+
+    /// How many connections are open.
+    pub fn connections(&self) -> usize {
+        self.shared.open.get()
+    }
+}
+
+impl Shared {
+    /// Which name, if any, a destination stands for.
+    fn target(&self, address: IpAddr) -> Target {
+        match self.network.index(address).and_then(|index| self.names.borrow().name(index)) {
+            Some(names::Entry::Host(name)) => Target::Name(name),
+            Some(names::Entry::Page) => Target::Page,
+            None => Target::Address(address),
+        }
+    }
+
+    /// The policy's answer. The address of no name, inside the pool, is an address like any other: refused.
+    fn decide(&self, attempt: &Attempt) -> Decision {
+        let host = match &attempt.target {
+            Target::Name(name) => Host::Name(name),
+            Target::Address(address) => Host::Address(*address),
+            Target::Page => Host::Address(attempt.destination.ip()),
+        };
+        let now = Timestamp::now();
+        let Attempt { port, transport, .. } = *attempt;
+        decide(&self.policy, &Request { phase: self.phase, transport, host, port, now })
+    }
+
+    /// Writes an allowed connection down. Only then may it be dialled.
+    fn allowed(&self, attempt: &Attempt, permit: &Permit) -> Result<(), Unwritable> {
+        let rule = permit.rule();
+        let event = self.connect(attempt, Verdict::Allow, |fields| {
+            fields.plane = Some(rule.plane().to_string());
+            fields.rule = Some(rule.location());
+            fields.assurance = Some(assurance(permit).to_string());
+        });
+        self.journal.write(&event, None)
+    }
+
+    /// Writes a refusal down, with the rule that would allow it.
+    fn denied(&self, attempt: &Attempt, denial: &Denial) {
+        let event = self.connect(attempt, Verdict::Deny, |fields| {
+            fields.rule = denial.rule.as_ref().map(|rule| rule.location());
+            fields.plane = denial.rule.as_ref().map(|rule| rule.plane().to_string());
+            fields.reason = Some(denial.reason.code().to_owned());
+            fields.sentence = Some(denial.sentence.clone());
+        });
+        // a refusal that cannot be written is still a refusal
+        let _ = self.journal.write(&event, denial.suggestion.as_deref());
+    }
+
+    /// Refuses by a reason that only the gate can see.
+    fn denied_because(&self, attempt: &Attempt, permit: Option<&Permit>, reason: Reason, sentence: String) {
+        let rule = permit.map(|permit| permit.rule().clone());
+        self.denied(attempt, &Denial { reason, rule, sentence, suggestion: None });
+    }
+
+    fn connect(&self, attempt: &Attempt, decision: Verdict, fill: impl FnOnce(&mut Fields)) -> Event {
+        let mut fields = Fields::default();
+        fill(&mut fields);
+        let process = self.who.borrow_mut().process(attempt.transport, attempt.agent, attempt.destination);
+        Event::Connect {
+            destination: attempt.name(),
+            port: attempt.port,
+            protocol: attempt.transport.to_string(),
+            phase: self.phase.to_string(),
+            plane: fields.plane,
+            decision,
+            rule: fields.rule,
+            reason: fields.reason,
+            sentence: fields.sentence,
+            assurance: fields.assurance,
+            process,
+        }
+    }
+}
+
+impl Attempt {
+    /// How records and people name the destination.
+    fn name(&self) -> String {
+        match &self.target {
+            Target::Name(name) => name.to_string(),
+            Target::Address(address) => address.to_string(),
+            Target::Page => names::PAGE.to_owned(),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Fields {
+    plane: Option<String>,
+    rule: Option<String>,
+    reason: Option<String>,
+    sentence: Option<String>,
+    assurance: Option<String>,
+}
+
+/// How strongly the destination is bound: a literal address never more than `network`.
+fn assurance(permit: &Permit) -> Assurance {
+    match permit.host() {
+        PermitHost::Address(_) => Assurance::Network,
+        PermitHost::Name(_) => permit.rule().assurance(),
+    }
+}
+
+/// A descriptor that the runtime waits on for something to read.
+#[expect(
+    deprecated,
+    reason = "the replacement is unsafe for types whose descriptor may change; these own one for good"
+)]
+pub(crate) fn waitable<T: std::os::fd::AsRawFd + std::os::fd::AsFd>(
+    descriptor: T,
+) -> std::io::Result<AsyncFd<T>> {
+    AsyncFd::with_interest(descriptor, Interest::READABLE)
+}
