@@ -1,0 +1,213 @@
+//! The command line as types.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use claw_model::phase::Phase;
+
+/// Runs any agent with nothing open but what its policy names.
+#[derive(Debug, Parser)]
+#[command(name = "claw", version, about, after_help = CODES)]
+pub(crate) struct Claw {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const CODES: &str = "Exit codes: 0 done; 1 the answer is no; 2 unusable input; 125 the sandbox could not be built and nothing was run.\n`claw run` passes the agent's own code through (126 and 127 as a shell does, 128+N for a signal).";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a command in a sandbox that reaches only what its policy names
+    Run(Run),
+    /// Check, explain, import and trust policy files
+    Policy(Policy),
+    /// Show, follow and verify ledgers
+    Ledger(Ledger),
+    /// Tell what this kernel can enforce, what a missing feature costs, and how to get it
+    Doctor(Doctor),
+    /// Print a completion script for a shell
+    #[command(
+        after_help = "Example: claw completions bash > ~/.local/share/bash-completion/completions/claw"
+    )]
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Write the manual pages into a directory
+    #[command(after_help = "Example: claw man /usr/local/share/man/man1")]
+    Man {
+        /// Where to
+        directory: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: claw run --policy agent_runtime.yaml -- ./agent.sh\n\nWithout --policy, ./agent_runtime.yaml is used if its content was accepted with `claw policy trust`; else nothing leaves."
+)]
+pub(crate) struct Run {
+    /// The policy file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+    /// Where to write the ledger; the file must not exist [default: a new file in $XDG_STATE_HOME/claw/runs]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ledger: Option<PathBuf>,
+    /// What to call the run [default: its time and process]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Which phase's rules hold
+    #[arg(long, value_name = "PHASE", default_value = "workload")]
+    pub(crate) phase: Phase,
+    /// Print the plan and run nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Print the result (or the plan) as JSON: the plan on standard output, the result on standard error
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Say nothing at the end
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Policy {
+    #[command(subcommand)]
+    pub(crate) command: PolicyCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Parse and lint a policy; exits 1 if there are findings
+    #[command(after_help = "Example: claw policy check agent_runtime.yaml")]
+    Check {
+        /// The policy file
+        file: PathBuf,
+        /// Print findings as JSON
+        #[arg(long)]
+        json: bool,
+        /// Which findings make the exit code 1
+        #[arg(long, value_name = "SEVERITY", default_value = "warning")]
+        fail_on: FailOn,
+    },
+    /// Name the rule and line that decide about a destination; exits 1 if it is denied
+    #[command(after_help = "Example: claw policy why agent_runtime.yaml api.openai.com:443")]
+    Why {
+        /// The policy file
+        file: PathBuf,
+        /// HOST:PORT, or HOST:PORT/udp
+        destination: String,
+        /// In which phase
+        #[arg(long, value_name = "PHASE", default_value = "workload")]
+        phase: Phase,
+        /// Print the answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the JSON Schema of the policy file, for editors
+    #[command(after_help = "Example: claw policy schema > agent_runtime.schema.json")]
+    Schema,
+    /// Turn another format into a policy file; exits 1 if something had to be left out
+    #[command(
+        after_help = "Example: claw policy import --format k8s networkpolicy.yaml > agent_runtime.yaml"
+    )]
+    Import {
+        /// The format
+        #[arg(long, value_name = "NAME")]
+        format: Format,
+        /// Make every loss an error: print no policy
+        #[arg(long)]
+        strict: bool,
+        /// Print policy and losses as JSON
+        #[arg(long)]
+        json: bool,
+        /// The file, or - for standard input
+        file: PathBuf,
+    },
+    /// Accept the content of a policy file, so that `claw run` uses it from its directory without --policy
+    #[command(after_help = "Example: claw policy trust ./agent_runtime.yaml")]
+    Trust {
+        /// The policy file
+        #[arg(default_value = "agent_runtime.yaml")]
+        file: PathBuf,
+        /// Print the result as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Which findings count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FailOn {
+    /// Any finding.
+    Note,
+    /// Warnings and errors.
+    Warning,
+    /// Errors only.
+    Error,
+}
+
+/// What can be imported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Kubernetes NetworkPolicy, or its bare `egress` list
+    K8s,
+    /// A list of destination, purpose, protocol, required
+    Allowlist,
+    /// `network_policy.egress` with `ip_block`, `ports` and `allowed_domains`
+    Nanoclaw,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Ledger {
+    #[command(subcommand)]
+    pub(crate) command: LedgerCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LedgerCommand {
+    /// Print a ledger, a line for each record
+    #[command(after_help = "Example: claw ledger show run.jsonl")]
+    Show {
+        /// The ledger file
+        ledger: PathBuf,
+        /// Print what was reached and refused instead
+        #[arg(long)]
+        summary: bool,
+        /// Print the records as they are (JSON Lines), or the summary as one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print new records as they come, until the run ends
+    #[command(after_help = "Example: claw ledger tail run.jsonl")]
+    Tail {
+        /// The ledger file
+        ledger: PathBuf,
+        /// Print the records as they are (JSON Lines)
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check the hash chain; names the first broken record and exits 1
+    #[command(after_help = "Example: claw ledger verify run.jsonl --head sha256:…")]
+    Verify {
+        /// The ledger file
+        ledger: PathBuf,
+        /// The digest that the last record must have
+        #[arg(long, value_name = "DIGEST")]
+        head: Option<claw_model::digest::Digest>,
+        /// Print the verdict as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example: claw doctor --json")]
+pub(crate) struct Doctor {
+    /// Print the features as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}

@@ -1,0 +1,147 @@
+//! `claw policy`.
+
+use std::io::Read;
+use std::path::Path;
+
+use claw_model::phase::Phase;
+use claw_policy::import::{self, import};
+use claw_policy::{Policy, Severity, lint, policy_writable, schema, why};
+use claw_run::trust::Trust;
+use jiff::Timestamp;
+
+use crate::arguments::{FailOn, Format, Policy as Arguments, PolicyCommand};
+use crate::command::run::read;
+use crate::environment;
+use crate::print::{self, DONE, NO, UNUSABLE};
+
+/// Runs a `policy` command.
+pub(crate) fn run(arguments: &Arguments) -> u8 {
+    let result = match &arguments.command {
+        PolicyCommand::Check { file, json, fail_on } => check(file, *json, *fail_on),
+        PolicyCommand::Why { file, destination, phase, json } => explain(file, destination, *phase, *json),
+        PolicyCommand::Schema => {
+            print::json(&schema());
+            Ok(DONE)
+        }
+        PolicyCommand::Import { format, strict, json, file } => convert(*format, *strict, *json, file),
+        PolicyCommand::Trust { file, json } => trust(file, *json),
+    };
+    result.unwrap_or_else(|code| code)
+}
+
+/// Parses a policy, or shows every line that is wrong.
+pub(crate) fn parse(text: &str, file: &Path) -> Result<Policy, u8> {
+    Policy::parse(text, &file.display().to_string()).map_err(|error| {
+        print::diagnostic(&error);
+        UNUSABLE
+    })
+}
+
+fn check(file: &Path, json: bool, fail_on: FailOn) -> Result<u8, u8> {
+    let policy = parse(&read(file)?, file)?;
+    let mut findings = lint(&policy, Timestamp::now());
+    let working = environment::host().map(|host| host.directory).unwrap_or_default();
+    findings.extend(policy_writable(&policy, file, &working));
+    let least = match fail_on {
+        FailOn::Note => Severity::Note,
+        FailOn::Warning => Severity::Warning,
+        FailOn::Error => Severity::Error,
+    };
+    let fails = findings.iter().any(|finding| finding.severity >= least);
+    if json {
+        print::json(&serde_json::json!({
+            "file": file,
+            "digest": policy.digest().to_string(),
+            "rules": policy.rules().len(),
+            "findings": findings,
+        }));
+        return Ok(if fails { NO } else { DONE });
+    }
+    for finding in &findings {
+        let severity = match finding.severity {
+            Severity::Note => "note",
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+        };
+        let place = print::plain(&format!("{}:{}", file.display(), finding.line));
+        print::line(&format!("{place}: {severity}: {} [{}]", print::plain(&finding.why), finding.code));
+        print::line(&format!("    mend: {}", print::plain(&finding.mend)));
+    }
+    print::line(&format!("{} rules, {} findings, {}", policy.rules().len(), findings.len(), policy.digest()));
+    Ok(if fails { NO } else { DONE })
+}
+
+fn explain(file: &Path, destination: &str, phase: Phase, json: bool) -> Result<u8, u8> {
+    let policy = parse(&read(file)?, file)?;
+    let answer = why(&policy, destination, phase, Timestamp::now());
+    let allowed = answer.decision == "allow";
+    if json {
+        print::json(&answer);
+    } else {
+        let rule = answer.rule.as_deref().map(|rule| format!(" by {rule}")).unwrap_or_default();
+        let reason = answer.reason.map(|reason| format!(" [{reason}]")).unwrap_or_default();
+        print::line(&print::plain(&format!("{}{rule}{reason}: {}", answer.decision, answer.sentence)));
+        if let (Some(plane), Some(purpose), Some(assurance)) =
+            (answer.plane, &answer.purpose, answer.assurance)
+        {
+            print::line(&print::plain(&format!("plane {plane}, assurance {assurance}, purpose: {purpose}")));
+        }
+        if let Some(suggestion) = &answer.suggestion {
+            print::line(&format!("this rule would allow it:\n{}", print::plain(suggestion)));
+        }
+    }
+    Ok(if allowed { DONE } else { NO })
+}
+
+fn convert(format: Format, strict: bool, json: bool, file: &Path) -> Result<u8, u8> {
+    let text = if file == Path::new("-") {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).map_err(|error| {
+            print::error(&error, None);
+            UNUSABLE
+        })?;
+        text
+    } else {
+        read(file)?
+    };
+    let format = match format {
+        Format::K8s => import::Format::K8s,
+        Format::Allowlist => import::Format::Allowlist,
+        Format::Nanoclaw => import::Format::Nanoclaw,
+    };
+    let imported = import(&text, &file.display().to_string(), format).map_err(|error| {
+        print::diagnostic(&error);
+        UNUSABLE
+    })?;
+    let fails = !imported.losses.is_empty();
+    if json {
+        print::json(&serde_json::json!({"policy": imported.yaml, "losses": imported.losses}));
+        return Ok(if fails { NO } else { DONE });
+    }
+    let name = print::plain(&file.display().to_string());
+    for loss in &imported.losses {
+        let severity = if strict { "error" } else { "warning" };
+        eprintln!("{name}:{}: {severity}: {}", loss.line, print::plain(&loss.what));
+    }
+    if !(strict && fails) {
+        print::line(imported.yaml.trim_end());
+    }
+    Ok(if fails { NO } else { DONE })
+}
+
+fn trust(file: &Path, json: bool) -> Result<u8, u8> {
+    let policy = parse(&read(file)?, file)?;
+    let fail = |error: &dyn std::error::Error| {
+        print::error(error, None);
+        UNUSABLE
+    };
+    let host = environment::host().map_err(|error| fail(&error))?;
+    let path = host.directory.join(file);
+    Trust::at(&host.config).accept(&policy.digest(), &path).map_err(|error| fail(&error))?;
+    if json {
+        print::json(&serde_json::json!({"file": path, "digest": policy.digest().to_string()}));
+    } else {
+        print::line(&format!("accepted {} {}", policy.digest(), print::plain(&path.display().to_string())));
+    }
+    Ok(DONE)
+}

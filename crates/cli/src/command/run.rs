@@ -1,0 +1,189 @@
+//! `claw run`.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use claw_model::digest::Digest;
+use claw_plan::Plan;
+use claw_policy::Policy;
+use claw_run::trust::Trust;
+use claw_run::{Fresh, Host, Job, Outcome, RunError, run as run_job};
+
+use crate::arguments::Run;
+use crate::environment;
+use crate::print::{self, DONE, NO_SANDBOX, UNUSABLE};
+
+/// Runs the command, or prints the plan.
+pub(crate) fn run(arguments: &Run) -> u8 {
+    // order: before anything is read; init is a copy of this process as it is now
+    let fresh = (!arguments.dry_run).then(Fresh::make);
+    let host = match environment::host() {
+        Ok(host) => host,
+        Err(error) => {
+            print::error(&error, Some("the working directory must exist"));
+            return UNUSABLE;
+        }
+    };
+    let (policy, file) = match policy(arguments, &host) {
+        Ok(found) => found,
+        Err(code) => return code,
+    };
+    let job = Job {
+        policy,
+        file,
+        phase: arguments.phase,
+        command: arguments.command.clone(),
+        ledger: arguments.ledger.as_ref().map(|path| host.directory.join(path)),
+        name: arguments.name.clone(),
+    };
+    if arguments.name.as_deref().is_some_and(|name| !is_plain(name)) {
+        eprintln!("claw: the name of a run may hold letters, digits, `-` and `_`");
+        return UNUSABLE;
+    }
+    let Some(fresh) = fresh else { return dry_run(arguments, &job, &host) };
+    match run_job(&job, &host, fresh) {
+        Ok(outcome) => finish(arguments, &outcome),
+        Err(error) => {
+            print::error(&error, error.hint().as_deref());
+            if error.is_input() { UNUSABLE } else { NO_SANDBOX }
+        }
+    }
+}
+
+/// The policy to run under: the named file, the accepted one of this directory, or none.
+fn policy(arguments: &Run, host: &Host) -> Result<(Policy, Option<PathBuf>), u8> {
+    if let Some(file) = &arguments.policy {
+        let text = read(file)?;
+        return Ok((super::policy::parse(&text, file)?, Some(file.clone())));
+    }
+    let file = host.directory.join(DEFAULT);
+    let Ok(bytes) = fs::read(&file) else { return Ok((Policy::deny_all(), None)) };
+    match Trust::at(&host.config).accepts(&Digest::of(&bytes)) {
+        Ok(true) => {
+            let text = String::from_utf8(bytes).map_err(|_| not_text(&file))?;
+            Ok((super::policy::parse(&text, &file)?, Some(file)))
+        }
+        Ok(false) => {
+            eprintln!("claw: ./{DEFAULT} is there, but its content was not accepted: nothing leaves");
+            eprintln!("hint: read it, then `claw policy trust {DEFAULT}`, or name it with --policy");
+            Ok((Policy::deny_all(), Some(file)))
+        }
+        Err(error) => {
+            print::error(&error, None);
+            Err(UNUSABLE)
+        }
+    }
+}
+
+/// Reads a file as text, or says why not.
+pub(crate) fn read(file: &Path) -> Result<String, u8> {
+    let name = || print::plain(&file.display().to_string());
+    let mut bytes = Vec::new();
+    let read = fs::File::open(file).and_then(|open| open.take(LARGEST).read_to_end(&mut bytes));
+    if let Err(error) = read {
+        eprintln!("claw: cannot read `{}`: {error}", name());
+        return Err(UNUSABLE);
+    }
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) >= LARGEST {
+        eprintln!("claw: `{}` is larger than 64 MiB", name());
+        return Err(UNUSABLE);
+    }
+    String::from_utf8(bytes).map_err(|_| not_text(file))
+}
+
+fn not_text(file: &Path) -> u8 {
+    eprintln!("claw: `{}` is not UTF-8 text", print::plain(&file.display().to_string()));
+    UNUSABLE
+}
+
+fn dry_run(arguments: &Run, job: &Job, host: &Host) -> u8 {
+    match claw_run::plan(job, host) {
+        Ok(checked) => {
+            if arguments.json {
+                print::json(checked.plan());
+            } else {
+                print::line(&shown(checked.plan(), &job.policy));
+            }
+            DONE
+        }
+        Err(error) => {
+            let error = RunError::Plan(error);
+            print::error(&error, error.hint().as_deref());
+            if error.is_input() { UNUSABLE } else { NO_SANDBOX }
+        }
+    }
+}
+
+/// What was reached, what was refused, and how to allow it. On standard error: standard output is the agent's.
+fn finish(arguments: &Run, outcome: &Outcome) -> u8 {
+    if let Some(message) = &outcome.not_started {
+        eprintln!("claw: {}", print::plain(message));
+    }
+    if !arguments.quiet {
+        if arguments.json {
+            let result = serde_json::json!({
+                "code": outcome.code,
+                "ledger": outcome.ledger,
+                "head": outcome.head.to_string(),
+                "notes": outcome.notes,
+                "summary": outcome.summary,
+            });
+            eprintln!("{result}");
+        } else {
+            for note in &outcome.notes {
+                eprintln!("claw: note: {}", print::plain(note));
+            }
+            eprint!("{}", print::plain(&outcome.summary.to_string()));
+            eprintln!("claw: ledger {}", print::plain(&outcome.ledger.display().to_string()));
+            eprintln!("claw: head {}", outcome.head);
+        }
+    }
+    u8::try_from(outcome.code & 0xff).unwrap_or(NO_SANDBOX)
+}
+
+/// The plan for a person.
+fn shown(plan: &Plan, policy: &Policy) -> String {
+    let mut text = String::new();
+    let _ = writeln!(text, "run          {}", plan.command.join(" "));
+    let _ = writeln!(text, "in           {}", plan.directory.display());
+    let _ = writeln!(
+        text,
+        "as           user {}, group {}, no capabilities",
+        plan.identity.user, plan.identity.group
+    );
+    let _ = writeln!(text, "namespaces   {}", plan.namespaces.join(" "));
+    let _ = writeln!(
+        text,
+        "network      lo only; {} network openings; names get addresses from {} and {}",
+        plan.network.openings.len(),
+        plan.network.pool4,
+        plan.network.pool6
+    );
+    let _ = writeln!(text, "policy       {} rules, {}", policy.rules().len(), policy.digest());
+    let _ = writeln!(text, "seccomp      {}", plan.seccomp);
+    for step in &plan.tree {
+        let step = serde_json::to_value(step).unwrap_or_default();
+        let field =
+            |name: &str| step.get(name).and_then(|value| value.as_str()).unwrap_or_default().to_owned();
+        let extra = if field("text").is_empty() { String::new() } else { format!(" -> {}", field("text")) };
+        let _ = writeln!(text, "file         {:<10} {}{extra}", field("step"), field("target"));
+    }
+    for (name, value) in &plan.environment {
+        let _ = writeln!(text, "environment  {name}={value}");
+    }
+    for note in &plan.notes {
+        let _ = writeln!(text, "note         {note}");
+    }
+    print::plain(text.trim_end())
+}
+
+fn is_plain(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= 100
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+}
+
+const DEFAULT: &str = "agent_runtime.yaml";
+const LARGEST: u64 = 64 << 20;

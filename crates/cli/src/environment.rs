@@ -1,0 +1,33 @@
+//! The environment is read here and nowhere else.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::path::PathBuf;
+
+use claw_run::Host;
+
+/// Where things are for this user (XDG Base Directory Specification).
+pub(crate) fn host() -> std::io::Result<Host> {
+    let directory = env::current_dir()?;
+    let text = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let home =
+        text("HOME").filter(|home| home.is_absolute()).unwrap_or_else(|| PathBuf::from("/nonexistent"));
+    let base = |name: &str, below: &str| {
+        text(name).filter(|path| path.is_absolute()).unwrap_or_else(|| home.join(below)).join("claw")
+    };
+    let environment: BTreeMap<String, String> = env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    Ok(Host {
+        state: base("XDG_STATE_HOME", ".local/state"),
+        config: base("XDG_CONFIG_HOME", ".config"),
+        directory,
+        home,
+        environment,
+    })
+}
+
+/// Whether colour is unwanted (no-color.org).
+pub(crate) fn no_color() -> bool {
+    env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+}

@@ -1,0 +1,24 @@
+//! The `claw` command: reads arguments, calls a library, prints.
+
+mod arguments;
+mod command;
+mod environment;
+mod print;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::arguments::{Claw, Command};
+
+fn main() -> ExitCode {
+    let code = match Claw::parse().command {
+        Command::Run(arguments) => command::run::run(&arguments),
+        Command::Policy(arguments) => command::policy::run(&arguments),
+        Command::Ledger(arguments) => command::ledger::run(&arguments),
+        Command::Doctor(arguments) => command::doctor::run(&arguments),
+        Command::Completions { shell } => command::manual::completions(shell),
+        Command::Man { directory } => command::manual::pages(&directory),
+    };
+    ExitCode::from(code)
+}

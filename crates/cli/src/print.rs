@@ -1,0 +1,61 @@
+//! Messages: error, its causes, then the hint. Exit codes are named here.
+
+use std::error::Error;
+use std::io::{self, IsTerminal, Write};
+
+use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
+
+use crate::environment;
+
+/// Done, or the answer is yes.
+pub(crate) const DONE: u8 = 0;
+/// The question's answer is no.
+pub(crate) const NO: u8 = 1;
+/// Unusable input or usage.
+pub(crate) const UNUSABLE: u8 = 2;
+/// The sandbox could not be built; nothing was run.
+pub(crate) const NO_SANDBOX: u8 = 125;
+
+/// Prints an error with its causes and what to do about it.
+pub(crate) fn error(error: &dyn Error, hint: Option<&str>) {
+    let mut text = format!("claw: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    eprintln!("{}", plain(&text));
+    if let Some(hint) = hint {
+        eprintln!("hint: {}", plain(hint));
+    }
+}
+
+/// Prints a diagnostic with the lines it speaks of.
+pub(crate) fn diagnostic(diagnostic: &dyn Diagnostic) {
+    let coloured = io::stderr().is_terminal() && !environment::no_color();
+    let theme = if coloured { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+    let mut text = String::new();
+    let handler = GraphicalReportHandler::new_themed(theme).with_links(false).with_width(110);
+    if handler.render_report(&mut text, diagnostic).is_ok() {
+        eprint!("{text}");
+    } else {
+        eprintln!("claw: {diagnostic}");
+    }
+}
+
+/// Prints a line of a result. A reader that went away (`| head`) is no error.
+pub(crate) fn line(text: &str) {
+    let _ = writeln!(io::stdout(), "{text}");
+}
+
+/// Prints a value as one JSON document.
+pub(crate) fn json(value: &impl serde::Serialize) {
+    line(&serde_json::to_string_pretty(value).unwrap_or_default());
+}
+
+/// Text that came from elsewhere must not move the cursor or change colours.
+pub(crate) fn plain(text: &str) -> String {
+    text.chars()
+        .map(|character| if character.is_control() && character != '\n' { '\u{fffd}' } else { character })
+        .collect()
+}
