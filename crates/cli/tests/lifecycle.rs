@@ -1,0 +1,201 @@
+//! How runs begin and end: codes and signals pass through, and nothing outlives claw.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::fs;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use claw_testkit::{Lab, each, sink};
+
+const CLAW: &str = env!("CARGO_BIN_EXE_claw");
+
+/// Processes of the host, by number, whose command line holds the mark.
+fn marked(mark: &str) -> Vec<i32> {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter(|pid| {
+        fs::read(format!("/proc/{pid}/cmdline"))
+            .is_ok_and(|line| String::from_utf8_lossy(&line).contains(mark))
+    })
+    .collect()
+}
+
+fn soon(holds: impl Fn() -> bool) -> bool {
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(1) {
+        if holds() {
+            return true;
+        }
+        sleep(Duration::from_millis(5));
+    }
+    false
+}
+
+#[test]
+fn codes_pass_through() {
+    each(CLAW, |lab| {
+        lab.write("work/plain", "not a program");
+        lab.claw().command(&["true"]).ends(0);
+        lab.claw().command(&["sh", "-c", "exit 7"]).ends(7);
+        lab.claw().command(&["sh", "-c", "exit 255"]).ends(255);
+        lab.claw().command(&["no-such-program"]).ends(127).warns("no-such-program");
+        lab.claw().command(&["./no-such-program"]).ends(127);
+        lab.claw().command(&["./plain"]).ends(126).warns("plain");
+        lab.claw().command(&["/usr"]).ends(126);
+        lab.claw().command(&["sh", "-c", "kill -TERM $$"]).ends(128 + 15);
+        lab.claw().command(&["sh", "-c", "kill -SEGV $$"]).ends(128 + 11);
+        lab.claw().command(&["sh", "-c", "kill -KILL $$"]).ends(128 + 9);
+    });
+}
+
+#[test]
+fn the_exit_is_written_down() {
+    each(CLAW, |lab| {
+        let run = lab.run("exit 9").ends(9);
+        let kinds: Vec<&str> = run.records.iter().filter_map(|record| record.get("kind")?.as_str()).collect();
+        assert_eq!(kinds, ["start", "applied", "exit"]);
+        assert_eq!(run.of_kind("exit")[0]["code"], 9);
+    });
+}
+
+#[test]
+fn input_and_output_pass_through() {
+    each(CLAW, |lab| {
+        let run = lab.claw().input(b"one\ntwo\n").sh("cat; echo problem >&2").ends(0).warns("problem\n");
+        assert_eq!(run.stdout, "one\ntwo\n");
+        let bytes = vec![b'x'; 3_000_000];
+        lab.claw().input(&bytes).sh("wc -c").ends(0).prints("3000000");
+        lab.claw()
+            .option(&["--quiet"])
+            .sh("head -c 2000000 /dev/zero | tr '\\0' y | tail -c 5")
+            .ends(0)
+            .prints("yyyyy");
+    });
+}
+
+#[test]
+fn signals_reach_the_agent() {
+    each(CLAW, |lab| {
+        let ready = |lab: &Lab| soon(|| lab.path("work/out/ready").exists());
+        for (script, code) in [
+            ("touch out/ready; exec sleep 50", 128 + 15),
+            ("trap 'echo trapped; exit 5' TERM; touch out/ready; while :; do sleep 0.05; done", 5),
+        ] {
+            lab.directory("work/out");
+            lab.policy(&[], "filesystem:\n  write: [./out]\n");
+            let running = lab.claw().start(&["sh", "-c", script]);
+            assert!(ready(lab), "the agent did not start");
+            running.signal(15);
+            let run = running.end().ends(code);
+            assert!(code != 5 || run.stdout == "trapped\n", "{run:#?}");
+            fs::remove_file(lab.path("work/out/ready")).unwrap();
+        }
+    });
+}
+
+#[test]
+fn orphans_are_reaped_while_the_agent_runs() {
+    each(CLAW, |lab| {
+        lab.run("(sleep 0.05 &) ; (sh -c 'sleep 0.1 & exit' &); sleep 0.4; grep -l '^State:.Z' /proc/[0-9]*/status | wc -l").ends(0).prints("0");
+    });
+}
+
+#[test]
+fn what_the_agent_leaves_behind_ends_with_it() {
+    each(CLAW, |lab| {
+        let mark = format!("50.{}{}", std::process::id(), lab.user().number());
+        let run =
+            lab.run(&format!("setsid sleep {mark} & nohup sleep {mark} >/dev/null 2>&1 & sleep 0.1; exit 3"));
+        assert!(run.took < Duration::from_secs(10), "{run:#?}");
+        run.ends(3);
+        assert!(soon(|| marked(&mark).is_empty()), "still there: {:?}", marked(&mark));
+    });
+}
+
+#[test]
+fn killing_claw_at_any_moment_leaves_nothing() {
+    each(CLAW, |lab| {
+        let server = sink(Lab::PRIVATE, 0);
+        lab.policy(&[server.rule("api.lab.test")], "");
+        for moment in 0..30_u64 {
+            let mark = format!("claw-mark-{}-{}-{moment}", std::process::id(), lab.user().number());
+            let script = format!(
+                ": {mark}; for n in 1 2 3; do (while :; do bash -c ': {mark}; exec 5<>/dev/tcp/api.lab.test/{}; echo x >&5'; done) & done; wait",
+                server.port()
+            );
+            let running = lab.claw().start(&["sh", "-c", &script]);
+            // half of the moments while it is built, half while it runs
+            sleep(Duration::from_millis(if moment < 15 { moment * 4 } else { moment * 10 }));
+            running.signal(9);
+            running.end().ends(128 + 9);
+            assert!(soon(|| marked(&mark).is_empty()), "moment {moment}: {:?}", marked(&mark));
+            let before = server.arrivals();
+            sleep(Duration::from_millis(20));
+            assert_eq!(server.arrivals(), before, "moment {moment}: something still arrives");
+        }
+        assert!(server.arrivals() > 0, "the agent never got to run");
+    });
+}
+
+#[test]
+fn killing_the_init_of_the_sandbox_ends_the_run() {
+    each(CLAW, |lab| {
+        let mark = format!("51.{}{}", std::process::id(), lab.user().number());
+        let running = lab.claw().start(&["sleep", &mark]);
+        // the agent is the marked process that is not claw itself; its parent is the init
+        let agent = || {
+            marked(&mark).into_iter().find(|pid| {
+                fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "sleep\n")
+            })
+        };
+        assert!(soon(|| agent().is_some()), "the agent did not start");
+        let status = fs::read_to_string(format!("/proc/{}/status", agent().unwrap())).unwrap();
+        let init = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap().trim().to_owned();
+        assert_ne!(init, running.pid().to_string());
+        assert!(std::process::Command::new("kill").args(["-9", &init]).status().unwrap().success());
+        running.end().ends(128 + 9);
+        assert!(soon(|| marked(&mark).is_empty()), "still there: {:?}", marked(&mark));
+    });
+}
+
+#[test]
+fn a_terminal_works() {
+    each(CLAW, |lab| {
+        let policy = lab.path("policy.yaml");
+        let claw = |name: &str, words: &str| {
+            format!(
+                "{CLAW} run --quiet --policy {} --ledger {} -- {words}",
+                policy.display(),
+                lab.path(name).display()
+            )
+        };
+        let script = |line: &str| ["script", "-qefc", line, "/dev/null"].map(str::to_owned);
+        let tty =
+            script(&claw("tty.jsonl", "sh -c 'test -t 0 && test -t 1 && stty size && echo x > /dev/tty'"));
+        lab.plain().command(&tty.each_ref().map(String::as_str)).ends(0);
+        let line = claw("key.jsonl", "sh -c 'echo ready; exec sleep 20'");
+        let driver = format!(
+            "import pty, os, time, sys
+pid, master = pty.fork()
+if pid == 0:
+    os.execvp('sh', ['sh', '-c', {line:?}])
+seen = b''
+while b'ready' not in seen: seen += os.read(master, 1000)
+time.sleep(0.2); os.write(master, b'\\x03')
+status = os.waitpid(pid, 0)[1]
+print(os.waitstatus_to_exitcode(status))"
+        );
+        let run = lab.plain().command(&["python3", "-c", &driver]).ends(0);
+        assert!(["130", "-2"].contains(&run.stdout.trim()), "{run:#?}");
+    });
+}
+
+#[test]
+fn the_terminal_has_a_name() {
+    each(CLAW, |lab| {
+        let line = format!("{CLAW} run --quiet -- tty");
+        let run = lab.plain().command(&["script", "-qefc", &line, "/dev/null"]).ends(0);
+        assert!(run.stdout.contains("/dev/"), "{run:#?}");
+    });
+}

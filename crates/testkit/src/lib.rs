@@ -1,0 +1,28 @@
+//! The test lab: throwaway directories, networks, servers and certificates, and runs of claw in them.
+//!
+//! Every lab has a network namespace and a mount namespace of its own, so no test meets the internet, the host's
+//! addresses or another test. What counts is what arrived at a server, never what a client believed.
+//! The lab needs root and these Debian packages: bubblewrap, bsdutils, coreutils, curl, dnsutils, gcc, iproute2,
+//! libc6-dev, mount, netcat-openbsd, nftables, procps, python3, strace, util-linux. What is missing stops the test
+//! and is named; nothing is skipped.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test kit stops at the first surprise"
+)]
+
+mod claw;
+mod lab;
+mod outcome;
+mod server;
+mod tls;
+
+pub use claw::{Claw, Running};
+pub use lab::{Lab, User, each, once};
+pub use outcome::Outcome;
+pub use server::{
+    Server, echo, echo_datagrams, http, late_answer, names, resetter, sink, sink_datagrams, speaks_first,
+};
+pub use tls::{Authority, https};
