@@ -1,0 +1,441 @@
+//! Benchmarks: both sides in one run, interleaved, medians and ratios. `cargo xtask bench` writes the tables of
+//! BENCHMARKS.md to standard output.
+
+use std::error::Error;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::load::{self, Way, median};
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+type Bench = fn(&Path) -> Outcome<()>;
+
+/// Runs the named benchmarks, or all.
+pub(crate) fn run(what: &[&str]) -> Outcome<()> {
+    let claw = build()?;
+    let all: [(&str, Bench); 4] = [("start", start), ("gate", gate), ("memory", memory), ("decide", decide)];
+    for (name, bench) in all {
+        if what.is_empty() || what.contains(&name) {
+            bench(&claw)?;
+        }
+    }
+    Ok(())
+}
+
+/// The clients and servers, for use inside a sandbox.
+pub(crate) fn load(arguments: &[&str]) -> Outcome<()> {
+    let way = |host: &str, proxy: &str| Way {
+        host: host.to_owned(),
+        proxy: (proxy != "-").then(|| proxy.to_owned()),
+    };
+    match arguments {
+        ["serve"] => load::serve()?,
+        ["relay", from, to] => load::relay(from.parse()?, to.parse()?)?,
+        ["connect", host, proxy, port, times] => {
+            println!("{}", load::connect(&way(host, proxy), port.parse()?, times.parse()?)?);
+        }
+        ["bulk", host, proxy, sink, source, streams, bytes] => {
+            let (up, down) = load::bulk(
+                &way(host, proxy),
+                sink.parse()?,
+                source.parse()?,
+                streams.parse()?,
+                bytes.parse()?,
+            )?;
+            println!("{up} {down}");
+        }
+        ["http", host, proxy, port, connections, seconds] => {
+            println!(
+                "{}",
+                load::requests(&way(host, proxy), port.parse()?, connections.parse()?, seconds.parse()?)?
+            );
+        }
+        ["many", host, port, count] => {
+            println!("{}", load::many(&way(host, "-"), port.parse()?, count.parse()?)?)
+        }
+        _ => return Err("load: serve | connect | bulk | http | many".into()),
+    }
+    Ok(())
+}
+
+fn build() -> Outcome<PathBuf> {
+    let built = Command::new("cargo")
+        .args([
+            "build",
+            "--release",
+            "--quiet",
+            "-p",
+            "claw-cli",
+            "-p",
+            "xtask",
+            "-p",
+            "claw-policy",
+            "--examples",
+            "--bins",
+        ])
+        .status()?;
+    if !built.success() {
+        return Err("the release build failed".into());
+    }
+    Ok(fs::canonicalize("target/release/claw")?)
+}
+
+/// Start-up: how long until `true` has run and everything is gone again.
+fn start(claw: &Path) -> Outcome<()> {
+    let claw = claw.display().to_string();
+    let commands: [(&str, Vec<&str>); 4] = [
+        ("`/bin/true` (fork, exec, exit)", vec!["/bin/true"]),
+        ("`unshare -Urnm true` (floor)", vec!["unshare", "-Urnm", "true"]),
+        (
+            "`bwrap --unshare-all --ro-bind / / /bin/true`",
+            vec!["bwrap", "--unshare-all", "--ro-bind", "/", "/", "/bin/true"],
+        ),
+        ("`claw run -- /bin/true`", vec![&claw, "run", "--quiet", "--", "/bin/true"]),
+    ];
+    let state = Scratch::new("start")?;
+    let mut samples: Vec<Vec<f64>> = vec![Vec::new(); commands.len()];
+    for _ in 0..100 {
+        for ((_, command), samples) in commands.iter().zip(&mut samples) {
+            let [program, arguments @ ..] = command.as_slice() else { continue };
+            let begun = Instant::now();
+            let status = Command::new(program)
+                .args(arguments)
+                .env("XDG_STATE_HOME", &state.path)
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status()?;
+            samples.push(begun.elapsed().as_secs_f64() * 1e3);
+            if !status.success() {
+                return Err(format!("{program} failed: {status}").into());
+            }
+        }
+    }
+    let medians: Vec<f64> = samples.iter_mut().map(|samples| median(samples)).collect();
+    let bwrap = medians.get(2).copied().unwrap_or(f64::NAN);
+    println!("## Start-up\n\nMedian of 100, interleaved. Target: at most 1.5 × bwrap.\n");
+    println!("| command | median ms | ratio to bwrap |\n|---|---|---|");
+    for ((name, _), median) in commands.iter().zip(&medians) {
+        println!("| {name} | {median:.2} | {:.2} |", median / bwrap);
+    }
+    println!();
+    Ok(())
+}
+
+/// The gate: connect, bulk and HTTP against the same over plain loopback, and squid's CONNECT beside it.
+fn gate(claw: &Path) -> Outcome<()> {
+    let lab = Lab::new()?;
+    let squid = Squid::start(&lab).ok();
+    let rounds = 21;
+    let relays = Relays::start(&lab)?;
+    let mut table: Vec<(&str, f64, &str, [Vec<f64>; 4])> = vec![
+        ("connect + first byte, p50 µs", 2.6, "at most", Default::default()),
+        ("one stream up, MB/s", 0.5, "at least", Default::default()),
+        ("one stream down, MB/s", 0.5, "at least", Default::default()),
+        ("eight streams up, MB/s", 0.5, "at least", Default::default()),
+        ("eight streams down, MB/s", 0.5, "at least", Default::default()),
+        ("HTTP keep-alive, 1 connection, requests/s", 0.8, "at least", Default::default()),
+        ("HTTP keep-alive, 32 connections, requests/s", 0.4, "at least", Default::default()),
+    ];
+    for _ in 0..rounds {
+        for side in 0..4 {
+            let Some(values) = lab.measure(claw, side, squid.as_ref(), &relays)? else { continue };
+            for (row, value) in table.iter_mut().zip(values) {
+                if let Some(samples) = row.3.get_mut(side) {
+                    samples.push(value);
+                }
+            }
+        }
+    }
+    println!(
+        "## The gate\n\nMedian of {rounds} rounds; in each round direct loopback, claw, squid and a bare relay take turns.\nThe bare relay (`xtask load relay`) is the floor for what relays in user space: one thread, no sandbox, no decision,\nno record; it copies, where the gate splices. Ratios are to direct.\n"
+    );
+    println!(
+        "| measure | direct | claw | ratio | target | squid CONNECT | ratio | bare relay | ratio |\n|---|---|---|---|---|---|---|---|---|"
+    );
+    for (name, target, bound, samples) in &mut table {
+        let [direct, claw, squid, bare] = samples.each_mut().map(|samples| median(samples));
+        println!(
+            "| {name} | {direct:.0} | {claw:.0} | {:.2} | {bound} {target} | {squid:.0} | {:.2} | {bare:.0} | {:.2} |",
+            claw / direct,
+            squid / direct,
+            bare / direct
+        );
+    }
+    println!();
+    Ok(())
+}
+
+/// Memory of an idle sandbox, 500 sandboxes at once, and 10,000 connections.
+fn memory(claw: &Path) -> Outcome<()> {
+    let state = Scratch::new("memory")?;
+    let start = |count: usize| -> Outcome<Vec<Child>> {
+        (0..count)
+            .map(|_| {
+                Ok(Command::new(claw)
+                    .args(["run", "--quiet", "--", "sleep", "600"])
+                    .env("XDG_STATE_HOME", &state.path)
+                    .stdin(Stdio::null())
+                    .stdout(Stdio::null())
+                    .stderr(Stdio::null())
+                    .spawn()?)
+            })
+            .collect()
+    };
+    let mut one = start(1)?;
+    std::thread::sleep(Duration::from_secs(1));
+    let pss = one.iter().map(|child| pss_kib(child.id())).sum::<u64>();
+    end(&mut one);
+    let begun = Instant::now();
+    let mut many = start(500)?;
+    let runs = state.path.join("claw/runs");
+    let standing = loop {
+        let standing = count_applied(&runs);
+        if standing >= 501 || begun.elapsed() > Duration::from_secs(120) {
+            break standing.saturating_sub(1);
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    };
+    let took = begun.elapsed().as_secs_f64();
+    let total: u64 = many.iter().map(|child| pss_kib(child.id())).sum();
+    let alive = many.iter_mut().map(|child| usize::from(matches!(child.try_wait(), Ok(None)))).sum::<usize>();
+    end(&mut many);
+    println!("## Memory and numbers\n\n| measure | value | target |\n|---|---|---|");
+    println!(
+        "| supervisor and gate of one idle sandbox, PSS | {:.1} MiB | at most 8 MiB |",
+        pss as f64 / 1024.0
+    );
+    println!("| sandboxes at once | {standing} stood after {took:.1} s, {alive} alive | 500 |");
+    println!("| supervisor and gate, PSS each, with 500 | {:.1} MiB | |", total as f64 / 1024.0 / 500.0);
+    let lab = Lab::new()?;
+    let count = lab.inside(
+        claw,
+        &["many", "bench.test", &lab.ports.first().copied().unwrap_or_default().to_string(), "10000"],
+    )?;
+    println!(
+        "| connections open at once, each answering (descriptor limit {}) | {} | 10,000, or the ceiling |\n",
+        limit(),
+        count.trim()
+    );
+    Ok(())
+}
+
+/// `decide` and loading, from the example of the policy crate.
+fn decide(_claw: &Path) -> Outcome<()> {
+    let output = Command::new("target/release/examples/scale").output()?;
+    println!(
+        "## Decisions\n\nTarget: under 1 µs at 100,000 rules; loading 100,000 rules under 1 s.\n\n```json"
+    );
+    println!("{}\n```\n", String::from_utf8_lossy(&output.stdout).trim());
+    Ok(())
+}
+
+/// Servers on loopback, a policy that names them, and the client in a directory that is visible inside.
+struct Lab {
+    scratch: Scratch,
+    server: Child,
+    ports: Vec<u16>,
+}
+
+impl Lab {
+    fn new() -> Outcome<Lab> {
+        let scratch = Scratch::new("gate")?;
+        fs::copy(std::env::current_exe()?, scratch.path.join("xtask"))?;
+        let mut server =
+            Command::new(std::env::current_exe()?).args(["load", "serve"]).stdout(Stdio::piped()).spawn()?;
+        let mut line = String::new();
+        let output = server.stdout.take().ok_or("no output")?;
+        BufReader::new(output).read_line(&mut line)?;
+        let ports = line.split_whitespace().map(str::parse).collect::<Result<Vec<u16>, _>>()?;
+        let mut policy = "version: 1\nagent: bench\nnetwork_policy:\n  workload:\n".to_owned();
+        for port in &ports {
+            policy.push_str(&format!(
+                "    - {{destination: \"bench.test:{port}\", plane: workload, purpose: bench, protocol: TCP, addresses: [127.0.0.1]}}\n"
+            ));
+        }
+        fs::write(scratch.path.join("policy.yaml"), policy)?;
+        Ok(Lab { scratch, server, ports })
+    }
+
+    /// One round of one side: 0 direct, 1 claw, 2 squid, 3 the bare relay.
+    fn measure(
+        &self,
+        claw: &Path,
+        side: usize,
+        squid: Option<&Squid>,
+        relays: &Relays,
+    ) -> Outcome<Option<Vec<f64>>> {
+        let ports = if side == 3 { &relays.ports } else { &self.ports };
+        let [echo, sink, source, http] = ports.as_slice() else { return Err("four ports".into()) };
+        let (host, proxy) = match (side, squid) {
+            (0 | 3, _) => ("127.0.0.1", "-".to_owned()),
+            (1, _) => ("bench.test", "-".to_owned()),
+            (_, Some(squid)) => ("127.0.0.1", format!("127.0.0.1:{}", squid.port)),
+            _ => return Ok(None),
+        };
+        let [echo, sink, source, http] = [echo, sink, source, http].map(ToString::to_string);
+        let times = if side == 2 { "100" } else { "300" };
+        let size = (256u64 << 20).to_string();
+        let eighth = (64u64 << 20).to_string();
+        let tasks: [Vec<&str>; 5] = [
+            vec!["connect", host, &proxy, &echo, times],
+            vec!["bulk", host, &proxy, &sink, &source, "1", &size],
+            vec!["bulk", host, &proxy, &sink, &source, "8", &eighth],
+            vec!["http", host, &proxy, &http, "1", "0.3"],
+            vec!["http", host, &proxy, &http, "32", "0.5"],
+        ];
+        let mut values = Vec::new();
+        for task in &tasks {
+            let output = if side == 1 { self.inside(claw, task)? } else { self.outside(task)? };
+            values.extend(output.split_whitespace().map(str::parse::<f64>).collect::<Result<Vec<_>, _>>()?);
+        }
+        Ok(Some(values))
+    }
+
+    fn outside(&self, task: &[&str]) -> Outcome<String> {
+        let output = Command::new(self.scratch.path.join("xtask")).arg("load").args(task).output()?;
+        text(output)
+    }
+
+    fn inside(&self, claw: &Path, task: &[&str]) -> Outcome<String> {
+        let output = Command::new(claw)
+            .args(["run", "--quiet", "--policy", "policy.yaml", "--", "./xtask", "load"])
+            .args(task)
+            .current_dir(&self.scratch.path)
+            .env("XDG_STATE_HOME", self.scratch.path.join("state"))
+            .output()?;
+        text(output)
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+/// A bare relay before each server.
+struct Relays {
+    processes: Vec<Child>,
+    ports: Vec<u16>,
+}
+
+impl Relays {
+    fn start(lab: &Lab) -> Outcome<Relays> {
+        let mut relays = Relays { processes: Vec::new(), ports: Vec::new() };
+        for port in &lab.ports {
+            let own = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+            let arguments = ["load", "relay", &own.to_string(), &port.to_string()];
+            relays.processes.push(Command::new(std::env::current_exe()?).args(arguments).spawn()?);
+            relays.ports.push(own);
+        }
+        std::thread::sleep(Duration::from_millis(300));
+        Ok(relays)
+    }
+}
+
+impl Drop for Relays {
+    fn drop(&mut self) {
+        end(&mut self.processes);
+    }
+}
+
+/// A squid with one worker and no cache, on a port of its own.
+struct Squid {
+    process: Child,
+    port: u16,
+}
+
+impl Squid {
+    fn start(lab: &Lab) -> Outcome<Squid> {
+        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let directory = lab.scratch.path.join("squid");
+        fs::create_dir_all(&directory)?;
+        // as root, squid becomes another user before it writes its log
+        fs::set_permissions(&directory, std::os::unix::fs::PermissionsExt::from_mode(0o777))?;
+        let home = directory.display();
+        let configuration = format!(
+            "http_port 127.0.0.1:{port}\nhttp_access allow all\ncache deny all\ncache_mem 8 MB\nmemory_cache_shared off\npid_filename none\naccess_log none\ncache_log {home}/cache.log\ncache_store_log none\ncoredump_dir {home}\nshutdown_lifetime 0 seconds\nlogfile_rotate 0\n"
+        );
+        let file = directory.join("squid.conf");
+        fs::write(&file, configuration)?;
+        let process = Command::new("squid")
+            .args(["-N", "-n", &format!("bench{port}"), "-f"])
+            .arg(&file)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let squid = Squid { process, port };
+        for _ in 0..100 {
+            if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                return Ok(squid);
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Err("squid does not listen".into())
+    }
+}
+
+impl Drop for Squid {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A directory that is removed at the end.
+struct Scratch {
+    path: PathBuf,
+}
+
+impl Scratch {
+    fn new(name: &str) -> Outcome<Scratch> {
+        let path = std::env::temp_dir().join(format!("claw-bench-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path)?;
+        Ok(Scratch { path })
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+fn text(output: std::process::Output) -> Outcome<String> {
+    if output.status.success() {
+        return Ok(String::from_utf8(output.stdout)?);
+    }
+    Err(format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr)).into())
+}
+
+fn end(children: &mut [Child]) {
+    for child in children.iter_mut() {
+        let _ = child.kill();
+    }
+    for child in children.iter_mut() {
+        let _ = child.wait();
+    }
+}
+
+fn pss_kib(pid: u32) -> u64 {
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:")).unwrap_or_default();
+    line.split_whitespace().next().and_then(|kib| kib.parse().ok()).unwrap_or_default()
+}
+
+fn count_applied(runs: &Path) -> usize {
+    let entries = fs::read_dir(runs).into_iter().flatten().flatten();
+    entries
+        .filter(|entry| fs::read_to_string(entry.path()).is_ok_and(|text| text.contains("\"applied\"")))
+        .count()
+}
+
+fn limit() -> String {
+    let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap_or_default();
+    line.split_whitespace().nth(4).unwrap_or_default().to_owned()
+}

@@ -1,0 +1,26 @@
+//! Developer tasks: `cargo xtask test | lint | bench | load`.
+
+mod bench;
+mod load;
+mod test;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = match words.as_slice() {
+        ["test", rest @ ..] => test::run(rest),
+        ["lint"] => test::lint(),
+        ["bench", rest @ ..] => bench::run(rest),
+        ["load", rest @ ..] => bench::load(rest),
+        _ => Err("usage: cargo xtask test [FILTER] | lint | bench [WHAT] | load …".into()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
