@@ -138,6 +138,10 @@ fn a_ledger_that_is_full_permits_nothing() {
             .command(&["python3", &file]);
         let allowed = run.of_kind("connect").iter().filter(|record| record["decision"] == "allow").count();
         assert!(run.stdout.contains("refused"), "{run:#?}");
+        // the agent ran: its own code, and the ledger's end is said to be missing
+        assert_eq!(run.code, 0, "{run:#?}");
+        assert!(run.stderr.contains("cannot write the ledger"), "{run:#?}");
+        assert!(!run.stderr.contains("claw: head"), "{run:#?}");
         assert!(
             server.arrivals() > 0 && server.arrivals() <= allowed,
             "{} of {allowed}: {run:#?}",

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use claw_plan::{Facts, Identity, Node, wanted};
-use claw_sys::process;
+use claw_sys::{mount, process};
 
 use crate::{Job, PlanError};
 
@@ -40,7 +39,8 @@ impl Host {
             environment: self.environment.clone(),
             nodes: BTreeMap::new(),
             resolved: BTreeMap::new(),
-            mounts: mounts()?,
+            mounts: mount::points()
+                .map_err(|source| PlanError::Host { what: "/proc/self/mountinfo".to_owned(), source })?,
         };
         for path in wanted(&job.policy, &facts) {
             let found = node(&path);
@@ -87,20 +87,4 @@ fn node(path: &Path) -> Node {
     } else {
         Node::Special
     }
-}
-
-/// Every mount point (proc_pid_mountinfo(5)); octal escapes are undone.
-fn mounts() -> Result<Vec<PathBuf>, PlanError> {
-    let host = |source: io::Error| PlanError::Host { what: "/proc/self/mountinfo".to_owned(), source };
-    let text = fs::read_to_string("/proc/self/mountinfo").map_err(host)?;
-    let mut mounts: Vec<PathBuf> =
-        text.lines().filter_map(|line| line.split(' ').nth(4)).map(unescape).collect();
-    mounts.sort();
-    mounts.dedup();
-    Ok(mounts)
-}
-
-fn unescape(text: &str) -> PathBuf {
-    let plain = [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")];
-    PathBuf::from(plain.iter().fold(text.to_owned(), |text, (code, character)| text.replace(code, character)))
 }

@@ -34,6 +34,8 @@ pub struct Outcome {
     pub ledger: PathBuf,
     /// The digest of its last record.
     pub head: Digest,
+    /// Why the ledger ends before the run did, if it does: the head is then not the file's.
+    pub unwritten: Option<LedgerError>,
     /// What the reader of the plan should know.
     pub notes: Vec<String>,
 }
@@ -114,7 +116,8 @@ pub fn run(job: &Job, host: &Host, fresh: Result<Fresh, LaunchError>) -> Result<
     terminal::reclaim();
     let ended = ended?;
     ledger.flush(Flush::All);
-    write(&ledger, &Event::Exit { code: ended.code })?;
+    // the agent has run: its end is told even if it cannot be written down, and so is that it was not
+    let unwritten = write(&ledger, &Event::Exit { code: ended.code }).err();
     if let Some(file) = ledger.unsynced() {
         let _ = file.sync_data();
     }
@@ -128,6 +131,7 @@ pub fn run(job: &Job, host: &Host, fresh: Result<Fresh, LaunchError>) -> Result<
         not_started: ended.not_started,
         summary: ledger.summary(),
         head: ledger.head(),
+        unwritten,
         ledger: path,
         notes: checked.plan().notes.clone(),
     })

@@ -121,12 +121,19 @@ fn finish(arguments: &Run, outcome: &Outcome) -> u8 {
     if let Some(message) = &outcome.not_started {
         eprintln!("claw: {}", print::plain(message));
     }
+    if let Some(error) = &outcome.unwritten {
+        print::error(
+            error,
+            Some("the agent ran; from the first record that could not be written, nothing was permitted"),
+        );
+    }
+    let head = outcome.unwritten.is_none().then(|| outcome.head.to_string());
     if !arguments.quiet {
         if arguments.json {
             let result = serde_json::json!({
                 "code": outcome.code,
                 "ledger": outcome.ledger,
-                "head": outcome.head.to_string(),
+                "head": head,
                 "notes": outcome.notes,
                 "summary": outcome.summary,
             });
@@ -137,7 +144,9 @@ fn finish(arguments: &Run, outcome: &Outcome) -> u8 {
             }
             eprint!("{}", print::plain(&outcome.summary.to_string()));
             eprintln!("claw: ledger {}", print::plain(&outcome.ledger.display().to_string()));
-            eprintln!("claw: head {}", outcome.head);
+            if let Some(head) = &head {
+                eprintln!("claw: head {head}");
+            }
         }
     }
     u8::try_from(outcome.code & 0xff).unwrap_or(NO_SANDBOX)
