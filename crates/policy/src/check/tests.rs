@@ -82,10 +82,10 @@ fn writable_paths_that_run_code_are_remarked() {
 
 #[test]
 fn a_policy_that_the_agent_could_change_is_remarked() {
-    let policy = Policy::parse("filesystem:\n  write: [./work]\n", "p.yaml").unwrap();
+    let policy = Policy::parse("filesystem:\n  write: [./space]\n", "p.yaml").unwrap();
     let judge = |path: &str| policy_writable(&policy, Path::new(path), Path::new("/srv/agent"));
     assert_eq!(judge("agent_runtime.yaml"), None);
-    assert_eq!(judge("/srv/agent/workers/p.yaml"), None);
-    let finding = judge("x/../work/p.yaml").unwrap();
+    assert_eq!(judge("/srv/agent/spaces/p.yaml"), None);
+    let finding = judge("x/../space/p.yaml").unwrap();
     assert_eq!((finding.code, finding.line, finding.severity), ("policy-writable", 2, Severity::Error));
 }
