@@ -307,9 +307,7 @@ fn is_point(element: &Element) -> bool {
 }
 
 /// The one table of the namespace.
-pub const TABLE: &str = "claw";
-/// Names of its sets.
-pub const ELEMENTS: [&str; 4] = ["live4", "live6", "open4", "open6"];
+const TABLE: &str = "claw";
 const LOG_GROUP: u16 = 1;
 const TCP: u8 = 6;
 const UDP: u8 = 17;

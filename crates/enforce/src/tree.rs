@@ -58,7 +58,7 @@ impl Tree {
         // an overlay wants a second layer; the directory below the mount of /proc is empty and stays for the run
         let empty = mount::resolve(directory.as_fd(), Path::new("proc"), Last::Stay)
             .step(|| "open the empty layer".to_owned())?;
-        let mounts = mounts().step(|| "list the host's mounts".to_owned())?;
+        let mounts = mount::points().step(|| "list the host's mounts".to_owned())?;
         Ok(Tree { root, directory, sources, empty, processes: None, mounts, texts: 0 })
     }
 
@@ -312,16 +312,6 @@ fn bind(place: &OwnedFd, attributes: Attributes) -> io::Result<OwnedFd> {
     let bound = mount::clone_tree(Path::new(&link_to(place)))?;
     mount::restrict(bound.as_fd(), attributes, Reach::Below)?;
     Ok(bound)
-}
-
-/// Every mount point of the host (proc_pid_mountinfo(5)).
-fn mounts() -> io::Result<Vec<PathBuf>> {
-    let text = std::fs::read_to_string("/proc/self/mountinfo")?;
-    let plain = [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")];
-    let unescape = |text: &str| {
-        plain.iter().fold(text.to_owned(), |text, (code, character)| text.replace(code, character))
-    };
-    Ok(text.lines().filter_map(|line| line.split(' ').nth(4)).map(unescape).map(PathBuf::from).collect())
 }
 
 #[derive(Clone, Copy)]

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsFd, BorrowedFd};
 
 use crate::netlink::{Messages, Socket, messages};
 use crate::u32_at;
@@ -43,11 +42,6 @@ pub fn inode(
 /// Opens the socket that `inode` asks.
 pub fn open() -> io::Result<Socket> {
     Socket::open(libc::NETLINK_SOCK_DIAG)
-}
-
-/// The descriptor, to pass it on.
-pub fn descriptor(socket: &Socket) -> BorrowedFd<'_> {
-    socket.as_fd()
 }
 
 fn padded(address: IpAddr) -> [u8; 16] {

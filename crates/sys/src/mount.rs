@@ -4,7 +4,7 @@ use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::{check, check_long};
 
@@ -206,6 +206,20 @@ pub fn make_file(parent: BorrowedFd<'_>, name: &Path, mode: u32) -> io::Result<O
     unsafe { owned(libc::c_long::from(check(libc::openat(parent.as_raw_fd(), name.as_ptr(), flags, mode))?)) }
 }
 
+/// Every mount point, in order of its path (proc_pid_mountinfo(5)); octal escapes are undone.
+pub fn points() -> io::Result<Vec<PathBuf>> {
+    let text = std::fs::read_to_string("/proc/self/mountinfo")?;
+    let plain = [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")];
+    let unescape = |text: &str| {
+        plain.iter().fold(text.to_owned(), |text, (code, character)| text.replace(code, character))
+    };
+    let mut points: Vec<PathBuf> =
+        text.lines().filter_map(|line| line.split(' ').nth(4)).map(|name| unescape(name).into()).collect();
+    points.sort();
+    points.dedup();
+    Ok(points)
+}
+
 /// Names a place without opening it (`O_PATH`, open(2)).
 pub fn place(path: &Path) -> io::Result<OwnedFd> {
     let path = text(path)?;
@@ -241,14 +255,6 @@ struct OpenHow {
     flags: u64,
     mode: u64,
     resolve: u64,
-}
-
-/// A character device, for tests of what a sandbox allows (mknod(2)).
-pub fn make_device(path: &Path, major: u32, minor: u32) -> io::Result<()> {
-    let path = text(path)?;
-    // SAFETY: the path is live and NUL-terminated.
-    check(unsafe { libc::mknod(path.as_ptr(), libc::S_IFCHR | 0o600, libc::makedev(major, minor)) })
-        .map(|_| ())
 }
 
 fn text(path: &Path) -> io::Result<CString> {

@@ -20,8 +20,6 @@ impl Namespaces {
             | libc::CLONE_NEWUTS
             | libc::CLONE_NEWNET,
     );
-    /// A user namespace alone.
-    pub const USER: Namespaces = Namespaces(libc::CLONE_NEWUSER);
 }
 
 /// Which side of a fork this is.
@@ -255,12 +253,6 @@ pub fn set_host_name(name: &str) -> io::Result<()> {
 pub fn identity() -> (u32, u32) {
     // SAFETY: these calls always succeed.
     unsafe { (libc::getuid(), libc::getgid()) }
-}
-
-/// Effective user id (geteuid(2)).
-pub fn effective_user() -> u32 {
-    // SAFETY: this call always succeeds.
-    unsafe { libc::geteuid() }
 }
 
 /// `uname -r` (uname(2)).
