@@ -94,7 +94,7 @@ pub(crate) enum PolicyCommand {
         fail_on: FailOn,
     },
     /// Name the rule and line that decide about a destination; exits 1 if it is denied
-    #[command(after_help = "Example: claw policy why agent_runtime.yaml api.openai.com:443")]
+    #[command(after_help = "Example: claw policy why agent_runtime.yaml api.openai.com:443 --method POST --path /v1/responses")]
     Why {
         /// The policy file
         file: PathBuf,
@@ -103,6 +103,12 @@ pub(crate) enum PolicyCommand {
         /// In which phase
         #[arg(long, value_name = "PHASE", default_value = "workload")]
         phase: Phase,
+        /// Ask about an HTTP request with this method
+        #[arg(long, requires = "path")]
+        method: Option<String>,
+        /// Ask about an HTTP request to this path
+        #[arg(long, requires = "method")]
+        path: Option<String>,
         /// Print the answer as JSON
         #[arg(long)]
         json: bool,

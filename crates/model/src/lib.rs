@@ -10,6 +10,7 @@ pub mod assurance;
 pub mod destination;
 pub mod digest;
 pub mod host;
+pub mod http;
 pub mod nearest;
 pub mod net;
 pub mod phase;

@@ -6,8 +6,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use claw_model::host::HostName;
+use claw_model::http::CanonicalPath;
 use claw_model::net::{Special, metadata_name, never_range};
 use claw_model::phase::Phase;
+use claw_model::plane::Plane;
 use claw_model::port::Ports;
 use claw_model::protocol::Transport;
 use jiff::Timestamp;
@@ -57,6 +59,19 @@ pub struct Permit {
     host: PermitHost,
     port: u16,
     transport: Transport,
+}
+
+/// The proof that one HTTP request is allowed. Only [`decide_request`] makes one.
+#[derive(Debug, Clone)]
+pub struct RequestPermit {
+    rule: Arc<Rule>,
+}
+
+impl RequestPermit {
+    /// The rule that permits it.
+    pub fn rule(&self) -> &Arc<Rule> {
+        &self.rule
+    }
 }
 
 /// Where a permitted flow goes.
@@ -153,6 +168,70 @@ pub fn decide(policy: &Policy, request: &Request<'_>) -> Decision {
     }
 }
 
+/// Decides one HTTP request on a flow: the most specific pattern of the rules for this destination, else refuse. The
+/// path is the request's without its query, as it was sent.
+pub fn decide_request(
+    policy: &Policy,
+    request: &Request<'_>,
+    method: &str,
+    path: &str,
+) -> Result<RequestPermit, Denial> {
+    let shown = Asked { request, method, path };
+    let rule = match permitted(policy, request) {
+        Ok(rule) => rule,
+        Err((reason, rule)) => return Err(denial(request, reason, rule)),
+    };
+    let path = CanonicalPath::parse(path).map_err(|error| shown.denial(Reason::Path, rule, &error.to_string()))?;
+    if rule.http.is_none() {
+        return Ok(RequestPermit { rule: rule.clone() });
+    }
+    let alike = policy.alike(request.phase, rule);
+    let live = || alike.clone().filter(|rule| !rule.is_expired(request.now));
+    let asked = |rule: &&'_ Arc<Rule>| closed(policy, request, Some(rule)).is_none();
+    let best = live()
+        .filter(asked)
+        .flat_map(|rule| rule.http.iter().flatten().map(move |pattern| (pattern, rule)))
+        .filter(|(pattern, _)| pattern.matches(method, path))
+        .min_by(|(one, _), (other, _)| one.specificity(other));
+    if let Some((_, rule)) = best {
+        return Ok(RequestPermit { rule: rule.clone() });
+    }
+    let path_matches = |pattern: &claw_model::http::RequestPattern| {
+        METHODS.iter().any(|method| pattern.matches(method, path))
+    };
+    let other_method = live().flat_map(|rule| rule.http.iter().flatten()).any(path_matches);
+    let reason = if other_method { Reason::Method } else { Reason::Path };
+    Err(shown.denial(reason, rule, reason.sentence()))
+}
+
+/// One HTTP request, for what is said of it.
+struct Asked<'a> {
+    request: &'a Request<'a>,
+    method: &'a str,
+    path: &'a str,
+}
+
+impl Asked<'_> {
+    fn denial(&self, reason: Reason, rule: &Arc<Rule>, why: &str) -> Denial {
+        let Asked { request: Request { host, port, .. }, method, path } = self;
+        let path: String = path.chars().take(200).flat_map(char::escape_debug).collect();
+        let method: String = method.chars().take(32).flat_map(char::escape_debug).collect();
+        let sentence = format!("{method} {path} on {host}:{port} is refused: {why} ({})", rule.location());
+        let pattern = claw_model::http::RequestPattern::parse(&format!("{method} {path}")).ok();
+        let suggestion = pattern.map(|pattern| {
+            format!(
+                "- {{destination: \"{}\", plane: {}, purpose: why it is needed, http: [\"{pattern}\"]}}",
+                rule.destination(),
+                rule.plane()
+            )
+        });
+        Denial { reason, rule: Some(rule.clone()), sentence, suggestion }
+    }
+}
+
+/// Methods that a refusal of the method alone is recognised by (RFC 9110, section 9.3; RFC 5789).
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
 /// Whether a name may be resolved in this phase: every rule that could permit some port of it.
 pub fn resolvable(policy: &Policy, phase: Phase, host: &HostName, now: Timestamp) -> Resolvable {
     let closed: Vec<&Arc<Rule>> =
@@ -177,6 +256,27 @@ pub fn resolvable(policy: &Policy, phase: Phase, host: &HostName, now: Timestamp
 }
 
 impl Policy {
+    /// The rules that share a destination with this one, each for its own requests.
+    fn alike<'a>(&'a self, phase: Phase, rule: &'a Rule) -> impl Iterator<Item = &'a Arc<Rule>> + Clone {
+        let bucket = self.index(phase).target(&rule.destination.target);
+        let all = bucket.map(|bucket| bucket.rules.as_slice()).unwrap_or_default();
+        all.iter().filter(move |other| other.http.is_some() && other.destination.ports == rule.destination.ports)
+    }
+
+    /// Every plane that the requests of a flow may be on, in the policy's order.
+    pub fn planes(&self, phase: Phase, rule: &Rule) -> Vec<Plane> {
+        let mut planes = Vec::new();
+        if rule.http.is_none() {
+            return vec![rule.plane()];
+        }
+        for plane in self.alike(phase, rule).map(|other| other.plane()) {
+            if !planes.contains(&plane) {
+                planes.push(plane);
+            }
+        }
+        planes
+    }
+
     pub(crate) fn index(&self, phase: Phase) -> &Index {
         match phase {
             Phase::Bootstrap => &self.0.bootstrap,
@@ -192,6 +292,8 @@ fn permitted<'a>(policy: &'a Policy, request: &Request<'_>) -> Result<&'a Arc<Ru
         return Err((closing(rule), Some(rule)));
     }
     match opened(policy.index(request.phase), request) {
+        // rules that split a destination by its requests may be on several planes: each request is asked for its own
+        Opened::By(rule) if rule.http.is_some() => Ok(rule),
         Opened::By(rule) => match closed(policy, request, Some(rule)) {
             Some(never) => Err((closing(never), Some(never))),
             None => Ok(rule),

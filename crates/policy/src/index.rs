@@ -77,6 +77,15 @@ impl Index {
         }
     }
 
+    /// The rules for exactly this target.
+    pub(crate) fn target(&self, target: &Target) -> Option<&Bucket> {
+        match target {
+            Target::Name(HostPattern::Exact(name)) => self.exact.get(name),
+            Target::Name(HostPattern::Below(name)) => self.below.get(name),
+            Target::Net(net) => self.nets.get(net),
+        }
+    }
+
     /// The rules for exactly this name.
     pub(crate) fn exact(&self, host: &HostName) -> Option<&Bucket> {
         self.exact.get(host)

@@ -19,10 +19,12 @@ mod schema;
 mod why;
 
 pub use check::{Finding, Severity, lint, policy_writable};
-pub use decide::{Decision, Denial, Host, Permit, PermitHost, Request, Resolvable, decide, resolvable};
+pub use decide::{
+    Decision, Denial, Host, Permit, PermitHost, Request, RequestPermit, Resolvable, decide, decide_request, resolvable,
+};
 pub use error::{PolicyError, Problem};
 pub use policy::{Env, Filesystem, Limits, Policy, Process, Profile, Seccomp};
 pub use reason::Reason;
-pub use rule::{Rule, RuleList};
+pub use rule::{FlowLimits, Rate, Rule, RuleList, Travel};
 pub use schema::schema;
-pub use why::{Why, why};
+pub use why::{Asked, Why, why};

@@ -61,6 +61,7 @@ pub(crate) fn empty(name: &str) -> Policy {
         filesystem: None,
         write_lines: Vec::new(),
         process: Process::default(),
+        upstream_ca: None,
         findings: Vec::new(),
         bootstrap: Index::default(),
         workload: Index::default(),
@@ -79,6 +80,7 @@ impl Loader<'_> {
         self.list(raw.never.unwrap_or_default(), RuleList::Never);
         let (filesystem, write_lines) = raw.filesystem.map(|raw| self.filesystem(raw)).unzip();
         let process = raw.process.map(|raw| self.process(raw)).unwrap_or_default();
+        let upstream_ca = raw.upstream_ca.as_ref().map(|path| self.path(path));
         let joined = self.together();
         let mut inner = Inner {
             digest: Digest::of(self.text.as_bytes()),
@@ -90,6 +92,7 @@ impl Loader<'_> {
             filesystem,
             write_lines: write_lines.unwrap_or_default(),
             process,
+            upstream_ca,
             findings: Vec::new(),
             bootstrap: joined.bootstrap,
             workload: joined.workload,
@@ -116,7 +119,7 @@ impl Loader<'_> {
 }
 
 /// Keys of the whole file that a later version enforces.
-const TOP_LATER: &[&str] = &["ceiling", "inference", "tools", "upstream_ca"];
+const TOP_LATER: &[&str] = &["ceiling", "inference", "tools"];
 
 #[cfg(test)]
 mod tests;

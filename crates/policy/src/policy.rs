@@ -1,7 +1,7 @@
 //! A whole policy: every rule, the file system, the process, and the index that answers requests.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use claw_model::digest::Digest;
@@ -27,6 +27,7 @@ pub(crate) struct Inner {
     /// The lines of the listed write paths, for findings.
     pub(crate) write_lines: Vec<u32>,
     pub(crate) process: Process,
+    pub(crate) upstream_ca: Option<PathBuf>,
     pub(crate) findings: Vec<Finding>,
     pub(crate) bootstrap: Index,
     pub(crate) workload: Index,
@@ -138,6 +139,16 @@ impl Policy {
     /// How the process is held.
     pub fn process(&self) -> &Process {
         &self.0.process
+    }
+
+    /// A file of certificates that are trusted for every destination instead of the system's.
+    pub fn upstream_ca(&self) -> Option<&Path> {
+        self.0.upstream_ca.as_deref()
+    }
+
+    /// Whether some rule, of any phase, makes the gate end TLS.
+    pub fn ends_tls(&self) -> bool {
+        self.0.rules.iter().any(|rule| rule.ends_tls())
     }
 
     /// What a careful reader would remark, as far as it does not depend on the date; see [`crate::lint`].

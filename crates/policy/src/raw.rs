@@ -81,6 +81,8 @@ keyed! {
         filesystem: RawFilesystem,
         /// How the process is held.
         process: RawProcess,
+        /// A PEM file of certificates that are trusted for every destination instead of the system's.
+        upstream_ca: At<String>,
     }
 }
 
@@ -117,8 +119,14 @@ keyed! {
         /// `allow`: the name may resolve to a private address.
         #[schemars(extend("enum" = ["allow"]))]
         private: At<String>,
-        /// How bytes travel.
-        #[schemars(extend("enum" = ["relay"]))]
+        /// `METHOD /path`, where `*` is one segment and a last `**` the rest: only these requests. Ends TLS in the gate.
+        http: Vec<At<String>>,
+        /// How much may flow in a run.
+        limits: RawFlowLimits,
+        /// A PEM file of certificates that are trusted for this destination beside the system's.
+        upstream_ca: At<String>,
+        /// How bytes travel: through the gate, or through a socket that the gate connects and hands over.
+        #[schemars(extend("enum" = ["relay", "brokered"]))]
         path: At<String>,
         /// Who answers for this rule.
         owner: At<String>,
@@ -127,6 +135,20 @@ keyed! {
         expires: At<String>,
         /// Where it was agreed.
         ticket: At<String>,
+    }
+}
+
+keyed! {
+    /// How much may flow under one rule in a run. A limit that is reached refuses and closes.
+    RawFlowLimits {
+        /// Bytes sent, as `1MiB`.
+        bytes_out: At<Loose>,
+        /// Bytes received, as `1GiB`.
+        bytes_in: At<Loose>,
+        /// Connections open at the same time.
+        connections: At<u64>,
+        /// New connections, or requests where HTTP is read, as `50/s`, `100/m` or `10/h`.
+        rate: At<String>,
     }
 }
 

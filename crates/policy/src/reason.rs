@@ -46,6 +46,16 @@ pub enum Reason {
     NoAddress,
     /// This kind of query or packet is not carried.
     Unsupported,
+    /// No rule for this destination permits a request with this method.
+    Method,
+    /// No rule for this destination permits a request with this path.
+    Path,
+    /// The request names another host than the connection.
+    HostMismatch,
+    /// Not HTTP that can be read in one way only.
+    NotHttp,
+    /// The destination's certificate does not hold.
+    Untrusted,
 }
 
 impl Reason {
@@ -72,6 +82,11 @@ impl Reason {
         Reason::SpecialAddress,
         Reason::NoAddress,
         Reason::Unsupported,
+        Reason::Method,
+        Reason::Path,
+        Reason::HostMismatch,
+        Reason::NotHttp,
+        Reason::Untrusted,
     ];
 
     /// The stable code.
@@ -98,6 +113,11 @@ impl Reason {
             Reason::SpecialAddress => "special-address",
             Reason::NoAddress => "no-address",
             Reason::Unsupported => "unsupported",
+            Reason::Method => "method",
+            Reason::Path => "path",
+            Reason::HostMismatch => "host-mismatch",
+            Reason::NotHttp => "not-http",
+            Reason::Untrusted => "untrusted",
         }
     }
 
@@ -133,6 +153,11 @@ impl Reason {
             }
             Reason::NoAddress => "the name has no address",
             Reason::Unsupported => "claw does not carry this",
+            Reason::Method => "the rules for this host permit this path with another method only",
+            Reason::Path => "the rules for this host do not permit this path",
+            Reason::HostMismatch => "the request names another host than the connection was opened to",
+            Reason::NotHttp => "the rule asks for HTTP, and this cannot be read as HTTP in one way only",
+            Reason::Untrusted => "the destination is permitted but its certificate does not hold",
         }
     }
 }

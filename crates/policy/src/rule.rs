@@ -1,10 +1,12 @@
 //! One rule of the policy, checked: where it points, on which plane, why, and until when.
 
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use claw_model::assurance::Assurance;
 use claw_model::destination::{Destination, Target};
+use claw_model::http::RequestPattern;
 use claw_model::phase::Phase;
 use claw_model::plane::Plane;
 use claw_model::protocol::{Protocol, Transport};
@@ -58,12 +60,49 @@ pub struct Rule {
     pub(crate) protocol: Option<Protocol>,
     pub(crate) addresses: Option<Box<[IpAddr]>>,
     pub(crate) private: bool,
+    /// Which requests: `Some` makes the gate read HTTP.
+    pub(crate) http: Option<Box<[RequestPattern]>>,
+    pub(crate) limits: FlowLimits,
+    pub(crate) upstream_ca: Option<Box<Path>>,
+    pub(crate) travel: Travel,
     pub(crate) required: Option<Box<str>>,
     pub(crate) ticket: Option<Box<str>>,
     pub(crate) owner: Option<Arc<str>>,
     pub(crate) expires: Option<Expiry>,
     pub(crate) line: u32,
     pub(crate) file: Arc<str>,
+}
+
+/// How much may flow under one rule, in a whole run; `None` is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FlowLimits {
+    /// Bytes that the agent sends.
+    pub bytes_out: Option<u64>,
+    /// Bytes that the agent receives.
+    pub bytes_in: Option<u64>,
+    /// Connections that are open at the same time.
+    pub connections: Option<u64>,
+    /// New connections, or requests where HTTP is read.
+    pub rate: Option<Rate>,
+}
+
+/// So many in so much time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// How many; also how many may come at once.
+    pub count: u32,
+    /// In how many seconds: 1, 60 or 3600.
+    pub seconds: u32,
+}
+
+/// How bytes travel between agent and destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Travel {
+    /// Through the gate.
+    #[default]
+    Relay,
+    /// Through a socket that the gate connects and hands over.
+    Brokered,
 }
 
 /// The last day a rule permits, and the instant after it.
@@ -125,9 +164,40 @@ impl Rule {
         self.private
     }
 
+    /// Which requests it permits; `None`: it does not speak of requests.
+    pub fn http(&self) -> Option<&[RequestPattern]> {
+        self.http.as_deref()
+    }
+
+    /// Whether the gate reads the requests of its flows.
+    pub fn reads_http(&self) -> bool {
+        self.http.is_some() || self.protocol() == Protocol::TcpHttp
+    }
+
+    /// Whether the gate ends TLS.
+    pub fn ends_tls(&self) -> bool {
+        self.http.is_some() && self.protocol().is_tls()
+    }
+
+    /// How much may flow.
+    pub fn limits(&self) -> &FlowLimits {
+        &self.limits
+    }
+
+    /// A file of certificates that are trusted for its destination beside the system's.
+    pub fn upstream_ca(&self) -> Option<&Path> {
+        self.upstream_ca.as_deref()
+    }
+
+    /// How bytes travel.
+    pub fn travel(&self) -> Travel {
+        self.travel
+    }
+
     /// How well a flow under this rule is known to be what the rule says.
     pub fn assurance(&self) -> Assurance {
         match &self.destination.target {
+            _ if self.reads_http() => Assurance::Http,
             Target::Net(_) => Assurance::Network,
             Target::Name(_) if self.protocol().is_tls() => Assurance::Sni,
             Target::Name(_) => Assurance::Name,

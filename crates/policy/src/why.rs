@@ -6,7 +6,7 @@ use claw_model::phase::Phase;
 use claw_model::protocol::Transport;
 use jiff::Timestamp;
 
-use crate::decide::{Decision, Host, Request, decide};
+use crate::decide::{Decision, Host, Request, decide, decide_request};
 use crate::policy::Policy;
 use crate::reason::Reason;
 use crate::rule::Rule;
@@ -34,9 +34,22 @@ pub struct Why {
     pub suggestion: Option<String>,
 }
 
-/// Explains what this policy says of a destination in a phase: `HOST:PORT`, `HOST:PORT/udp`, or `HOST` for port
-/// 443.
-pub fn why(policy: &Policy, destination: &str, phase: Phase, now: Timestamp) -> Why {
+/// What is asked about.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// `HOST:PORT`, `HOST:PORT/udp`, or `HOST` for port 443.
+    pub destination: &'a str,
+    /// The method and the path of an HTTP request, if one is meant.
+    pub request: Option<(&'a str, &'a str)>,
+    /// In which phase.
+    pub phase: Phase,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// Explains what this policy says of a destination, or of one HTTP request to it.
+pub fn why(policy: &Policy, question: Asked<'_>) -> Why {
+    let Asked { destination, request, phase, now } = question;
     let (text, transport) = match destination.rsplit_once('/') {
         Some((text, "udp" | "UDP")) => (text, Transport::Udp),
         Some((text, "tcp" | "TCP")) => (text, Transport::Tcp),
@@ -51,7 +64,15 @@ pub fn why(policy: &Policy, destination: &str, phase: Phase, now: Timestamp) -> 
         Err(error) => Err(error.to_string()),
     };
     match asked {
-        Ok((host, port)) => answer(&decide(policy, &Request { phase, transport, host, port, now })),
+        Ok((host, port)) => {
+            let flow = Request { phase, transport, host, port, now };
+            let Some((method, path)) = request else { return answer(&decide(policy, &flow)) };
+            let path = path.split(['?', '#']).next().unwrap_or(path);
+            match decide_request(policy, &flow, method, path) {
+                Ok(permit) => request_answer(&flow, method, path, permit.rule()),
+                Err(denial) => answer(&Decision::Deny(denial)),
+            }
+        }
         Err(what) => refused(Reason::InvalidName, None, what, None),
     }
 }
@@ -87,6 +108,15 @@ fn answer(decision: &Decision) -> Why {
             refused(denial.reason, denial.rule.as_deref(), denial.sentence.clone(), denial.suggestion.clone())
         }
     }
+}
+
+fn request_answer(flow: &Request<'_>, method: &str, path: &str, rule: &Rule) -> Why {
+    let (host, port) = (flow.host, flow.port);
+    let (location, plane, purpose) = (rule.location(), rule.plane(), rule.purpose());
+    let unread = if rule.reads_http() { "" } else { "; the gate does not read its requests" };
+    let sentence =
+        format!("{method} {path} on {host}:{port} is allowed by {location} on plane {plane}: {purpose}{unread}");
+    Why { decision: "allow", reason: None, ..by(Some(rule), sentence) }
 }
 
 fn refused(reason: Reason, rule: Option<&Rule>, sentence: String, suggestion: Option<String>) -> Why {

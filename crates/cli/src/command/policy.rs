@@ -3,9 +3,9 @@
 use std::io::Read;
 use std::path::Path;
 
-use claw_model::phase::Phase;
+
 use claw_policy::import::{self, import};
-use claw_policy::{Policy, Severity, lint, policy_writable, schema, why};
+use claw_policy::{Asked, Policy, Severity, lint, policy_writable, schema, why};
 use claw_run::trust::Trust;
 use jiff::Timestamp;
 
@@ -18,7 +18,11 @@ use crate::print::{self, DONE, NO, UNUSABLE};
 pub(crate) fn run(arguments: &Arguments) -> u8 {
     let result = match &arguments.command {
         PolicyCommand::Check { file, json, fail_on } => check(file, *json, *fail_on),
-        PolicyCommand::Why { file, destination, phase, json } => explain(file, destination, *phase, *json),
+        PolicyCommand::Why { file, destination, phase, method, path, json } => {
+            let request = method.as_deref().zip(path.as_deref());
+            let question = Asked { destination, request, phase: *phase, now: Timestamp::now() };
+            explain(file, question, *json)
+        }
         PolicyCommand::Schema => {
             print::json(&schema());
             Ok(DONE)
@@ -71,9 +75,9 @@ fn check(file: &Path, json: bool, fail_on: FailOn) -> Result<u8, u8> {
     Ok(if fails { NO } else { DONE })
 }
 
-fn explain(file: &Path, destination: &str, phase: Phase, json: bool) -> Result<u8, u8> {
+fn explain(file: &Path, question: Asked<'_>, json: bool) -> Result<u8, u8> {
     let policy = parse(&read(file)?, file)?;
-    let answer = why(&policy, destination, phase, Timestamp::now());
+    let answer = why(&policy, question);
     let allowed = answer.decision == "allow";
     if json {
         print::json(&answer);

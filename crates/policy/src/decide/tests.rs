@@ -5,7 +5,7 @@ use claw_model::plane::Plane;
 use proptest::prelude::*;
 
 use super::*;
-use crate::why::why;
+use crate::why::{Asked, Why, why};
 
 const NOW: &str = "2026-11-21T12:00:00Z";
 
@@ -17,9 +17,13 @@ fn policy(rules: &str) -> Policy {
     })
 }
 
+fn ask(policy: &Policy, destination: &str, phase: Phase, now: &str) -> Why {
+    why(policy, Asked { destination, request: None, phase, now: now.parse().unwrap() })
+}
+
 /// What the policy answers: `allow LINE`, or the reason and the line that decided.
 fn answer(policy: &Policy, to: &str, phase: Phase, now: &str) -> String {
-    let why = why(policy, to, phase, now.parse().unwrap());
+    let why = ask(policy, to, phase, now);
     let line = why.line.map_or("-".to_owned(), |line| line.to_string());
     format!("{} {line}", why.reason.unwrap_or("allow"))
 }
@@ -181,14 +185,14 @@ fn a_name_closed_on_all_its_ports_is_not_resolved() {
 #[test]
 fn a_suggestion_is_a_rule_that_allows_it() {
     for to in ["api.example.com:443", "8.8.8.8:53/udp", "[2606:4700::1]:443", "time.example.com:123/udp"] {
-        let denied = why(&Policy::deny_all(), to, Phase::Workload, NOW.parse().unwrap());
+        let denied = ask(&Policy::deny_all(), to, Phase::Workload, NOW);
         let opened = policy(&format!("  workload:\n    {}\n", denied.suggestion.unwrap()));
         check(&opened, &[(to, "allow 3")]);
     }
-    let never = why(&Policy::deny_all(), "169.254.169.254:80", Phase::Workload, NOW.parse().unwrap());
+    let never = ask(&Policy::deny_all(), "169.254.169.254:80", Phase::Workload, NOW);
     assert_eq!(never.suggestion, None);
     assert_eq!(
-        why(&Policy::deny_all(), "8.8.8.8:443", Phase::Workload, NOW.parse().unwrap()).sentence,
+        ask(&Policy::deny_all(), "8.8.8.8:443", Phase::Workload, NOW).sentence,
         "8.8.8.8:443 is refused: no rule names this address; use the host's name, so that the policy can see it"
     );
 }
@@ -197,7 +201,7 @@ fn a_suggestion_is_a_rule_that_allows_it() {
 fn why_has_stable_field_names() {
     let policy = policy(&format!("  workload:\n{}", rule("a.example.com:443")));
     let json =
-        serde_json::to_value(why(&policy, "a.example.com", Phase::Workload, NOW.parse().unwrap())).unwrap();
+        serde_json::to_value(ask(&policy, "a.example.com", Phase::Workload, NOW)).unwrap();
     assert_eq!(
         json,
         serde_json::json!({
@@ -329,4 +333,61 @@ proptest! {
             let _ = crate::import::import(&text, "p.yaml", *format);
         }
     }
+}
+
+/// What the policy answers about a request: `allow LINE`, or the reason and the line.
+fn requested(policy: &Policy, method: &str, path: &str, now: &str) -> String {
+    let now = now.parse().unwrap();
+    let request = Some((method, path));
+    let question = Asked { destination: "api.example.com:443", request, phase: Phase::Workload, now };
+    let why = why(policy, question);
+    let line = why.line.map_or("-".to_owned(), |line| line.to_string());
+    format!("{} {line}", why.reason.unwrap_or("allow"))
+}
+
+#[test]
+fn one_host_is_split_into_planes_by_its_requests() {
+    let policy = policy(
+        "  workload:
+    - {destination: api.example.com:443, plane: inference, purpose: x, http: ['POST /v1/messages', 'GET /v1/**']}
+    - {destination: api.example.com:443, plane: control, purpose: x, http: ['GET /v1/settings'], expires: 2026-12-01}
+    - {destination: api.example.com:443, plane: update, purpose: x, http: ['GET /updates/*']}
+  deny:
+    - {destination: api.example.com:443, plane: update, purpose: x}
+",
+    );
+    for (method, path, expect) in [
+        ("POST", "/v1/messages", "allow 3"),
+        ("POST", "/v1/messages?beta=true", "allow 3"),
+        ("GET", "/v1/models", "allow 3"),
+        ("GET", "/v1/settings", "allow 4"),
+        ("DELETE", "/v1/messages", "method 3"),
+        ("POST", "/api/event_logging/v2/batch", "path 3"),
+        ("POST", "/v1//messages", "path 3"),
+        ("GET", "/v1/%2e%2e/admin", "path 3"),
+        ("GET", "/updates/a", "method 3"),
+    ] {
+        assert_eq!(requested(&policy, method, path, NOW), expect, "{method} {path}");
+    }
+    assert_eq!(requested(&policy, "GET", "/v1/settings", "2026-12-02T00:00:00Z"), "allow 3", "the other is past its date");
+    assert_eq!(answer(&policy, "api.example.com:443", Phase::Workload, NOW), "allow 3");
+    let rule = &policy.rules()[0];
+    assert_eq!(policy.planes(Phase::Workload, rule), [Plane::Inference, Plane::Control, Plane::Update]);
+    assert_eq!(rule.assurance().as_str(), "http");
+}
+
+#[test]
+fn the_suggestion_for_a_request_allows_it() {
+    let rule = "  workload:\n    - {destination: api.example.com:443, plane: tool, purpose: x, http: ['GET /a']}\n";
+    let question = |request| Asked {
+        destination: "api.example.com:443",
+        request: Some(request),
+        phase: Phase::Workload,
+        now: NOW.parse().unwrap(),
+    };
+    let denied = why(&policy(rule), question(("POST", "/b/c")));
+    let opened = policy(&format!("{rule}    {}\n", denied.suggestion.unwrap()));
+    assert_eq!(why(&opened, question(("POST", "/b/c"))).decision, "allow");
+    assert_eq!(why(&opened, question(("GET", "/a"))).decision, "allow");
+    assert_eq!(why(&policy(rule), question(("POST", "/b/../c"))).suggestion, None, "no rule opens such a path");
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use claw_model::destination::{Destination, DestinationError, Target};
 use claw_model::host::{HostError, PatternError};
+use claw_model::http::RequestPattern;
 use claw_model::net::NetError;
 use claw_model::plane::Plane;
 use claw_model::protocol::Protocol;
@@ -13,8 +14,8 @@ use jiff::tz::TimeZone;
 
 use super::Loader;
 use crate::error::{Place, Problem};
-use crate::raw::{At, Keyed, RawRule};
-use crate::rule::{Expiry, Rule, RuleList};
+use crate::raw::{At, Keyed, Loose, RawFlowLimits, RawRule};
+use crate::rule::{Expiry, FlowLimits, Rate, Rule, RuleList, Travel};
 
 impl Loader<'_> {
     /// Checks one rule; keeps it only if nothing is wrong with it, and tells everything that is.
@@ -29,17 +30,44 @@ impl Loader<'_> {
         let protocol = self.protocol(raw.protocol.as_ref());
         let addresses = raw.addresses.as_ref().map(|addresses| self.addresses(addresses, place));
         let private = self.private(raw.private.as_ref());
-        self.relayed(raw.path.as_ref());
+        let http = raw.http.as_ref().map(|requests| self.requests(requests, place));
+        let limits = raw.limits.map(|limits| self.flow_limits(limits)).unwrap_or_default();
+        let upstream_ca = raw.upstream_ca.as_ref().map(|path| self.path(path).into_boxed_path());
+        let travel = self.travel(raw.path.as_ref());
         let expires = raw.expires.as_ref().and_then(|date| self.expires(date));
         let owner = raw.owner.as_ref().and_then(|owner| self.filled(owner, "owner")).map(Arc::from);
         if !opens {
             let addresses = raw.addresses.as_ref().map(|_| place);
             let private = raw.private.as_ref().map(|private| private.place);
             let expires = raw.expires.as_ref().map(|date| date.place);
-            self.closes_only(list, [("addresses", addresses), ("private", private), ("expires", expires)]);
+            let http = raw.http.as_ref().map(|_| place);
+            let limited = (limits != FlowLimits::default()).then_some(place);
+            let trusted = raw.upstream_ca.as_ref().map(|path| path.place);
+            let brokered = raw.path.as_ref().map(|path| path.place);
+            self.closes_only(
+                list,
+                &[
+                    ("addresses", addresses),
+                    ("private", private),
+                    ("expires", expires),
+                    ("http", http),
+                    ("limits", limited),
+                    ("upstream_ca", trusted),
+                    ("path", brokered),
+                ],
+            );
         }
         let (Some(destination), true) = (destination, before == self.problems.len()) else { return };
-        let protocol = protocol.or_else(|| opens.then(|| default_protocol(&destination)));
+        let protocol = protocol.or_else(|| opens.then(|| default_protocol(&destination, http.is_some())));
+        let spoken = Spoken { http: http.is_some(), protocol, travel };
+        self.fits(&spoken, raw.path.as_ref().or(raw.protocol.as_ref()).map_or(place, |text| text.place));
+        if let (Some(path), false) = (&raw.upstream_ca, spoken.ends_tls()) {
+            let problem = Problem::new("`upstream_ca` means nothing here", path.place, "never used");
+            self.problems.push(problem.help("it is for rules that end TLS in the gate: add `http:`, or remove it"));
+        }
+        if before != self.problems.len() {
+            return;
+        }
         let pointed = raw.destination.map_or(place, |destination| destination.place);
         self.places.push(pointed);
         self.rules.push(Arc::new(Rule {
@@ -51,6 +79,10 @@ impl Loader<'_> {
             protocol,
             addresses: addresses.map(Vec::into_boxed_slice),
             private,
+            http: http.map(Vec::into_boxed_slice),
+            limits,
+            upstream_ca,
+            travel,
             required: raw.required.map(|text| text.value.into()),
             ticket: raw.ticket.map(|text| text.value.into()),
             owner: owner.or_else(|| self.owner.clone()),
@@ -194,12 +226,84 @@ impl Loader<'_> {
         value == "allow"
     }
 
-    fn relayed(&mut self, raw: Option<&At<String>>) {
-        let Some(At { value, place }) = raw else { return };
+    fn travel(&mut self, raw: Option<&At<String>>) -> Travel {
+        let Some(At { value, place }) = raw else { return Travel::Relay };
         match value.as_str() {
-            "relay" => {}
-            "brokered" => self.later("`path: brokered`", *place),
-            _ => self.unknown_word(value, *place, "path", &["relay", "brokered"]),
+            "relay" => Travel::Relay,
+            "brokered" => Travel::Brokered,
+            _ => {
+                self.unknown_word(value, *place, "path", &["relay", "brokered"]);
+                Travel::Relay
+            }
+        }
+    }
+
+    fn requests(&mut self, raw: &[At<String>], rule: Place) -> Vec<RequestPattern> {
+        if raw.is_empty() {
+            let problem = Problem::new("`http` is empty, so no request would be permitted", rule, "this rule");
+            self.problems.push(problem.help("write at least one request, such as `GET /v1/models`"));
+        }
+        let mut patterns = Vec::with_capacity(raw.len());
+        for At { value, place } in raw {
+            match RequestPattern::parse(value) {
+                Ok(pattern) => patterns.push(pattern),
+                Err(error) => {
+                    let problem = Problem::new(error.to_string(), *place, "this request");
+                    self.problems.push(problem.help(
+                        "a request is `METHOD /path`, where `*` is one segment and a last `**` the rest",
+                    ));
+                }
+            }
+        }
+        patterns
+    }
+
+    fn flow_limits(&mut self, raw: RawFlowLimits) -> FlowLimits {
+        self.refuse_extra(&raw.extra, RawFlowLimits::KEYS, &[], "the limits of a rule");
+        let bytes_out = raw.bytes_out.as_ref().and_then(|bytes| self.bytes("bytes_out", bytes));
+        let bytes_in = raw.bytes_in.as_ref().and_then(|bytes| self.bytes("bytes_in", bytes));
+        if let Some(connections) = raw.connections.as_ref().filter(|connections| connections.value == 0) {
+            let problem = Problem::new("`connections: 0` lets nothing through", connections.place, "here");
+            self.problems.push(problem.help("write at least 1, or remove the rule"));
+        }
+        let rate = raw.rate.as_ref().and_then(|At { value, place }| {
+            let rate = rate(value);
+            if rate.is_none() {
+                let what = format!("`{}` is not a rate", value.escape_debug());
+                self.problems
+                    .push(Problem::new(what, *place, "not a rate").help("write it as `50/s`, `100/m` or `10/h`"));
+            }
+            rate
+        });
+        FlowLimits { bytes_out, bytes_in, connections: raw.connections.map(|connections| connections.value), rate }
+    }
+
+    fn bytes(&mut self, key: &str, raw: &At<Loose>) -> Option<u64> {
+        let bytes = match &raw.value {
+            Loose::Word(word) => super::top::size(word).filter(|bytes| *bytes > 0),
+            Loose::Other => None,
+        };
+        if bytes.is_none() {
+            let problem = Problem::new(format!("`{key}` is not a number of bytes"), raw.place, "here");
+            self.problems.push(problem.help("write it as `64KiB` or `1MiB`"));
+        }
+        bytes
+    }
+
+    /// What is asked of a flow must go together.
+    fn fits(&mut self, spoken: &Spoken, place: Place) {
+        let protocol = spoken.protocol.unwrap_or(Protocol::Tcp);
+        if spoken.http && !(protocol.is_tls() || protocol == Protocol::TcpHttp) {
+            let what = format!("`http` cannot be checked on `{protocol}`");
+            let problem = Problem::new(what, place, "this is not HTTP");
+            self.problems.push(problem.help("write `protocol: TCP/HTTPS`, or `TCP/HTTP` for plain text"));
+        }
+        if spoken.travel == Travel::Brokered && protocol != Protocol::Tcp {
+            let what = format!("`path: brokered` cannot be used with `{protocol}`");
+            let problem = Problem::new(what, place, "here");
+            self.problems.push(problem.help(
+                "a brokered socket is not looked into: write `protocol: TCP` as well, or leave `path` out",
+            ));
         }
     }
 
@@ -217,19 +321,53 @@ impl Loader<'_> {
     }
 
     /// What only an opening rule may say.
-    fn closes_only(&mut self, list: RuleList, fields: [(&str, Option<Place>); 3]) {
+    fn closes_only(&mut self, list: RuleList, fields: &[(&str, Option<Place>)]) {
         for (field, place) in fields {
-            let Some(place) = place else { continue };
+            let Some(place) = *place else { continue };
             let what = format!("`{field}` means nothing in `{}`", list.as_str());
             self.problems.push(Problem::new(what, place, "here").help("remove it: this list only closes"));
         }
     }
 }
 
-/// `TCP/TLS` where every port is one where TLS is spoken, else `TCP`.
-fn default_protocol(destination: &Destination) -> Protocol {
-    let tls = destination.ports.ranges().iter().all(|range| matches!(range, (443, 443) | (8443, 8443)));
-    if tls { Protocol::TcpTls } else { Protocol::Tcp }
+/// What a rule asks of its flows.
+struct Spoken {
+    http: bool,
+    protocol: Option<Protocol>,
+    travel: Travel,
+}
+
+impl Spoken {
+    fn ends_tls(&self) -> bool {
+        self.http && self.protocol.is_some_and(Protocol::is_tls)
+    }
+}
+
+/// `TCP/TLS` where every port is one where TLS is spoken, else `TCP`. A rule that names requests speaks HTTP: in plain
+/// text on port 80, else over TLS.
+fn default_protocol(destination: &Destination, http: bool) -> Protocol {
+    let ranges = destination.ports.ranges();
+    let tls = ranges.iter().all(|range| matches!(range, (443, 443) | (8443, 8443)));
+    match (http, tls) {
+        (true, _) if ranges == [(80, 80)] => Protocol::TcpHttp,
+        (true, _) => Protocol::TcpHttps,
+        (false, true) => Protocol::TcpTls,
+        (false, false) => Protocol::Tcp,
+    }
+}
+
+/// `50/s`, `100/m`, `10/h`.
+fn rate(text: &str) -> Option<Rate> {
+    let (count, unit) = text.split_once('/')?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return None,
+    };
+    let digits = !count.is_empty() && count.bytes().all(|byte| byte.is_ascii_digit());
+    let count = count.parse().ok().filter(|count| digits && *count > 0)?;
+    Some(Rate { count, seconds })
 }
 
 /// Exactly `YYYY-MM-DD`: the library takes more spellings than a reader expects.
@@ -256,4 +394,4 @@ fn destination_help(error: &DestinationError) -> String {
 }
 
 /// Keys of a rule that a later version enforces.
-const RULE_LATER: &[&str] = &["when", "http", "limits", "upstream_ca"];
+const RULE_LATER: &[&str] = &["when"];

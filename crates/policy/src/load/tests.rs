@@ -65,6 +65,25 @@ refused! {
         "6: `2027-02-30` is not a date [`2027-02-30` not a date] write it as `2027-03-01`",
         "6: `10.0.0.1:5` is not an address [`10.0.0.1:5` not an address] write it as `10.0.0.5` or `2001:db8::5`, without a port",
     ]
+    http_slips "http-slips": [
+        "4: `http` is empty, so no request would be permitted [`{` this rule] write at least one request, such as `GET /v1/models`",
+        "5: `get` is not a method that a rule can permit: write `GET`, `POST`, … in capitals, or `*` [`\\\"get /v1\\\"` this request] a request is `METHOD /path`, where `*` is one segment and a last `**` the rest",
+        "5: no request ever has the path `/a/../b`: the path holds a dot segment (`.` or `..`) [`\\\"GET /a/../b\\\"` this request] a request is `METHOD /path`, where `*` is one segment and a last `**` the rest",
+        "5: `GET` is not a method and a path: write `GET /v1/models` [`\\\"GET\\\"` this request] a request is `METHOD /path`, where `*` is one segment and a last `**` the rest",
+        "6: `http` cannot be checked on `TCP` [`TCP` this is not HTTP] write `protocol: TCP/HTTPS`, or `TCP/HTTP` for plain text",
+        "7: `path: brokered` cannot be used with `TCP/TLS` [`brokered` here] a brokered socket is not looked into: write `protocol: TCP` as well, or leave `path` out",
+        "8: `brokerd` is not a path [`brokerd` unknown word] did you mean `brokered`?",
+        "9: `upstream_ca` means nothing here [`ca.pem` never used] it is for rules that end TLS in the gate: add `http:`, or remove it",
+        "10: `bytes_out` is not a number of bytes [`lots` here] write it as `64KiB` or `1MiB`",
+        "10: `connections: 0` lets nothing through [`0` here] write at least 1, or remove the rule",
+        "10: `50` is not a rate [`50` not a rate] write it as `50/s`, `100/m` or `10/h`",
+        "10: `bytes` is not a key of the limits of a rule [`bytes` unknown key] did you mean `bytes_in`?",
+        "11: lines 11 and 12 put the request `GET /a` on different planes [`h.example.com:443` one says this; `h.example.com:443` the other says that] name the request in one of them only",
+        "13: lines 13 and 14 say different things about the same flow (protocol, http) [`i.example.com:443` one says this; `i.example.com:443` the other says that] keep one of them, or give them different ports",
+        "16: `http` means nothing in `deny` [`{` here] remove it: this list only closes",
+        "16: `limits` means nothing in `deny` [`{` here] remove it: this list only closes",
+        "16: `path` means nothing in `deny` [`brokered` here] remove it: this list only closes",
+    ]
     missing_plane_and_purpose "missing-plane-and-purpose": [
         "4: the rule has no `plane` [`destination: api.example.com:443` this rule] add `plane: attestation | time | revocation | control | inference | tool | update | workload`",
         "4: the rule has no `purpose` [`destination: api.example.com:443` this rule] add `purpose: why it is needed`",
@@ -74,14 +93,9 @@ refused! {
         "3: `ceiling` is not enforced by this version of claw [`ceiling` not enforced] remove it: a field that is not enforced would promise what does not hold",
         "4: `inference` is not enforced by this version of claw [`inference` not enforced] remove it: a field that is not enforced would promise what does not hold",
         "5: `tools` is not enforced by this version of claw [`tools` not enforced] remove it: a field that is not enforced would promise what does not hold",
-        "6: `upstream_ca` is not enforced by this version of claw [`upstream_ca` not enforced] remove it: a field that is not enforced would promise what does not hold",
-        "12: `http` is not enforced by this version of claw [`http` not enforced] remove it: a field that is not enforced would promise what does not hold",
-        "13: `limits` is not enforced by this version of claw [`limits` not enforced] remove it: a field that is not enforced would promise what does not hold",
-        "14: `when` is not enforced by this version of claw [`when` not enforced] remove it: a field that is not enforced would promise what does not hold",
-        "15: `upstream_ca` is not enforced by this version of claw [`upstream_ca` not enforced] remove it: a field that is not enforced would promise what does not hold",
-        "16: `path: brokered` is not enforced by this version of claw [`brokered` not enforced] remove it: a field that is not enforced would promise what does not hold",
-        "18: `seccomp: nano` is not enforced by this version of claw [`nano` not enforced] remove it: a field that is not enforced would promise what does not hold",
-        "19: `exec` other than `any` is not enforced by this version of claw [`{` not enforced] remove it: a field that is not enforced would promise what does not hold",
+        "11: `when` is not enforced by this version of claw [`when` not enforced] remove it: a field that is not enforced would promise what does not hold",
+        "13: `seccomp: nano` is not enforced by this version of claw [`nano` not enforced] remove it: a field that is not enforced would promise what does not hold",
+        "14: `exec` other than `any` is not enforced by this version of claw [`{` not enforced] remove it: a field that is not enforced would promise what does not hold",
     ]
     not_yaml "not-yaml": [
         "3: unclosed bracket '[' [`[` here] see `claw policy schema` for the shape of a policy",

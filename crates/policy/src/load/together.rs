@@ -1,10 +1,12 @@
 //! The rules together: conflicts, broken promises, unions that open the world, and too many UDP ports.
 
-use std::collections::BTreeSet;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use claw_model::destination::Target;
+use claw_model::http::RequestPattern;
 use claw_model::net::Net;
 use claw_model::phase::Phase;
 use claw_model::port::Ports;
@@ -33,7 +35,9 @@ impl Loader<'_> {
         let (closed, _) = Index::build(of(None));
         ties.extend(more);
         let (duplicates, conflicts): (Vec<_>, Vec<_>) = ties.into_iter().partition(|(a, b)| agree(a, b));
-        conflicts.iter().for_each(|(later, earlier)| self.conflict(later, earlier));
+        let conflicts = conflicts.iter().filter(|(later, earlier)| !share(later, earlier));
+        conflicts.for_each(|(later, earlier)| self.conflict(later, earlier));
+        self.requests_apart();
         self.promises(&[&bootstrap, &workload], &closed);
         self.unions(Phase::Bootstrap);
         self.unions(Phase::Workload);
@@ -56,6 +60,35 @@ impl Loader<'_> {
             .also(self.place(later), "the other says that")
             .help("keep one of them, or give them different ports");
         self.problems.push(problem);
+    }
+
+    /// One request must not be on two planes: rules that split a host by its requests name each request once.
+    fn requests_apart(&mut self) {
+        type Key<'a> = (RuleList, &'a Target, &'a Ports, &'a RequestPattern);
+        let mut seen: HashMap<Key<'_>, &Arc<Rule>> = HashMap::new();
+        let mut twice = Vec::new();
+        for rule in &self.rules {
+            for pattern in rule.http.iter().flatten() {
+                let key = (rule.list, &rule.destination.target, &rule.destination.ports, pattern);
+                match seen.entry(key) {
+                    Entry::Occupied(first) if first.get().plane != rule.plane => {
+                        twice.push((Arc::clone(first.get()), Arc::clone(rule), pattern.to_string()));
+                    }
+                    Entry::Occupied(_) => {}
+                    Entry::Vacant(place) => drop(place.insert(rule)),
+                }
+            }
+        }
+        for (earlier, later, pattern) in twice {
+            let what = format!(
+                "lines {} and {} put the request `{pattern}` on different planes",
+                earlier.line, later.line
+            );
+            let problem = Problem::new(what, self.place(&earlier), "one says this")
+                .also(self.place(&later), "the other says that")
+                .help("name the request in one of them only");
+            self.problems.push(problem);
+        }
     }
 
     /// `never` is proven: no rule that opens meets a promise. Two patterns meet only where one stands at or above
@@ -146,14 +179,32 @@ pub(crate) fn agree(a: &Rule, b: &Rule) -> bool {
     differences(a, b).is_empty()
 }
 
-fn differences(a: &Rule, b: &Rule) -> Vec<&'static str> {
-    let fields = [
+/// Whether two rules split one destination by its requests: each is asked for its own requests, and the connection is
+/// the same for both.
+fn share(a: &Rule, b: &Rule) -> bool {
+    a.http.is_some()
+        && b.http.is_some()
+        && a.destination == b.destination
+        && connection(a, b).into_iter().all(|(_, same)| same)
+}
+
+fn connection(a: &Rule, b: &Rule) -> [(&'static str, bool); 5] {
+    [
         ("protocol", a.protocol == b.protocol),
         ("addresses", a.addresses == b.addresses),
         ("private", a.private == b.private),
+        ("upstream_ca", a.upstream_ca == b.upstream_ca),
+        ("path", a.travel == b.travel),
+    ]
+}
+
+fn differences(a: &Rule, b: &Rule) -> Vec<&'static str> {
+    let fields = connection(a, b).into_iter().chain([
         ("plane", a.plane == b.plane),
-    ];
-    fields.into_iter().filter(|(_, same)| !same).map(|(field, _)| field).collect()
+        ("http", a.http == b.http),
+        ("limits", a.limits == b.limits),
+    ]);
+    fields.filter(|(_, same)| !same).map(|(field, _)| field).collect()
 }
 
 fn net(rule: &Rule) -> Option<Net> {

@@ -116,7 +116,7 @@ impl Loader<'_> {
         paths.iter().map(|path| self.path(path)).collect()
     }
 
-    fn path(&mut self, path: &At<String>) -> PathBuf {
+    pub(super) fn path(&mut self, path: &At<String>) -> PathBuf {
         let wrong = match path.value.as_str() {
             "" => Some(("the path is empty", "write a path such as `./workspace`")),
             text if text.contains(|c: char| c.is_control()) => {
@@ -212,7 +212,7 @@ impl Loader<'_> {
 }
 
 /// `512MiB`, `2GiB`, `1000`: bytes. Both binary and decimal units, so that nobody's habit is read wrongly.
-fn size(text: &str) -> Option<u64> {
+pub(super) fn size(text: &str) -> Option<u64> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at_checked(digits)?;
     let unit: u64 = match unit.trim_start() {
