@@ -24,6 +24,8 @@ pub(crate) enum Command {
     Policy(Policy),
     /// Show, follow and verify ledgers
     Ledger(Ledger),
+    /// Let another phase begin in a run that goes on
+    Phase(PhaseChange),
     /// Tell what this kernel can enforce, what a missing feature costs, and how to get it
     Doctor(Doctor),
     /// Print a completion script for a shell
@@ -208,6 +210,25 @@ pub(crate) enum LedgerCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: claw phase workload --run nightly\n\nThe rules of the other phase hold from one decision to the next; flows that they do not permit are closed."
+)]
+pub(crate) struct PhaseChange {
+    /// Which phase is to begin
+    #[arg(value_name = "PHASE")]
+    pub(crate) to: Phase,
+    /// The run [default: the only one]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) run: Option<String>,
+    /// Why, for the ledger
+    #[arg(long, default_value = "claw phase")]
+    pub(crate) why: String,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -3,5 +3,6 @@
 pub(crate) mod doctor;
 pub(crate) mod ledger;
 pub(crate) mod manual;
+pub(crate) mod phase;
 pub(crate) mod policy;
 pub(crate) mod run;

@@ -37,17 +37,20 @@ pub struct Door {
 pub struct Steering(Socket);
 
 impl Steering {
+    /// Steers exactly these, from one packet to the next.
+    pub fn replace(&self, openings: &[Opening]) -> io::Result<()> {
+        let sets = [Family::V4, Family::V6].into_iter().flat_map(|family| {
+            [Ranges::Points, Ranges::Boxes].map(|ranges| (set(family, ranges), elements(openings, family, ranges)))
+        });
+        nft::replace(&self.0, TABLE, &sets.collect::<Vec<_>>())
+    }
+
     /// Lets the kernel steer these addresses and ports to the gate. Single ports go to a hash set, ranges to a set of
     /// boxes.
     pub fn open(&self, openings: &[Opening]) -> io::Result<()> {
         for family in [Family::V4, Family::V6] {
             for ranges in [Ranges::Points, Ranges::Boxes] {
-                let elements: Vec<Element> = openings
-                    .iter()
-                    .map(element)
-                    .filter(|element| Family::of(element.from) == family)
-                    .filter(|element| is_point(element) == (ranges == Ranges::Points))
-                    .collect();
+                let elements = elements(openings, family, ranges);
                 if !elements.is_empty() {
                     nft::add(&self.0, TABLE, &set(family, ranges), &elements)?;
                 }
@@ -292,6 +295,11 @@ fn set(family: Family, ranges: Ranges) -> Set {
         (Family::V6, Ranges::Boxes) => "open6",
     };
     Set { name: name.to_owned(), family, ranges }
+}
+
+fn elements(openings: &[Opening], family: Family, ranges: Ranges) -> Vec<Element> {
+    let of_family = openings.iter().map(element).filter(|element| Family::of(element.from) == family);
+    of_family.filter(|element| is_point(element) == (ranges == Ranges::Points)).collect()
 }
 
 fn element(opening: &Opening) -> Element {

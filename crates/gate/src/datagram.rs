@@ -6,9 +6,8 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use claw_ledger::record::Event;
 use claw_model::protocol::Transport;
 use claw_policy::{Decision, Reason};
 use claw_sys::socket::{self, Arrival, Kind};
@@ -16,8 +15,10 @@ use tokio::io::unix::AsyncFd;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
-use crate::dial::DialError;
+use crate::budget::Way;
+use crate::dial::{self, DialError};
 use crate::flow::Slot;
+use crate::live::{Open, Spent};
 use crate::{Attempt, Shared, Target, relay, waitable};
 
 /// Starts to receive on the ports that rules name.
@@ -122,18 +123,26 @@ impl Flows {
                 return None;
             }
         };
+        let counted = match self.shared.budgets.begin(permit.rule()) {
+            Ok(counted) => counted,
+            Err(sentence) => {
+                self.shared.denied_because(&attempt, Some(&permit), Reason::Limit, sentence);
+                return None;
+            }
+        };
+        let open = Open::enter(&self.shared, attempt, &permit, counted.budget().cloned());
         let (sender, receiver) = mpsc::channel(QUEUE);
         let key = (arrival.source, arrival.destination);
         self.live.borrow_mut().insert(key, sender.clone());
         let flows = self.clone();
         tokio::task::spawn_local(async move {
             let mut receiver = receiver;
-            flows.carry(attempt, permit, &mut receiver).await;
+            flows.carry(&open, permit, &mut receiver).await;
             while let Ok(datagram) = receiver.try_recv() {
                 flows.queued.set(flows.queued.get().saturating_sub(datagram.len()));
             }
             flows.live.borrow_mut().remove(&key);
-            drop(slot);
+            drop((open, counted, slot));
         });
         Some(sender)
     }
@@ -141,47 +150,64 @@ impl Flows {
     /// Resolves, writes down, dials, and relays both ways until silence.
     async fn carry(
         &self,
-        attempt: Attempt,
+        open: &Open,
         permit: claw_policy::Permit,
         queue: &mut mpsc::Receiver<Vec<u8>>,
     ) {
-        let begun = Instant::now();
+        let flow = open.flow();
+        let attempt = &flow.attempt;
         let addresses = match self.shared.dialer.addresses(&permit).await {
             Ok(addresses) => addresses,
             Err(DialError::Refused(address)) => {
-                let sentence = format!("`{}` resolves to {address}, which is not public", attempt.name());
-                return self.shared.denied_because(&attempt, Some(&permit), Reason::PrivateAddress, sentence);
+                let sentence = dial::private(&attempt.name(), address);
+                return self.shared.denied_because(attempt, Some(&permit), Reason::PrivateAddress, sentence);
             }
             Err(DialError::NoAddress) => {
                 let sentence = format!("`{}` has no address", attempt.name());
-                return self.shared.denied_because(&attempt, Some(&permit), Reason::NoAddress, sentence);
+                return self.shared.denied_because(attempt, Some(&permit), Reason::NoAddress, sentence);
             }
         };
-        if self.shared.allowed(&attempt, &permit).is_err() {
+        if flow.stop.is_called() {
             return;
+        }
+        match self.shared.allowed(attempt, &permit) {
+            Ok(process) => open.begun(process),
+            Err(_) => return,
         }
         let outside = addresses.first().ok_or(io::ErrorKind::AddrNotAvailable.into()).and_then(dial);
         let Ok(outside) = outside else { return };
-        let (mut sent, mut received) = (0u64, 0u64);
         let mut end = "silence";
         loop {
             tokio::select! {
+                biased;
+                () = flow.stop.called() => {
+                    end = "revoked";
+                    break;
+                }
                 datagram = queue.recv() => {
                     let Some(datagram) = datagram else { break };
                     self.queued.set(self.queued.get().saturating_sub(datagram.len()));
-                    if outside.send(&datagram).await.is_ok() {
-                        sent = sent.saturating_add(u64::try_from(datagram.len()).unwrap_or_default());
+                    if flow.take(Way::Out, datagram.len()).is_err() {
+                        end = "limit";
+                        break;
                     }
+                    let _ = outside.send(&datagram).await;
                 }
                 ready = outside.readable() => {
                     let Ok(()) = ready else { break };
-                    let length = relay::with_buffer(|buffer| {
+                    let room = relay::with_buffer(|buffer| {
                         // "connection refused" comes back here: the port is closed, the flow may go on
-                        let length = outside.try_recv(buffer).ok()?;
+                        let Ok(length) = outside.try_recv(buffer) else { return Ok(()) };
+                        flow.take(Way::Back, length)?;
                         let datagram = buffer.get(..length).unwrap_or_default();
-                        socket::send_as(self.inside.as_fd(), datagram, attempt.destination.ip(), attempt.agent).ok()
+                        let from = attempt.destination.ip();
+                        let _ = socket::send_as(self.inside.as_fd(), datagram, from, attempt.agent);
+                        Ok::<(), Spent>(())
                     });
-                    received = received.saturating_add(u64::try_from(length.unwrap_or_default()).unwrap_or_default());
+                    if room.is_err() {
+                        end = "limit";
+                        break;
+                    }
                 }
                 () = tokio::time::sleep(SILENCE) => break,
                 () = self.shared.closing.notified() => {
@@ -190,15 +216,10 @@ impl Flows {
                 }
             }
         }
-        let event = Event::Close {
-            destination: attempt.name(),
-            port: attempt.port,
-            bytes_out: sent,
-            bytes_in: received,
-            duration_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
-            end: end.to_owned(),
-        };
-        let _ = self.shared.journal.write(&event, None);
+        if let Some(sentence) = flow.limit() {
+            self.shared.denied_because(attempt, Some(&permit), Reason::Limit, sentence);
+        }
+        flow.ends(end);
     }
 }
 

@@ -33,6 +33,13 @@ pub(crate) enum DialError {
     Refused(IpAddr),
 }
 
+/// Why a name is not dialled that leads only to addresses of this kind.
+pub(crate) fn private(name: &str, address: IpAddr) -> String {
+    format!(
+        "`{name}` resolves to {address}, which is not public; `private: allow` or `addresses:` on the rule permits it"
+    )
+}
+
 /// Addresses that were judged for one permit.
 #[derive(Debug)]
 pub(crate) struct Judged(Vec<SocketAddr>);

@@ -3,9 +3,8 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use claw_ledger::record::Event;
 use claw_model::host::HostName;
 use claw_model::protocol::Transport;
 use claw_policy::{Decision, Permit, PermitHost, Reason};
@@ -14,8 +13,10 @@ use claw_wire::tls::{self, Peek, Sni};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::dial::DialError;
-use crate::{Attempt, Held, Shared, Target, page, relay};
+use crate::budget::Way;
+use crate::dial::{self, DialError};
+use crate::live::Open;
+use crate::{Attempt, Held, Shared, Target, page, relay, web};
 
 /// A place among the connections that may be open at the same time.
 pub(crate) struct Slot(Rc<Shared>);
@@ -85,12 +86,26 @@ pub(crate) async fn carry(shared: Rc<Shared>, mut stream: TcpStream, attempt: At
             return reset(stream);
         }
     };
+    // where requests are read, they are what is counted
+    let counted = match permit.rule().reads_http() {
+        true => Ok(None),
+        false => shared.budgets.begin(permit.rule()).map(Some),
+    };
+    let counted = match counted {
+        Ok(counted) => counted,
+        Err(sentence) => {
+            shared.denied_because(&attempt, Some(&permit), Reason::Limit, sentence);
+            return reset(stream);
+        }
+    };
     let _ = stream.set_nodelay(true);
     let mut first = Vec::new();
     if permit.rule().protocol().is_tls() {
         let mut held = Held::new(&shared);
         let refusal = match hello(&mut stream, &mut first, &mut held).await {
             Ok(()) => check(&permit, &first),
+            // opened and closed without a word, as clients do that try both families at once: nothing was asked
+            Err(_) if first.is_empty() => return,
             Err(refusal) => Err(refusal),
         };
         if let Err(Refusal { reason, sentence, alert }) = refusal {
@@ -98,67 +113,74 @@ pub(crate) async fn carry(shared: Rc<Shared>, mut stream: TcpStream, attempt: At
             return alert_and_close(stream, alert).await;
         }
     }
-    let begun = Instant::now();
-    let addresses = match shared.dialer.addresses(&permit).await {
+    let budget = counted.as_ref().and_then(|counted| counted.budget().cloned());
+    let open = Open::enter(&shared, attempt, &permit, budget);
+    if permit.rule().reads_http() {
+        return web::serve(&shared, open, permit, stream, first, slot).await;
+    }
+    let attempt = &open.flow().attempt;
+    // the policy may change while a name is looked up
+    let addresses = tokio::select! {
+        biased;
+        () = open.flow().stop.called() => return reset(stream),
+        addresses = shared.dialer.addresses(&permit) => addresses,
+    };
+    let addresses = match addresses {
         Ok(addresses) => addresses,
-        Err(error) => return not_dialled(&shared, &attempt, &permit, error, stream, begun),
+        Err(error) => return not_dialled(&shared, &open, &permit, error, stream),
     };
     // order: written down before it takes effect
-    if shared.allowed(&attempt, &permit).is_err() {
-        return reset(stream);
+    match shared.allowed(attempt, &permit) {
+        Ok(process) => open.begun(process),
+        Err(_) => return reset(stream),
     }
-    let upstream = match shared.dialer.dial(&permit, &addresses, &first).await {
-        Ok(upstream) => upstream,
-        Err(_) => {
-            ended(&shared, &attempt, relay::Tally::default(), begun, "unreachable");
-            return reset(stream);
+    let flow = Rc::clone(open.flow());
+    let dialled = async {
+        flow.take(Way::Out, first.len())?;
+        shared.dialer.dial(&permit, &addresses, &first).await
+    };
+    let dialled = tokio::select! {
+        biased;
+        () = flow.stop.called() => Err(io::ErrorKind::PermissionDenied.into()),
+        dialled = dialled => dialled,
+    };
+    let end = match dialled {
+        Ok(upstream) => {
+            drop(first);
+            relay::run(stream, upstream, &flow).await
+        }
+        Err(error) => {
+            reset(stream);
+            match error.kind() {
+                io::ErrorKind::PermissionDenied if flow.stop.is_called() => "revoked",
+                io::ErrorKind::QuotaExceeded if flow.limit().is_some() => "limit",
+                _ => "unreachable",
+            }
         }
     };
-    let sent = u64::try_from(first.len()).unwrap_or_default();
-    drop(first);
-    let (mut tally, end) = relay::run(stream, upstream).await;
-    tally.out = tally.out.saturating_add(sent);
-    ended(&shared, &attempt, tally, begun, end);
-    drop(slot);
+    if let Some(sentence) = flow.limit() {
+        shared.denied_because(&flow.attempt, Some(&permit), Reason::Limit, sentence);
+    }
+    flow.ends(end);
+    drop((open, counted, slot));
 }
 
 /// Resolving failed, or led only where this rule may not go.
-fn not_dialled(
-    shared: &Shared,
-    attempt: &Attempt,
-    permit: &Permit,
-    error: DialError,
-    stream: TcpStream,
-    begun: Instant,
-) {
+fn not_dialled(shared: &Shared, open: &Open, permit: &Permit, error: DialError, stream: TcpStream) {
+    let attempt = &open.flow().attempt;
     match error {
         DialError::Refused(address) => {
-            let sentence = format!(
-                "`{}` resolves to {address}, which is not public; `private: allow` or `addresses:` on the rule permits it",
-                attempt.name()
-            );
+            let sentence = dial::private(&attempt.name(), address);
             shared.denied_because(attempt, Some(permit), Reason::PrivateAddress, sentence);
         }
         DialError::NoAddress => {
-            if shared.allowed(attempt, permit).is_ok() {
-                ended(shared, attempt, relay::Tally::default(), begun, "no-address");
+            if let Ok(process) = shared.allowed(attempt, permit) {
+                open.begun(process);
+                open.flow().ends("no-address");
             }
         }
     }
     reset(stream);
-}
-
-fn ended(shared: &Shared, attempt: &Attempt, tally: relay::Tally, begun: Instant, end: &str) {
-    let event = Event::Close {
-        destination: attempt.name(),
-        port: attempt.port,
-        bytes_out: tally.out,
-        bytes_in: tally.back,
-        duration_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
-        end: end.to_owned(),
-    };
-    // it has ended already; a ledger that cannot be written stops the next one
-    let _ = shared.journal.write(&event, None);
 }
 
 /// A refusal that the client can read.

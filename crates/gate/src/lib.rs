@@ -4,18 +4,28 @@
 //! A socket to the outside is opened in `dial` and `datagram` only, and only from a `Permit`. Every decision is in the
 //! journal before it takes effect; when the journal cannot be written, nothing is permitted. One thread, no locks.
 
+mod authority;
+mod budget;
+mod change;
 mod datagram;
 mod dial;
 mod flow;
 mod journal;
+mod live;
 mod mediator;
 mod names;
 mod page;
 mod refusal;
 mod relay;
+mod trust;
+mod web;
 mod who;
 
+pub use authority::{Authority, AuthorityError};
+pub use change::{Refused, Status};
 pub use journal::{Journal, Unwritable};
+pub use live::Seen;
+pub use trust::{RootsError, check_roots};
 
 use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
@@ -23,7 +33,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use claw_enforce::{Door, Steering};
-use claw_ledger::record::{Decision as Verdict, Event};
+use claw_ledger::record::{Decision as Verdict, Event, Process};
 use claw_model::assurance::Assurance;
 use claw_model::host::HostName;
 use claw_model::phase::Phase;
@@ -50,6 +60,8 @@ pub struct Settings {
     pub journal: Rc<dyn Journal>,
     /// Connections at the same time.
     pub ceiling: usize,
+    /// Signs for the hosts whose TLS the gate ends; trusted inside the sandbox.
+    pub authority: Option<Authority>,
 }
 
 /// A gate that serves one sandbox.
@@ -59,11 +71,16 @@ pub struct Gate {
 
 /// What all parts of the gate see.
 pub(crate) struct Shared {
-    policy: Policy,
-    phase: Phase,
+    rules: RefCell<Rules>,
     network: Network,
     journal: Rc<dyn Journal>,
     ceiling: usize,
+    authority: Option<Authority>,
+    roots: trust::Roots,
+    flows: live::Flows,
+    budgets: budget::Budgets,
+    /// Rules that were past their date then have been dealt with.
+    expired: Cell<Timestamp>,
     open: Cell<usize>,
     held: Cell<usize>,
     questions: Cell<usize>,
@@ -74,6 +91,13 @@ pub(crate) struct Shared {
     probes: Cell<u8>,
     probed: tokio::sync::Notify,
     closing: tokio::sync::Notify,
+}
+
+/// By what is decided now: replaced as a whole, so that no decision sees a part of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Rules {
+    pub(crate) policy: Policy,
+    pub(crate) phase: Phase,
 }
 
 /// Where a flow wants to go, in the gate's words.
@@ -135,8 +159,12 @@ impl Gate {
     pub fn open(settings: Settings, door: Door) -> std::io::Result<Gate> {
         let Door { listeners, dns_datagrams, dns_streams, refusals, steering, diagnosis, datagrams } = door;
         let shared = Rc::new(Shared {
-            policy: settings.policy,
-            phase: settings.phase,
+            rules: RefCell::new(Rules { policy: settings.policy, phase: settings.phase }),
+            authority: settings.authority,
+            roots: trust::Roots::default(),
+            flows: live::Flows::default(),
+            budgets: budget::Budgets::default(),
+            expired: Cell::new(Timestamp::now()),
             names: RefCell::new(Names::new(settings.network.clone())),
             network: settings.network,
             journal: settings.journal,
@@ -202,18 +230,31 @@ impl Shared {
         };
         let now = Timestamp::now();
         let Attempt { port, transport, .. } = *attempt;
-        decide(&self.policy, &Request { phase: self.phase, transport, host, port, now })
+        let rules = self.rules.borrow();
+        decide(&rules.policy, &Request { phase: rules.phase, transport, host, port, now })
+    }
+
+    /// What holds now.
+    fn rules(&self) -> Rules {
+        self.rules.borrow().clone()
     }
 
     /// Writes an allowed connection down. Only then may it be dialled.
-    fn allowed(&self, attempt: &Attempt, permit: &Permit) -> Result<(), Unwritable> {
+    fn allowed(&self, attempt: &Attempt, permit: &Permit) -> Result<Option<Process>, Unwritable> {
         let rule = permit.rule();
+        let Rules { policy, phase } = self.rules();
         let event = self.connect(attempt, Verdict::Allow, |fields| {
-            fields.plane = Some(rule.plane().to_string());
+            // a connection whose requests may be on several planes is on none by itself
+            let planes = policy.planes(phase, rule);
+            fields.plane = (planes.len() < 2).then(|| rule.plane().to_string());
             fields.rule = Some(rule.location());
             fields.assurance = Some(assurance(permit).to_string());
         });
-        self.journal.write(&event, None)
+        self.journal.write(&event, None)?;
+        match event {
+            Event::Connect { process, .. } => Ok(process),
+            _ => Ok(None),
+        }
     }
 
     /// Writes a refusal down, with the rule that would allow it.
@@ -242,7 +283,7 @@ impl Shared {
             destination: attempt.name(),
             port: attempt.port,
             protocol: attempt.transport.to_string(),
-            phase: self.phase.to_string(),
+            phase: self.rules.borrow().phase.to_string(),
             plane: fields.plane,
             decision,
             rule: fields.rule,
@@ -277,7 +318,8 @@ struct Fields {
 /// How strongly the destination is bound: a literal address never more than `network`.
 fn assurance(permit: &Permit) -> Assurance {
     match permit.host() {
-        PermitHost::Address(_) => Assurance::Network,
+        PermitHost::Address(_) if !permit.rule().reads_http() => Assurance::Network,
+        PermitHost::Address(_) => Assurance::Http,
         PermitHost::Name(_) => permit.rule().assurance(),
     }
 }

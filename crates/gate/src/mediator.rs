@@ -21,7 +21,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::names::PAGE;
-use crate::{Attempt, Shared, datagram, flow, relay, waitable};
+use crate::{Attempt, Rules, Shared, datagram, flow, relay, waitable};
 
 /// Starts to answer on both transports and both families.
 pub(crate) fn serve(shared: &Rc<Shared>, datagrams: [OwnedFd; 2], streams: [OwnedFd; 2]) -> io::Result<()> {
@@ -167,7 +167,8 @@ fn answer(shared: &Shared, question: &[u8], asked: Asked) -> Option<Vec<u8>> {
         let denial = Denial { reason: Reason::InvalidName, rule: None, sentence, suggestion: None };
         return Some(refuse(shared, &query, &denial, asked));
     };
-    match resolvable(&shared.policy, shared.phase, &name, Timestamp::now()) {
+    let Rules { policy, phase } = shared.rules();
+    match resolvable(&policy, phase, &name, Timestamp::now()) {
         Resolvable::No(denial) => Some(refuse(shared, &query, &denial, asked)),
         Resolvable::Yes(rules) => Some(allow(shared, &query, &name, &rules, asked)),
     }
@@ -190,9 +191,9 @@ fn allow(
     };
     let wildcard = match rules.iter().find(by_name) {
         Some(_) => None,
-        None => rules.first().map(|rule| rule.id()),
+        None => rules.first().map(|rule| rule.destination().target.to_string()),
     };
-    let Some(place) = shared.names.borrow_mut().place(name, wildcard) else {
+    let Some(place) = shared.names.borrow_mut().place(name, wildcard.as_deref()) else {
         return refuse(shared, query, &limit(), asked);
     };
     let event = Event::Dns {
@@ -217,37 +218,55 @@ fn allow(
 }
 
 /// The live pairs of a name: every port that a rule names for it.
-fn openings(rules: &[std::sync::Arc<Rule>], v4: Ipv4Addr, v6: Ipv6Addr) -> Vec<Opening> {
+pub(crate) fn openings(rules: &[std::sync::Arc<Rule>], v4: Ipv4Addr, v6: Ipv6Addr) -> Vec<Opening> {
     let mut openings: Vec<Opening> = Vec::new();
     for rule in rules {
         let transport = rule.protocol().transport();
-        let ranges = rule.destination().ports.ranges();
-        // few single ports go to the hash set one by one; wide ranges are boxes
-        let points = rule.destination().ports.count() <= 16;
-        let pairs = ranges.iter().flat_map(|(from, to)| {
-            let singles = (*from..=*to).take(if points { usize::MAX } else { 0 }).map(|port| (port, port));
-            singles.chain((!points).then_some((*from, *to)))
-        });
-        for ports in pairs {
+        for ports in rule.destination().ports.ranges() {
             for address in [IpAddr::V4(v4), IpAddr::V6(v6)] {
-                let opening = Opening { from: address, to: address, transport, ports };
-                if !openings.contains(&opening) {
-                    openings.push(opening);
-                }
+                openings.push(Opening { from: address, to: address, transport, ports: *ports });
             }
         }
     }
-    openings
+    // few single ports go to the hash set one by one; wide ranges are boxes
+    let split = |opening: Opening| {
+        let (from, to) = opening.ports;
+        let few = to.saturating_sub(from) < 16;
+        let singles = (from..=to).take(if few { usize::MAX } else { 0 }).map(|port| (port, port));
+        let ports = singles.chain((!few).then_some((from, to)));
+        ports.map(move |ports| Opening { ports, ..opening })
+    };
+    claw_plan::apart(&openings).into_iter().flat_map(split).collect()
+}
+
+/// What is steered to the gate for the names that were looked up so far, as the rules are now.
+pub(crate) fn names_open(shared: &Shared, rules: &Rules) -> Vec<Opening> {
+    let now = Timestamp::now();
+    let mut names = shared.names.borrow_mut();
+    let mut openings_of_all = Vec::new();
+    for (name, (v4, v6)) in names.hosts() {
+        if let Resolvable::Yes(found) = resolvable(&rules.policy, rules.phase, &name, now) {
+            openings_of_all.extend(openings(&found, v4, v6));
+        }
+    }
+    if let Some(place) = names.page() {
+        let (v4, v6) = place.addresses;
+        openings_of_all.extend([IpAddr::V4(v4), IpAddr::V6(v6)].map(page_opening));
+        names.opened(place);
+    }
+    openings_of_all
+}
+
+fn page_opening(address: IpAddr) -> Opening {
+    Opening { from: address, to: address, transport: Transport::Tcp, ports: (80, 80) }
 }
 
 /// The gate's own page exists for everyone inside.
 fn page(shared: &Shared, query: &Query) -> Vec<u8> {
     let Some(place) = shared.names.borrow_mut().page() else { return query.servfail("no address is left") };
     let (v4, v6) = place.addresses;
-    let opening =
-        |address: IpAddr| Opening { from: address, to: address, transport: Transport::Tcp, ports: (80, 80) };
     if place.fresh {
-        if shared.steering.open(&[opening(v4.into()), opening(v6.into())]).is_err() {
+        if shared.steering.open(&[v4.into(), v6.into()].map(page_opening)).is_err() {
             return query.servfail("the kernel did not take the address");
         }
         shared.names.borrow_mut().opened(place);

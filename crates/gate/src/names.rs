@@ -15,7 +15,7 @@ pub(crate) struct Names {
     places: HashMap<HostName, u32>,
     entries: Vec<Entry>,
     page: Option<u32>,
-    wildcards: HashMap<u32, u32>,
+    wildcards: HashMap<String, u32>,
     opened: HashSet<u32>,
 }
 
@@ -58,12 +58,12 @@ impl Names {
 
     /// The place of a name; made if `wildcards` (the rules that match it only by a wildcard) have room for one more.
     /// `None`: the limit is reached.
-    pub(crate) fn place(&mut self, name: &HostName, wildcard: Option<u32>) -> Option<Place> {
+    pub(crate) fn place(&mut self, name: &HostName, wildcard: Option<&str>) -> Option<Place> {
         if let Some(index) = self.places.get(name) {
             return self.at(*index);
         }
         if let Some(rule) = wildcard {
-            let used = self.wildcards.entry(rule).or_default();
+            let used = self.wildcards.entry(rule.to_owned()).or_default();
             if *used >= MOST_PER_WILDCARD {
                 return None;
             }
@@ -82,6 +82,12 @@ impl Names {
     fn at(&self, index: u32) -> Option<Place> {
         let fresh = !self.opened.contains(&index);
         Some(Place { addresses: self.network.addresses(index)?, index, fresh })
+    }
+
+    /// Every host that has a place, with its addresses.
+    pub(crate) fn hosts(&self) -> Vec<(HostName, (std::net::Ipv4Addr, std::net::Ipv6Addr))> {
+        let all = self.places.iter();
+        all.filter_map(|(name, index)| Some((name.clone(), self.network.addresses(*index)?))).collect()
     }
 
     /// The place of the gate's own page.
@@ -142,10 +148,10 @@ mod tests {
     fn a_wildcard_runs_out_and_known_names_stay() {
         let mut names = names();
         for step in 0..MOST_PER_WILDCARD {
-            assert!(names.place(&HostName::parse(&format!("n{step}.x.test")).unwrap(), Some(7)).is_some());
+            assert!(names.place(&HostName::parse(&format!("n{step}.x.test")).unwrap(), Some("*.x.test")).is_some());
         }
-        assert_eq!(names.place(&HostName::parse("more.x.test").unwrap(), Some(7)), None);
-        assert!(names.place(&HostName::parse("n5.x.test").unwrap(), Some(7)).is_some());
-        assert!(names.place(&HostName::parse("more.y.test").unwrap(), Some(8)).is_some());
+        assert_eq!(names.place(&HostName::parse("more.x.test").unwrap(), Some("*.x.test")), None);
+        assert!(names.place(&HostName::parse("n5.x.test").unwrap(), Some("*.x.test")).is_some());
+        assert!(names.place(&HostName::parse("more.y.test").unwrap(), Some("*.y.test")).is_some());
     }
 }

@@ -16,21 +16,19 @@ use tokio::io::{AsyncRead, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::ReadHalf;
 
-/// Bytes carried.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
-    /// From the agent.
-    pub(crate) out: u64,
-    /// To the agent.
-    pub(crate) back: u64,
-}
+use crate::budget::Way;
+use crate::live::Flow;
 
-/// Relays until both directions ended (`"end"`) or one side failed (`"reset"`).
-pub(crate) async fn run(mut agent: TcpStream, mut upstream: TcpStream) -> (Tally, &'static str) {
-    let (mut out, mut back) = (Half::default(), Half::default());
+/// Relays until both directions ended (`"end"`), one side failed (`"reset"`), the flow is no longer permitted
+/// (`"revoked"`) or a limit is reached (`"limit"`).
+pub(crate) async fn run(mut agent: TcpStream, mut upstream: TcpStream, flow: &Flow) -> &'static str {
+    let (mut out, mut back) = (Half::new(flow, Way::Out), Half::new(flow, Way::Back));
     let (mut from_agent, to_agent) = agent.split();
     let (mut from_upstream, to_upstream) = upstream.split();
     let result = poll_fn(|context| {
+        if flow.stop.poll(context.waker()) {
+            return Poll::Ready(Err(io::ErrorKind::PermissionDenied.into()));
+        }
         // both are polled each time: each registers for what it waits for
         let one = out.poll(&mut from_agent, to_upstream.as_ref(), context);
         let other = back.poll(&mut from_upstream, to_agent.as_ref(), context);
@@ -41,13 +39,14 @@ pub(crate) async fn run(mut agent: TcpStream, mut upstream: TcpStream) -> (Tally
         }
     })
     .await;
-    let tally = Tally { out: out.moved, back: back.moved };
-    if result.is_ok() {
-        return (tally, "end");
-    }
+    let Err(error) = result else { return "end" };
     let _ = socket::reset_on_close(&agent);
     let _ = socket::reset_on_close(&upstream);
-    (tally, "reset")
+    match error.kind() {
+        io::ErrorKind::PermissionDenied if flow.stop.is_called() => "revoked",
+        io::ErrorKind::QuotaExceeded if flow.limit().is_some() => "limit",
+        _ => "reset",
+    }
 }
 
 /// Reads what is there into the end of `received`, at most 16 KiB at a time.
@@ -66,13 +65,13 @@ pub(crate) fn with_buffer<T>(take: impl FnOnce(&mut [u8]) -> T) -> T {
 }
 
 /// One direction.
-#[derive(Default)]
-struct Half {
+struct Half<'a> {
+    flow: &'a Flow,
+    way: Way,
     state: State,
     pending: Vec<u8>,
     written: usize,
     pipe: Option<Pipe>,
-    moved: u64,
 }
 
 #[derive(Default, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +83,11 @@ enum State {
     Ended,
 }
 
-impl Half {
+impl<'a> Half<'a> {
+    fn new(flow: &'a Flow, way: Way) -> Half<'a> {
+        Half { flow, way, state: State::Copy, pending: Vec::new(), written: 0, pipe: None }
+    }
+
     fn poll(
         &mut self,
         from: &mut ReadHalf<'_>,
@@ -168,7 +171,8 @@ impl Half {
                 self.state = State::Ending;
                 return Poll::Ready(Ok(()));
             }
-            self.moved = self.moved.saturating_add(u64::try_from(length).unwrap_or_default());
+            // order: what a limit leaves no room for is never written
+            self.flow.take(self.way, length)?;
             let written = match to.try_write(read) {
                 Ok(written) => written,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
@@ -199,7 +203,7 @@ impl Half {
             self.state = State::Ending;
         }
         pipe.held = length;
-        self.moved = self.moved.saturating_add(u64::try_from(length).unwrap_or_default());
+        self.flow.take(self.way, length)?;
         Ok(())
     }
 
@@ -219,7 +223,7 @@ impl Half {
     }
 }
 
-impl Drop for Half {
+impl Drop for Half<'_> {
     fn drop(&mut self) {
         self.forget();
         self.give_back();

@@ -176,8 +176,20 @@ fn identity(event: &Event) -> Option<(Key, Option<String>)> {
             parts.option(plane).option(rule).option(reason).option(assurance).process(process);
             (*decision, reason)
         }
-        Event::Request { method, path, decision, rule, reason } => {
-            parts.add(method).add(path).option(rule).option(reason);
+        Event::Request {
+            destination,
+            port,
+            method,
+            path,
+            phase,
+            plane,
+            decision,
+            rule,
+            reason,
+            sentence: _,
+        } => {
+            parts.add(destination).add(&port.to_string()).add(method).add(path);
+            parts.option(phase).option(plane).option(rule).option(reason);
             (*decision, reason)
         }
         _ => return None,

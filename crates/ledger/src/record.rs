@@ -112,10 +112,22 @@ pub enum Event {
     },
     /// An HTTP request was asked for.
     Request {
+        /// The host name or address.
+        #[serde(default)]
+        destination: String,
+        /// The port.
+        #[serde(default)]
+        port: u16,
         /// The method.
         method: String,
         /// The path, without its query.
         path: String,
+        /// The phase it was judged in.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        phase: Option<String>,
+        /// The plane of the rule that decided.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        plane: Option<String>,
         /// What was decided.
         decision: Decision,
         /// The rule that decided, `file:line`.
@@ -124,6 +136,9 @@ pub enum Event {
         /// The reason's code.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
+        /// The reason in words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sentence: Option<String>,
     },
     /// A connection ended.
     Close {
@@ -139,6 +154,9 @@ pub enum Event {
         duration_ms: u64,
         /// How it ended.
         end: String,
+        /// What its HTTP requests come to, by plane, where the gate read them.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        planes: Vec<PlaneTally>,
     },
     /// The same happened again, so many times.
     Repeat {
@@ -169,6 +187,16 @@ pub enum Event {
         /// Why.
         why: String,
     },
+    /// Another policy holds from here on, or was refused and the old one still holds.
+    Policy {
+        /// The digest of the policy before.
+        from: String,
+        /// The digest of the policy after; absent if it was refused.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<String>,
+        /// What led to it, or why it was refused.
+        why: String,
+    },
     /// The agent ended.
     Exit {
         /// Its exit code.
@@ -194,6 +222,19 @@ pub enum Decision {
     Allow,
     /// Refused.
     Deny,
+}
+
+/// What the requests of one connection come to on one plane: heads and bodies, as they were sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlaneTally {
+    /// The plane.
+    pub plane: String,
+    /// How many requests were permitted.
+    pub requests: u64,
+    /// Bytes the agent sent.
+    pub bytes_out: u64,
+    /// Bytes the agent received.
+    pub bytes_in: u64,
 }
 
 /// The process that asked.
@@ -234,7 +275,7 @@ impl Record {
 
 impl Event {
     /// Every kind, as it is written.
-    pub const KINDS: [&'static str; 11] = [
+    pub const KINDS: [&'static str; 12] = [
         "start",
         "applied",
         "dns",
@@ -244,6 +285,7 @@ impl Event {
         "repeat",
         "revoke",
         "phase",
+        "policy",
         "exit",
         "checkpoint",
     ];
@@ -260,6 +302,7 @@ impl Event {
             Self::Repeat { .. } => "repeat",
             Self::Revoke { .. } => "revoke",
             Self::Phase { .. } => "phase",
+            Self::Policy { .. } => "policy",
             Self::Exit { .. } => "exit",
             Self::Checkpoint { .. } => "checkpoint",
         }

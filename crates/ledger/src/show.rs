@@ -38,10 +38,12 @@ fn event(event: &Event) -> String {
             let what = plane.as_ref().map_or(what.clone(), |plane| format!("{what}  {}", word(plane)));
             judged(*decision, what, [reason, rule], process.as_ref())
         }
-        Event::Request { method, path, decision, rule, reason } => {
-            judged(*decision, format!("{} {}", word(method), word(path)), [reason, rule], None)
+        Event::Request { destination, port, method, path, plane, decision, rule, reason, .. } => {
+            let what = format!("{} {} {}", target(destination, *port), word(method), word(path));
+            let what = plane.as_ref().map_or(what.clone(), |plane| format!("{what}  {}", word(plane)));
+            judged(*decision, what, [reason, rule], None)
         }
-        Event::Close { destination, port, bytes_out, bytes_in, duration_ms, end } => {
+        Event::Close { destination, port, bytes_out, bytes_in, duration_ms, end, planes: _ } => {
             let (target, end) = (target(destination, *port), word(end));
             format!("{target}  {bytes_out} B out, {bytes_in} B in  {duration_ms} ms  {end}")
         }
@@ -54,6 +56,10 @@ fn event(event: &Event) -> String {
             format!("{}  {}  {closed} connections closed", word(what), word(why))
         }
         Event::Phase { from, to, why } => format!("{} to {}  {}", word(from), word(to), word(why)),
+        Event::Policy { from, to, why } => {
+            let to = to.as_ref().map_or("refused".to_owned(), |to| word(to));
+            format!("{} to {to}  {}", word(from), word(why))
+        }
         Event::Exit { code } => format!("code {code}"),
         Event::Checkpoint { upto, root, signature } => {
             let signed = if signature.is_some() { "signed" } else { "not signed" };
@@ -105,11 +111,12 @@ mod tests {
             "dns     ALLOW api.test A  agent_runtime.yaml:7",
             "connect DENY  evil.test:443 tcp  no-rule  curl(64)",
             "connect ALLOW api.test:443 tcp-tls  inference  agent_runtime.yaml:7",
-            "request DENY  POST /v1/x  path",
+            "request DENY  api.test:443 POST /v1/x  telemetry  path",
             "close   api.test:443  10 B out, 2000 B in  35 ms  closed",
             "repeat  12 times of record 4  no-rule",
             "revoke  agent_runtime.yaml:7  expired  2 connections closed",
             "phase   bootstrap to workload  attested",
+            "policy  sha256:00 to sha256:01  \"the file changed\"",
             "exit    code -9",
             "checkpoint up to record 11  sha256:00  not signed",
         ];

@@ -5,14 +5,14 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::record::{Decision, Event};
 use crate::show::target;
 use crate::text::word;
 
 /// What a run reached and what it was denied.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Summary {
     /// Where it got through, in the order first reached.
     pub reached: Vec<Reached>,
@@ -27,7 +27,7 @@ pub struct Summary {
 }
 
 /// A destination that was reached.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reached {
     /// The host name or address.
     pub destination: String,
@@ -35,7 +35,7 @@ pub struct Reached {
     pub port: u16,
     /// The plane of the rule that allowed it.
     pub plane: Option<String>,
-    /// How many connections.
+    /// How many connections, or requests where the gate reads them.
     pub count: u64,
     /// How many of them found no address or no answer.
     pub unanswered: u64,
@@ -46,7 +46,7 @@ pub struct Reached {
 }
 
 /// Something that was refused.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Denied {
     /// The host name or address, or a request's method and path.
     pub destination: String,
@@ -76,7 +76,10 @@ impl Summary {
     /// Adds record `seq`. `suggestion` is the rule that would allow what it denies, if one may.
     pub fn add(&mut self, seq: u64, event: &Event, suggestion: Option<&str>) {
         match event {
-            Event::Connect { destination, port, plane, decision: Decision::Allow, .. } => {
+            // where requests are read, each of them is counted, and the connection alone reaches nothing
+            Event::Connect { decision: Decision::Allow, assurance: Some(assurance), .. } if assurance == "http" => {}
+            Event::Connect { destination, port, plane, decision: Decision::Allow, .. }
+            | Event::Request { destination, port, plane, decision: Decision::Allow, .. } => {
                 self.reach(destination, *port, plane.as_ref());
             }
             Event::Connect { destination, port, reason, decision: Decision::Deny, .. } => {
@@ -85,8 +88,19 @@ impl Summary {
             Event::Dns { name, reason, decision: Decision::Deny, .. } => {
                 self.deny(seq, (name.clone(), None, code(reason)), suggestion);
             }
-            Event::Request { method, path, reason, decision: Decision::Deny, .. } => {
-                self.deny(seq, (format!("{method} {path}"), None, code(reason)), suggestion);
+            Event::Request { destination, port, method, path, reason, decision: Decision::Deny, .. } => {
+                let what = format!("{method} {}{path}", target(destination, *port));
+                self.deny(seq, (what, None, code(reason)), suggestion);
+            }
+            Event::Close { destination, port, planes, .. } if !planes.is_empty() => {
+                for tally in planes {
+                    let key = (destination.clone(), *port, Some(tally.plane.clone()));
+                    let at = self.index.reached.get(&key);
+                    if let Some(entry) = at.and_then(|&at| self.reached.get_mut(at)) {
+                        entry.bytes_out = entry.bytes_out.saturating_add(tally.bytes_out);
+                        entry.bytes_in = entry.bytes_in.saturating_add(tally.bytes_in);
+                    }
+                }
             }
             Event::Close { destination, port, bytes_out, bytes_in, end, .. } => {
                 let at = self.index.open.get(&(destination.clone(), *port));
@@ -222,7 +236,7 @@ mod tests {
         summary.add(14, &Event::Repeat { of: Some(3), count: 5, reason: None }, None);
         let text = "reached:\n  api.test:443  inference  1x  10 B out, 2000 B in\n\
             denied:\n  evil.test:443  no-rule  13x\n    to allow: - {destination: evil.test:443}\n  \
-            \"POST /v1/x\"  path  1x\n  and 5 more\n";
+            \"POST api.test:443/v1/x\"  path  1x\n  and 5 more\n";
         assert_eq!(summary.to_string(), text);
         assert_eq!(Summary::default().to_string(), "reached: nothing\ndenied: nothing\n");
     }

@@ -19,6 +19,19 @@ pub struct Inputs<'a> {
     pub phase: Phase,
     /// Program and arguments.
     pub command: &'a [String],
+    /// Whom programs inside believe, if the gate ends TLS.
+    pub trust: Option<&'a Trust>,
+}
+
+/// Certificates for the trust stores inside.
+#[derive(Debug, Clone, Default)]
+pub struct Trust {
+    /// The certificate of the run's own authority, as PEM.
+    pub authority: String,
+    /// The host's bundle of certificates, as PEM.
+    pub system: String,
+    /// Where programs on this host look for such a bundle.
+    pub places: Vec<PathBuf>,
 }
 
 /// Why there is no plan.
@@ -103,7 +116,7 @@ pub fn build(inputs: Inputs<'_>, facts: &Facts) -> Result<Plan, BuildError> {
     let network = Network::of(inputs.policy, inputs.phase)?;
     let mut notes = Vec::new();
     let view = View::of(inputs.policy, facts, &mut notes)?;
-    let tree = view.steps(facts, &network, identity);
+    let tree = view.steps(facts, &network, identity, inputs.trust);
     let landlock = grants(&tree, &view);
     let limits = inputs.policy.process().limits;
     Ok(Plan {
@@ -116,7 +129,7 @@ pub fn build(inputs: Inputs<'_>, facts: &Facts) -> Result<Plan, BuildError> {
         seccomp: "standard".to_owned(),
         limits: Limits { memory: limits.memory, pids: limits.pids, cpu: limits.cpu },
         directory: view.directory.clone(),
-        environment: environment(inputs.policy, facts, &view.home),
+        environment: environment(inputs.policy, facts, &view.home, inputs.trust),
         command: inputs.command.to_vec(),
         notes,
     })
@@ -180,7 +193,7 @@ impl View {
     }
 
     /// Everything in the order in which it must be mounted: what lies above comes first.
-    fn steps(&self, facts: &Facts, network: &Network, identity: Identity) -> Vec<Step> {
+    fn steps(&self, facts: &Facts, network: &Network, identity: Identity, trust: Option<&Trust>) -> Vec<Step> {
         let mut steps = vec![
             Step::Devices,
             Step::Processes,
@@ -196,6 +209,7 @@ impl View {
         }
         steps.extend(self.pins(facts));
         steps.extend(generated(network, identity, &steps));
+        steps.extend(trust.into_iter().flat_map(trusted));
         let visible = |path: &Path| self.read.iter().chain(&self.write).any(|above| path.starts_with(above));
         let masked = CREDENTIALS.iter().map(PathBuf::from).chain(facts.state.iter().cloned());
         steps.extend(
@@ -290,6 +304,37 @@ fn generated(network: &Network, identity: Identity, steps: &[Step]) -> Vec<Step>
     texts.into_iter().map(|(target, content)| Step::Text { target: target.into(), content }).collect()
 }
 
+/// The trust stores inside: the run's authority beside what the host trusts, in place of the host's bundles and in files
+/// of their own for programs that are told by a variable.
+fn trusted(trust: &Trust) -> Vec<Step> {
+    let bundle = format!("{}\n{}", trust.system.trim_end(), trust.authority);
+    let text = |target: &Path, content: &str| Step::Text { target: target.to_owned(), content: content.to_owned() };
+    let own = [text(Path::new(AUTHORITY), &trust.authority), text(Path::new(BUNDLE), &bundle)];
+    own.into_iter().chain(trust.places.iter().map(|place| text(place, &bundle))).collect()
+}
+
+/// Variables by which programs are told of a bundle: OpenSSL, Go, Rust and Deno read the first (and Deno its own);
+/// Node adds to its own; requests, curl, git, pip, cargo and the AWS SDKs have theirs.
+fn trust_variables() -> impl Iterator<Item = (String, String)> {
+    let bundle = [
+        "SSL_CERT_FILE",
+        "REQUESTS_CA_BUNDLE",
+        "CURL_CA_BUNDLE",
+        "GIT_SSL_CAINFO",
+        "PIP_CERT",
+        "CARGO_HTTP_CAINFO",
+        "DENO_CERT",
+        "AWS_CA_BUNDLE",
+    ];
+    let bundle = bundle.into_iter().map(|name| (name, BUNDLE));
+    bundle.chain([("NODE_EXTRA_CA_CERTS", AUTHORITY)]).map(|(name, value)| (name.to_owned(), value.to_owned()))
+}
+
+/// Where the run's authority is found inside.
+const AUTHORITY: &str = "/run/claw/ca.pem";
+/// Where all that is trusted is found inside.
+const BUNDLE: &str = "/run/claw/ca-bundle.pem";
+
 /// Landlock grants follow the tree: what is shown may be read, what is private or writable may be changed.
 fn grants(tree: &[Step], view: &View) -> Vec<Grant> {
     let mut grants = vec![
@@ -307,7 +352,12 @@ fn grants(tree: &[Step], view: &View) -> Vec<Grant> {
 }
 
 /// The short list, then what the policy passes and sets.
-fn environment(policy: &Policy, facts: &Facts, home: &Path) -> Vec<(String, String)> {
+fn environment(
+    policy: &Policy,
+    facts: &Facts,
+    home: &Path,
+    trust: Option<&Trust>,
+) -> Vec<(String, String)> {
     let wanted = &policy.process().env;
     let passes = |name: &str| {
         matches!(name, "PATH" | "LANG" | "TERM" | "TZ" | "COLORTERM" | "NO_COLOR")
@@ -327,6 +377,9 @@ fn environment(policy: &Policy, facts: &Facts, home: &Path) -> Vec<(String, Stri
         .entry("PATH".to_owned())
         .or_insert_with(|| "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin".to_owned());
     environment.insert("HOME".to_owned(), home.display().to_string());
+    if trust.is_some() {
+        environment.extend(trust_variables());
+    }
     environment.extend(wanted.set.iter().map(|(name, value)| (name.clone(), value.clone())));
     environment.into_iter().collect()
 }

@@ -9,10 +9,10 @@ mod facts;
 mod network;
 mod tree;
 
-pub use build::{BuildError, Inputs, build, wanted};
+pub use build::{BuildError, Inputs, Trust, build, wanted};
 pub use check::{Checked, Fault, check};
 pub use facts::{Facts, Node};
-pub use network::{Network, Opening};
+pub use network::{Network, Opening, apart, openings};
 pub use tree::{CREDENTIALS, Step};
 
 use std::path::PathBuf;

@@ -1,12 +1,13 @@
 //! The network namespace: which addresses stand for names, and which openings the kernel steers to the gate.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use claw_model::destination::Target;
 use claw_model::net::Net;
 use claw_model::phase::Phase;
 use claw_model::protocol::Transport;
-use claw_policy::{Policy, RuleList};
+use claw_policy::{Policy, Rule};
 use serde::{Deserialize, Serialize};
 
 use crate::BuildError;
@@ -45,37 +46,13 @@ pub struct Opening {
 }
 
 impl Network {
-    /// The network for this policy and phase.
+    /// The network for this policy, opened for this phase. Sockets and addresses are for both phases.
     pub fn of(policy: &Policy, phase: Phase) -> Result<Network, BuildError> {
-        let list = match phase {
-            Phase::Bootstrap => RuleList::Bootstrap,
-            Phase::Workload => RuleList::Workload,
-        };
-        let mut openings = Vec::new();
-        let mut udp_ports = Vec::new();
-        let rules = || policy.rules().iter().filter(|rule| rule.list() == list);
-        for rule in rules() {
-            let transport = rule.protocol().transport();
-            if transport == Transport::Udp {
-                udp_ports.extend(rule.destination().ports.ranges().iter().flat_map(|(from, to)| *from..=*to));
-            }
-            let Target::Net(net) = &rule.destination().target else { continue };
-            for ports in rule.destination().ports.ranges() {
-                openings.push(Opening { from: net.address(), to: net.last(), transport, ports: *ports });
-            }
-        }
-        udp_ports.sort_unstable();
-        udp_ports.dedup();
-        udp_ports.retain(|port| *port != 53);
+        let udp_ports = udp_ports(policy);
         if udp_ports.len() > MOST_UDP_PORTS {
             return Err(BuildError::UdpPorts { count: udp_ports.len() });
         }
-        let nets: Vec<&Net> = rules()
-            .filter_map(|rule| match &rule.destination().target {
-                Target::Net(net) => Some(net),
-                Target::Name(_) => None,
-            })
-            .collect();
+        let nets: Vec<&Net> = nets(policy).collect();
         let pool4 = POOLS4
             .iter()
             .map(|first| Ipv4Addr::new(*first, 64, 0, 0))
@@ -91,9 +68,22 @@ impl Network {
             own4: offset4(pool4, 1),
             own6: offset6(pool6, 1),
             listener: 1,
-            openings,
+            openings: openings(policy, phase),
             udp_ports,
         })
+    }
+
+    /// Why this network cannot serve another policy; `None` if it can.
+    pub fn misfit(&self, policy: &Policy) -> Option<String> {
+        if let Some(port) = udp_ports(policy).into_iter().find(|port| !self.udp_ports.contains(port)) {
+            return Some(format!("UDP port {port} is new, and its socket can only be made at the start"));
+        }
+        let own = |net: &&Net| {
+            let pools = [(IpAddr::V4(self.pool4), 10), (IpAddr::V6(self.pool6), 48)];
+            pools.iter().any(|(pool, prefix)| Net::new(*pool, *prefix).is_some_and(|pool| net.overlaps(&pool)))
+        };
+        let met = nets(policy).find(own)?;
+        Some(format!("the network {met} meets the addresses that stand for names in this run"))
     }
 
     /// The addresses of the `index`th name; `None` when the pool is used up.
@@ -116,6 +106,107 @@ impl Network {
     }
 }
 
+/// The rules that open, of both phases.
+fn opening(policy: &Policy) -> impl Iterator<Item = &Rule> {
+    policy.rules().iter().map(AsRef::as_ref).filter(|rule| rule.list().phase().is_some())
+}
+
+fn nets(policy: &Policy) -> impl Iterator<Item = &Net> {
+    opening(policy).filter_map(|rule| match &rule.destination().target {
+        Target::Net(net) => Some(net),
+        Target::Name(_) => None,
+    })
+}
+
+/// Ports for which a UDP socket is held, beside 53.
+fn udp_ports(policy: &Policy) -> Vec<u16> {
+    let datagrams = opening(policy).filter(|rule| rule.protocol().transport() == Transport::Udp);
+    let ranges = datagrams.flat_map(|rule| rule.destination().ports.ranges());
+    let mut ports: Vec<u16> =
+        ranges.flat_map(|(from, to)| *from..=*to).filter(|port| *port != 53).collect();
+    ports.sort_unstable();
+    ports.dedup();
+    ports
+}
+
+/// The boxes of the network rules of a phase, apart from each other.
+pub fn openings(policy: &Policy, phase: Phase) -> Vec<Opening> {
+    let mut openings = Vec::new();
+    for rule in opening(policy).filter(|rule| rule.list().phase() == Some(phase)) {
+        let Target::Net(net) = &rule.destination().target else { continue };
+        let transport = rule.protocol().transport();
+        let (from, to) = (net.address(), net.last());
+        let ports = rule.destination().ports.ranges().iter();
+        openings.extend(ports.map(|ports| Opening { from, to, transport, ports: *ports }));
+    }
+    apart(&openings)
+}
+
+/// The same addresses and ports in boxes that do not meet: the kernel's sets hold no others.
+pub fn apart(openings: &[Opening]) -> Vec<Opening> {
+    let mut result = Vec::new();
+    for (v4, transport) in
+        [(true, Transport::Tcp), (true, Transport::Udp), (false, Transport::Tcp), (false, Transport::Udp)]
+    {
+        // a sweep over the addresses; between two edges the same port ranges are open
+        let mut edges: BTreeMap<u128, Vec<((u16, u16), bool)>> = BTreeMap::new();
+        for opening in openings.iter().filter(|one| one.from.is_ipv4() == v4 && one.transport == transport) {
+            edges.entry(number(opening.from)).or_default().push((opening.ports, true));
+            if let Some(after) = number(opening.to).checked_add(1) {
+                edges.entry(after).or_default().push((opening.ports, false));
+            }
+        }
+        let mut open: BTreeMap<(u16, u16), u32> = BTreeMap::new();
+        let mut before: Option<(u128, Vec<(u16, u16)>)> = None;
+        for (at, changes) in edges {
+            for (ports, opens) in changes {
+                let count = open.entry(ports).or_default();
+                *count = if opens { count.saturating_add(1) } else { count.saturating_sub(1) };
+                if *count == 0 {
+                    open.remove(&ports);
+                }
+            }
+            let now = merged(open.keys().copied());
+            if before.as_ref().is_some_and(|(_, ports)| *ports == now) {
+                continue;
+            }
+            if let Some((from, ports)) = before.replace((at, now)) {
+                let (from, to) = (address(from, v4), address(at.saturating_sub(1), v4));
+                result.extend(ports.into_iter().map(|ports| Opening { from, to, transport, ports }));
+            }
+        }
+        if let Some((from, ports)) = before {
+            // only a box that ends with the last address is still open here
+            let (from, to) = (address(from, v4), address(if v4 { u32::MAX.into() } else { u128::MAX }, v4));
+            result.extend(ports.into_iter().map(|ports| Opening { from, to, transport, ports }));
+        }
+    }
+    result
+}
+
+/// Sorted ranges, joined where they meet or touch.
+fn merged(ranges: impl Iterator<Item = (u16, u16)>) -> Vec<(u16, u16)> {
+    let mut merged: Vec<(u16, u16)> = Vec::new();
+    for (from, to) in ranges {
+        match merged.last_mut() {
+            Some((_, last)) if u32::from(from) <= u32::from(*last).saturating_add(1) => *last = to.max(*last),
+            _ => merged.push((from, to)),
+        }
+    }
+    merged
+}
+
+fn number(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => u32::from(address).into(),
+        IpAddr::V6(address) => address.into(),
+    }
+}
+
+fn address(number: u128, v4: bool) -> IpAddr {
+    if v4 { Ipv4Addr::from(u32::try_from(number).unwrap_or(u32::MAX)).into() } else { Ipv6Addr::from(number).into() }
+}
+
 fn is_free(nets: &[&Net], address: IpAddr, prefix: u8) -> bool {
     Net::new(address, prefix).is_some_and(|pool| nets.iter().all(|net| !net.overlaps(&pool)))
 }
@@ -136,3 +227,48 @@ const FIRST_NAME: u32 = 256;
 const CAPACITY: u32 = (1 << 22) - 2 * FIRST_NAME;
 /// One socket is held for each port.
 const MOST_UDP_PORTS: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn opening(from: u8, to: u8, first: u16, last: u16) -> Opening {
+        let at = |last| IpAddr::V4(Ipv4Addr::new(10, 0, 0, last));
+        Opening { from: at(from.min(to)), to: at(from.max(to)), transport: Transport::Tcp, ports: (first.min(last), first.max(last)) }
+    }
+
+    fn holds(openings: &[Opening], address: u8, port: u16) -> usize {
+        let address = IpAddr::V4(Ipv4Addr::new(10, 0, 0, address));
+        let holds = |one: &&Opening| {
+            (one.from..=one.to).contains(&address) && (one.ports.0..=one.ports.1).contains(&port)
+        };
+        openings.iter().filter(holds).count()
+    }
+
+    #[test]
+    fn the_last_address_is_kept() {
+        let all = Opening { from: [0; 16].into(), to: [255; 16].into(), transport: Transport::Udp, ports: (1, 2) };
+        assert_eq!(apart(&[all]), [all]);
+        let v4 = Opening { from: [255, 0, 0, 0].into(), to: [255; 4].into(), transport: Transport::Tcp, ports: (1, 2) };
+        assert_eq!(apart(&[v4, v4]), [v4]);
+    }
+
+    proptest! {
+        #[test]
+        fn boxes_apart_hold_the_same(
+            boxes in proptest::collection::vec((0u8..20, 0u8..20, 1u16..20, 1u16..20), 0..8)
+        ) {
+            let openings: Vec<Opening> = boxes.into_iter().map(|(a, b, c, d)| opening(a, b, c, d)).collect();
+            let apart = apart(&openings);
+            for address in 0..21 {
+                for port in 0..21 {
+                    let held = holds(&apart, address, port);
+                    prop_assert!(held <= 1, "{address} {port} in two boxes");
+                    prop_assert_eq!(held == 1, holds(&openings, address, port) > 0);
+                }
+            }
+        }
+    }
+}

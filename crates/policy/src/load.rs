@@ -66,6 +66,7 @@ pub(crate) fn empty(name: &str) -> Policy {
         bootstrap: Index::default(),
         workload: Index::default(),
         closed: Index::default(),
+        expiries: Vec::new(),
     }))
 }
 
@@ -97,7 +98,11 @@ impl Loader<'_> {
             bootstrap: joined.bootstrap,
             workload: joined.workload,
             closed: joined.closed,
+            expiries: Vec::new(),
         };
+        inner.expiries = inner.rules.iter().filter_map(|rule| rule.expires.map(|expiry| expiry.end)).collect();
+        inner.expiries.sort_unstable();
+        inner.expiries.dedup();
         if self.problems.is_empty() {
             inner.findings = crate::check::timeless(&inner, &joined.duplicates);
         }

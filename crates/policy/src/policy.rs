@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use claw_model::digest::Digest;
+use jiff::Timestamp;
 
 use crate::check::Finding;
 use crate::error::PolicyError;
@@ -32,6 +33,8 @@ pub(crate) struct Inner {
     pub(crate) bootstrap: Index,
     pub(crate) workload: Index,
     pub(crate) closed: Index,
+    /// When rules are past their date, in order.
+    pub(crate) expiries: Vec<Timestamp>,
 }
 
 /// A preset that the rest of the file may only narrow.
@@ -144,6 +147,12 @@ impl Policy {
     /// A file of certificates that are trusted for every destination instead of the system's.
     pub fn upstream_ca(&self) -> Option<&Path> {
         self.0.upstream_ca.as_deref()
+    }
+
+    /// The first instant after this one at which a rule is past its date.
+    pub fn next_expiry(&self, after: Timestamp) -> Option<Timestamp> {
+        let at = self.0.expiries.partition_point(|expiry| *expiry <= after);
+        self.0.expiries.get(at).copied()
     }
 
     /// Whether some rule, of any phase, makes the gate end TLS.

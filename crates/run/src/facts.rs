@@ -34,7 +34,7 @@ impl Host {
             directory: real(&self.directory),
             home: real(&self.home),
             state: vec![real(&self.state), real(&self.config)],
-            policy: job.file.as_deref().map(real),
+            policy: job.source.as_ref().map(|source| real(&source.file)),
             ledger: job.ledger.as_deref().map(real),
             environment: self.environment.clone(),
             nodes: BTreeMap::new(),

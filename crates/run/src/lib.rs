@@ -1,21 +1,25 @@
 //! The supervisor: plan, enforce, gate, init, ledger, exit. Everything that `claw run` does but reading arguments.
 
 mod confine;
+pub mod control;
 pub mod doctor;
 mod facts;
 mod ledger;
+mod source;
 mod supervisor;
 pub mod trust;
 
 pub use claw_enforce::{Fresh, LaunchError};
 pub use facts::Host;
 pub use ledger::LedgerError;
+pub use source::Source;
 pub use supervisor::{Outcome, RunError, run};
 
 use std::path::PathBuf;
 
 use claw_model::phase::Phase;
-use claw_plan::{Checked, Fault, Inputs};
+use claw_gate::{Authority, AuthorityError, RootsError};
+use claw_plan::{Checked, Fault, Inputs, Trust};
 use claw_policy::Policy;
 
 /// What to run, and how.
@@ -23,8 +27,10 @@ use claw_policy::Policy;
 pub struct Job {
     /// The policy.
     pub policy: Policy,
-    /// The policy's file, if it came from one.
-    pub file: Option<PathBuf>,
+    /// The policy's file, if it came from one, or would have if it had been accepted.
+    pub source: Option<Source>,
+    /// Tells the user what happens while the agent runs.
+    pub tell: fn(&str),
     /// The phase to start in.
     pub phase: Phase,
     /// Program and arguments.
@@ -41,6 +47,12 @@ pub enum PlanError {
     /// The policy and this host do not fit.
     #[error(transparent)]
     Build(#[from] claw_plan::BuildError),
+    /// Certificates that the policy names cannot be used.
+    #[error(transparent)]
+    Roots(#[from] RootsError),
+    /// The run's own authority cannot be made.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
     /// The plan was judged unsound.
     #[error("the plan is unsound: {}", list(.0))]
     Unsound(Vec<Fault>),
@@ -56,11 +68,39 @@ pub enum PlanError {
 }
 
 /// Makes and judges the plan for a job on this host.
-pub fn plan(job: &Job, host: &Host) -> Result<Checked, PlanError> {
+pub fn plan(job: &Job, host: &Host, authority: Option<&Authority>) -> Result<Checked, PlanError> {
     let facts = host.facts(job)?;
-    let inputs = Inputs { policy: &job.policy, phase: job.phase, command: &job.command };
+    let trust = authority.map(trust);
+    let inputs =
+        Inputs { policy: &job.policy, phase: job.phase, command: &job.command, trust: trust.as_ref() };
     claw_plan::check(claw_plan::build(inputs, &facts)?).map_err(PlanError::Unsound)
 }
+
+/// The authority that signs for hosts inside, if some rule makes the gate end TLS; and what the policy says of whom to
+/// believe outside must be usable.
+pub fn authority(policy: &Policy) -> Result<Option<Authority>, PlanError> {
+    if !policy.ends_tls() {
+        return Ok(None);
+    }
+    claw_gate::check_roots(policy)?;
+    Ok(Some(Authority::new()?))
+}
+
+/// What the trust stores inside are made of.
+fn trust(authority: &Authority) -> Trust {
+    let places: Vec<PathBuf> = BUNDLES.iter().map(PathBuf::from).filter(|place| place.is_file()).collect();
+    let system = places.iter().find_map(|place| std::fs::read_to_string(place).ok()).unwrap_or_default();
+    Trust { authority: authority.pem().to_owned(), system, places }
+}
+
+/// Where distributions keep the bundle of certificates that programs trust.
+const BUNDLES: &[&str] = &[
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
 
 fn list(faults: &[Fault]) -> String {
     faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")

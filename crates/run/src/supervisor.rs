@@ -2,24 +2,28 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::path::PathBuf;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use claw_enforce::{Applied, Ending, Fresh, LaunchError, Others, Report, Sandbox};
-use claw_gate::{Gate, Journal, Settings};
+use claw_gate::{Authority, Gate, Journal, Settings};
 use claw_ledger::record::Event;
 use claw_ledger::summary::Summary;
 use claw_model::digest::Digest;
 use claw_plan::Checked;
-use claw_sys::{process, resource, signal, terminal};
+use claw_sys::{process, resource, signal, terminal, watch};
 use jiff::Timestamp;
-use tokio::io::Interest;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::io::unix::AsyncFd;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::confine::confine;
+use crate::control::{self, Answer, Question, Running};
 use crate::ledger::{Flush, Ledger, LedgerError};
-use crate::{Host, Job, PlanError, plan};
+use crate::source::Stamp;
+use crate::{Host, Job, PlanError, Source, plan};
 
 /// What a finished run leaves.
 #[derive(Debug)]
@@ -61,6 +65,9 @@ pub enum RunError {
         #[source]
         source: io::Error,
     },
+    /// Another run has the name.
+    #[error("a run called `{0}` goes on")]
+    Taken(String),
     /// The kernel refuses, but its log does not tell: refusals would go unrecorded.
     #[error("cannot confirm that refusals are logged: the canary's did not arrive within 5 s")]
     Deaf,
@@ -69,7 +76,7 @@ pub enum RunError {
 impl RunError {
     /// Whether the input was unusable (exit 2) rather than the sandbox impossible (exit 125).
     pub fn is_input(&self) -> bool {
-        matches!(self, RunError::Plan(PlanError::Build(_)))
+        matches!(self, RunError::Plan(PlanError::Build(_) | PlanError::Roots(_)))
     }
 
     /// What to do about it.
@@ -82,6 +89,7 @@ impl RunError {
             RunError::Ledger(_) => {
                 Some("give another file with --ledger; existing files are never changed".to_owned())
             }
+            RunError::Taken(_) => Some("give another name with --name, or wait for its end".to_owned()),
             RunError::Plan(_) | RunError::System { .. } => None,
         }
     }
@@ -94,7 +102,8 @@ pub fn run(job: &Job, host: &Host, fresh: Result<Fresh, LaunchError>) -> Result<
     let path = job.ledger.clone().unwrap_or_else(|| host.state.join("runs").join(format!("{name}.jsonl")));
     let path = crate::facts::canonical(&host.directory.join(path));
     let job = Job { ledger: Some(path.clone()), ..job.clone() };
-    let checked = plan(&job, host)?;
+    let authority = crate::authority(&job.policy)?;
+    let checked = plan(&job, host, authority.as_ref())?;
     signal::block(FORWARDED).map_err(system("block signals"))?;
     let sandbox = Sandbox::launch(fresh?, &checked, &name)?;
     // order: while init builds; nothing is let go without it
@@ -106,8 +115,21 @@ pub fn run(job: &Job, host: &Host, fresh: Result<Fresh, LaunchError>) -> Result<
         .enable_time()
         .build()
         .map_err(system("start the event loop"))?;
-    let supervisor = Supervisor { job: &job, checked: &checked, ledger: Rc::clone(&ledger), sandbox };
-    let ended = tokio::task::LocalSet::new().block_on(&runtime, supervisor.serve());
+    // order: before the agent runs: whoever looks for the run finds it from its first moment on
+    let questions = control::listen(&name).map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => RunError::Taken(name.clone()),
+        _ => RunError::System { step: "open the control socket", source },
+    })?;
+    let supervisor = Supervisor {
+        job: &job,
+        name: &name,
+        path: &path,
+        begun: Instant::now(),
+        checked: &checked,
+        ledger: Rc::clone(&ledger),
+        sandbox,
+    };
+    let ended = tokio::task::LocalSet::new().block_on(&runtime, supervisor.serve(authority, questions));
     runtime.shutdown_background();
     let sandbox = supervisor.sandbox;
     // the limit was raised for the gate; whoever called this function gets its own back
@@ -139,6 +161,9 @@ pub fn run(job: &Job, host: &Host, fresh: Result<Fresh, LaunchError>) -> Result<
 
 struct Supervisor<'a> {
     job: &'a Job,
+    name: &'a str,
+    path: &'a Path,
+    begun: Instant,
     checked: &'a Checked,
     ledger: Rc<Ledger>,
     sandbox: Sandbox,
@@ -156,15 +181,15 @@ struct Ended {
 }
 
 impl Supervisor<'_> {
-    async fn serve(&self) -> Result<Ended, RunError> {
-        let result = self.stages().await;
+    async fn serve(&self, authority: Option<Authority>, questions: UnixListener) -> Result<Ended, RunError> {
+        let result = self.stages(authority, questions).await;
         if result.is_err() {
             self.sandbox.kill();
         }
         result
     }
 
-    async fn stages(&self) -> Result<Ended, RunError> {
+    async fn stages(&self, authority: Option<Authority>, questions: UnixListener) -> Result<Ended, RunError> {
         let (door, nft) = self.sandbox.door(self.checked)?;
         let granted =
             resource::raise_open_files(WANTED_FILES).map_err(system("raise the descriptor limit"))?;
@@ -178,10 +203,13 @@ impl Supervisor<'_> {
             network: self.checked.plan().network.clone(),
             journal: Rc::clone(&self.ledger) as Rc<dyn Journal>,
             ceiling,
+            authority,
         };
-        let gate = Gate::open(settings, door).map_err(system("open the gate"))?;
+        let gate = Rc::new(Gate::open(settings, door).map_err(system("open the gate"))?);
         let channel = self.sandbox.channel().try_clone_to_owned().map_err(system("watch the channel"))?;
         let channel = waitable(channel).map_err(system("watch the channel"))?;
+        let questions = tokio::net::UnixListener::from_std(questions).map_err(system("watch questions"))?;
+        let policies = Policies::watch(self.job);
         let signals = signal::descriptor(FORWARDED).and_then(waitable).map_err(system("watch signals"))?;
         // order: while init builds; nothing is opened for writing or executed from here on
         confine().map_err(system("confine the supervisor"))?;
@@ -195,7 +223,8 @@ impl Supervisor<'_> {
         let look = processes.try_clone().map_err(system("look into the sandbox's /proc"))?;
         gate.identify(look);
         self.sandbox.release(&applied).map_err(system("let the agent go"))?;
-        let ended = self.watch(&channel, &signals, &processes).await?;
+        let outside = Outside { channel: &channel, signals: &signals, questions: &questions };
+        let ended = self.watch(&outside, &processes, &gate, policies).await?;
         gate.close();
         // connections end with the agent: give their last records a moment
         for _ in 0..50 {
@@ -229,10 +258,13 @@ impl Supervisor<'_> {
     /// Serves until the agent ends.
     async fn watch(
         &self,
-        channel: &AsyncFd<OwnedFd>,
-        signals: &AsyncFd<OwnedFd>,
+        outside: &Outside<'_>,
         processes: &OwnedFd,
+        gate: &Rc<Gate>,
+        mut policies: Policies<'_>,
     ) -> Result<Ended, RunError> {
+        let Outside { channel, signals, questions } = outside;
+        let (ask, mut asked) = mpsc::channel::<(Question, oneshot::Sender<Answer>)>(8);
         let mut agent = 0;
         let mut tick = tokio::time::interval(Duration::from_millis(100));
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
@@ -261,6 +293,14 @@ impl Supervisor<'_> {
                 ready = signals.readable() => {
                     let mut ready = ready.map_err(system("watch signals"))?;
                     match signal::read(signals.as_fd()) {
+                        // asked for by somebody, not by a terminal that went away: read the policy again
+                        Ok(signal)
+                            if signal.number == libc::SIGHUP
+                                && signal.origin == signal::Origin::Process
+                                && policies.has_source() =>
+                        {
+                            let _ = policies.reload(gate, "SIGHUP");
+                        }
                         // a key on the terminal reached the agent by itself
                         Ok(signal) if signal.origin == signal::Origin::Process => {
                             let _ = self.sandbox.signal(signal.number);
@@ -269,13 +309,48 @@ impl Supervisor<'_> {
                         Err(_) => ready.clear_ready(),
                     }
                 }
+                () = policies.changed() => policies.take_change(gate),
+                Ok((stream, _)) = questions.accept() => {
+                    tokio::task::spawn_local(hear(stream, ask.clone()));
+                }
+                Some((question, answer)) = asked.recv() => {
+                    let _ = answer.send(self.answer(&question, gate, &mut policies));
+                }
                 _ = tick.tick() => {
+                    gate.expire();
                     self.ledger.flush(Flush::Due);
                     if let Some(file) = self.ledger.unsynced() {
                         tokio::task::spawn_blocking(move || file.sync_data());
                     }
                 }
             }
+        }
+    }
+
+    fn answer(&self, question: &Question, gate: &Gate, policies: &mut Policies<'_>) -> Answer {
+        let done = |what: String, changed: Result<u64, String>| match changed {
+            Ok(closed) => Answer::Done { what, closed },
+            Err(why) => Answer::Refused { why },
+        };
+        match question {
+            Question::Status => Answer::Status(Box::new(Running {
+                run: self.name.to_owned(),
+                agent: self.job.policy.agent().unwrap_or("unnamed").to_owned(),
+                pid: std::process::id(),
+                command: self.job.command.clone(),
+                ledger: self.path.to_owned(),
+                seconds: self.begun.elapsed().as_secs(),
+                gate: gate.status(),
+            })),
+            Question::Phase { to, why } => {
+                let (policy, _) = gate.rules();
+                let changed = gate.adopt(policy, *to, why).map_err(|error| told(&error));
+                if let Ok(closed) = changed {
+                    (self.job.tell)(&format!("phase {to}: {closed} flows closed"));
+                }
+                done(format!("phase {to}"), changed)
+            }
+            Question::Reload => done("policy read again".to_owned(), policies.reload(gate, "asked to")),
         }
     }
 
@@ -308,6 +383,125 @@ impl Supervisor<'_> {
             missing: Vec::new(),
         }
     }
+}
+
+/// What comes from outside while the agent runs.
+struct Outside<'a> {
+    channel: &'a AsyncFd<OwnedFd>,
+    signals: &'a AsyncFd<OwnedFd>,
+    questions: &'a tokio::net::UnixListener,
+}
+
+/// Takes one question from a connection and gives the answer. Whoever is slow holds up nobody.
+async fn hear(mut stream: tokio::net::UnixStream, ask: mpsc::Sender<(Question, oneshot::Sender<Answer>)>) {
+    if !control::is_own(&stream) {
+        return;
+    }
+    let talk = async {
+        let mut line = Vec::new();
+        while !line.ends_with(b"\n") && line.len() < LONGEST_QUESTION {
+            if stream.read_buf(&mut line).await? == 0 {
+                break;
+            }
+        }
+        let (answer, answered) = oneshot::channel();
+        let answer = match serde_json::from_slice(&line) {
+            Ok(question) => {
+                let _ = ask.send((question, answer)).await;
+                answered.await.map_err(io::Error::other)?
+            }
+            Err(error) => Answer::Refused { why: format!("not a question: {error}") },
+        };
+        let mut line = serde_json::to_vec(&answer)?;
+        line.push(b'\n');
+        stream.write_all(&line).await
+    };
+    let _ = tokio::time::timeout(Duration::from_secs(5), talk).await;
+}
+
+/// The policy's file, watched.
+struct Policies<'a> {
+    job: &'a Job,
+    watch: Option<AsyncFd<OwnedFd>>,
+    stamp: Stamp,
+}
+
+impl<'a> Policies<'a> {
+    fn watch(job: &'a Job) -> Policies<'a> {
+        let watch = match &job.source {
+            Some(source) => {
+                let watch = watch::directory(source.directory()).and_then(waitable);
+                if let Err(error) = &watch {
+                    (job.tell)(&format!("the policy is not watched for changes, SIGHUP reads it again: {error}"));
+                }
+                watch.ok()
+            }
+            None => None,
+        };
+        let stamp = job.source.as_ref().and_then(Source::stamp);
+        Policies { job, watch, stamp }
+    }
+
+    fn has_source(&self) -> bool {
+        self.job.source.is_some()
+    }
+
+    /// Waits until something in the policy's directory changes.
+    async fn changed(&self) {
+        let Some(watch) = &self.watch else { return std::future::pending().await };
+        let Ok(mut ready) = watch.readable().await else { return std::future::pending().await };
+        let _ = watch::take(watch.get_ref().as_fd());
+        ready.clear_ready();
+    }
+
+    /// Something changed; if it was the policy, it is read again.
+    fn take_change(&mut self, gate: &Gate) {
+        let stamp = self.job.source.as_ref().and_then(Source::stamp);
+        // a file that is taken away is about to be put there again, or the run goes on under what it had
+        if stamp.is_some() && stamp != self.stamp {
+            let _ = self.reload(gate, "the file changed");
+        }
+    }
+
+    /// Reads the policy again and lets it hold. A broken one changes nothing, and that is said.
+    fn reload(&mut self, gate: &Gate, why: &str) -> Result<u64, String> {
+        let Some(source) = &self.job.source else { return Err("the run has no policy file".to_owned()) };
+        self.stamp = source.stamp();
+        let (old, phase) = gate.rules();
+        let adopted = source.read().and_then(|new| {
+            if new.digest() == old.digest() {
+                return Ok(None);
+            }
+            claw_gate::check_roots(&new).map_err(|error| told(&error))?;
+            let closed = gate.adopt(new.clone(), phase, why).map_err(|error| told(&error))?;
+            Ok(Some((new, closed)))
+        });
+        match adopted {
+            Ok(None) => Ok(0),
+            Ok(Some((new, closed))) => {
+                let later = old.filesystem() != new.filesystem() || old.process() != new.process();
+                let note = if later { "; `filesystem` and `process` hold from the next run on" } else { "" };
+                (self.job.tell)(&format!("policy changed ({why}): {closed} flows closed{note}"));
+                Ok(closed)
+            }
+            Err(error) => {
+                gate.refused(&error);
+                (self.job.tell)(&format!("the new policy is refused, the old one holds: {error}"));
+                Err(error)
+            }
+        }
+    }
+}
+
+/// An error with its causes, in one line.
+fn told(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
 }
 
 fn start(job: &Job, name: &str) -> Event {
@@ -348,6 +542,8 @@ const FORWARDED: &[i32] =
     &[libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT, libc::SIGUSR1, libc::SIGUSR2];
 /// A sandbox stands within milliseconds; one that does not by then never will.
 const STANDS_WITHIN: Duration = Duration::from_secs(30);
+/// Bytes of a question.
+const LONGEST_QUESTION: usize = 4096;
 /// Descriptors for 30,000 connections.
 const WANTED_FILES: u64 = 65_536;
 /// Descriptors for everything but connections: the UDP sockets of a policy, pipes, files.

@@ -20,6 +20,7 @@ pub mod resource;
 pub mod signal;
 pub mod socket;
 pub mod terminal;
+pub mod watch;
 
 use std::io;
 

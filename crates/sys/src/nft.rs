@@ -174,6 +174,24 @@ pub fn add(socket: &Socket, table: &str, set: &Set, elements: &[Element]) -> io:
     socket.transact(&batch, acknowledged)
 }
 
+/// Replaces the elements of sets in one transaction: no packet sees a set half filled.
+pub fn replace(socket: &Socket, table: &str, sets: &[(Set, Vec<Element>)]) -> io::Result<()> {
+    let mut batch = Messages::new();
+    let mut acknowledged = 0u32;
+    edge(&mut batch, BATCH_BEGIN);
+    for (set, elements) in sets {
+        begin(&mut batch, DELSETELEM, REQUEST_ACK, &mut acknowledged).put_text(1, table).put_text(2, &set.name);
+        for part in elements.chunks(500) {
+            begin(&mut batch, NEWSETELEM, REQUEST_ACK | CREATE, &mut acknowledged)
+                .put_text(1, table)
+                .put_text(2, &set.name)
+                .nest(3, |list| part.iter().for_each(|element| element.encode(list, set.ranges)));
+        }
+    }
+    edge(&mut batch, BATCH_END);
+    socket.transact(&batch, acknowledged)
+}
+
 /// What the kernel says it holds: chain name, hook, priority, policy, and the expression names of each rule.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Listing {
@@ -521,3 +539,4 @@ const GETRULE: u16 = 7;
 const NEWSET: u16 = 9;
 const GETSET: u16 = 10;
 const NEWSETELEM: u16 = 12;
+const DELSETELEM: u16 = 14;

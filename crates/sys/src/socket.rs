@@ -415,3 +415,20 @@ fn length_of<T>() -> libc::socklen_t {
 
 /// `IPV6_TRANSPARENT` of `linux/in6.h`.
 const IPV6_TRANSPARENT: libc::c_int = 75;
+/// The user of the process on the other side of a UNIX socket, as it was when it connected (unix(7), SO_PEERCRED).
+pub fn peer_user(socket: BorrowedFd<'_>) -> io::Result<u32> {
+    let mut credentials = libc::ucred { pid: 0, uid: u32::MAX, gid: u32::MAX };
+    let mut length = libc::socklen_t::try_from(size_of::<libc::ucred>()).unwrap_or_default();
+    // SAFETY: the structure is live, and its length is what is said.
+    check(unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut credentials).cast(),
+            &raw mut length,
+        )
+    })?;
+    Ok(credentials.uid)
+}
+

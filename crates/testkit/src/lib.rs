@@ -18,6 +18,7 @@ mod lab;
 mod outcome;
 mod server;
 mod tls;
+mod web;
 
 pub use claw::{Claw, Running};
 pub use lab::{Lab, User, each, once};
@@ -26,3 +27,4 @@ pub use server::{
     Server, echo, echo_datagrams, http, late_answer, names, resetter, sink, sink_datagrams, speaks_first,
 };
 pub use tls::{Authority, https};
+pub use web::{scripted, web, web_over_tls};

@@ -66,7 +66,17 @@ impl Server {
     }
 }
 
+impl Server {
+    pub(crate) fn made(address: SocketAddr, seen: &Arc<Seen>) -> Server {
+        Server { address, seen: Arc::clone(seen) }
+    }
+}
+
 impl Seen {
+    pub(crate) fn arrived(&self) {
+        self.arrivals.fetch_add(1, Ordering::SeqCst);
+    }
+
     pub(crate) fn take(&self, bytes: &[u8]) {
         self.bytes.lock().unwrap().extend_from_slice(bytes);
     }

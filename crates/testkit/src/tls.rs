@@ -28,7 +28,8 @@ impl Authority {
         self.issuer.pem()
     }
 
-    fn config(&self, names: &[&str]) -> ServerConfig {
+    /// A server's side with a certificate for these names.
+    pub(crate) fn config(&self, names: &[&str]) -> ServerConfig {
         let key = KeyPair::generate().unwrap();
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let leaf = CertificateParams::new(names).unwrap().signed_by(&key, &self.issuer).unwrap();

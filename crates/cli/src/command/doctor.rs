@@ -45,7 +45,8 @@ fn sandbox() -> std::io::Result<Feature> {
     let ledger = std::env::temp_dir().join(format!("claw-doctor-{}.jsonl", std::process::id()));
     let job = Job {
         policy: Policy::deny_all(),
-        file: None,
+        source: None,
+        tell: |_| {},
         phase: Phase::Workload,
         command: vec!["true".to_owned()],
         ledger: Some(ledger.clone()),

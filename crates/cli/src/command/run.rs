@@ -3,13 +3,13 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use claw_model::digest::Digest;
 use claw_plan::Plan;
 use claw_policy::Policy;
 use claw_run::trust::Trust;
-use claw_run::{Fresh, Host, Job, Outcome, RunError, run as run_job};
+use claw_run::{Fresh, Host, Job, Outcome, RunError, Source, run as run_job};
 
 use crate::arguments::Run;
 use crate::environment;
@@ -26,13 +26,14 @@ pub(crate) fn run(arguments: &Run) -> u8 {
             return UNUSABLE;
         }
     };
-    let (policy, file) = match policy(arguments, &host) {
+    let (policy, source) = match policy(arguments, &host) {
         Ok(found) => found,
         Err(code) => return code,
     };
     let job = Job {
         policy,
-        file,
+        source,
+        tell: if arguments.quiet { |_| {} } else { |text| eprintln!("claw: {}", print::plain(text)) },
         phase: arguments.phase,
         command: arguments.command.clone(),
         ledger: arguments.ledger.as_ref().map(|path| host.directory.join(path)),
@@ -53,22 +54,25 @@ pub(crate) fn run(arguments: &Run) -> u8 {
 }
 
 /// The policy to run under: the named file, the accepted one of this directory, or none.
-fn policy(arguments: &Run, host: &Host) -> Result<(Policy, Option<PathBuf>), u8> {
+fn policy(arguments: &Run, host: &Host) -> Result<(Policy, Option<Source>), u8> {
     if let Some(file) = &arguments.policy {
         let text = read(file)?;
-        return Ok((super::policy::parse(&text, file)?, Some(file.clone())));
+        let source = Source { name: file.clone(), file: host.directory.join(file), trust: None };
+        return Ok((super::policy::parse(&text, file)?, Some(source)));
     }
     let file = host.directory.join(DEFAULT);
     let Ok(bytes) = fs::read(&file) else { return Ok((Policy::deny_all(), None)) };
-    match Trust::at(&host.config).accepts(&Digest::of(&bytes)) {
+    let trust = Trust::at(&host.config);
+    let source = Source { name: file.clone(), file: file.clone(), trust: Some(trust.clone()) };
+    match trust.accepts(&Digest::of(&bytes)) {
         Ok(true) => {
             let text = String::from_utf8(bytes).map_err(|_| not_text(&file))?;
-            Ok((super::policy::parse(&text, &file)?, Some(file)))
+            Ok((super::policy::parse(&text, &file)?, Some(source)))
         }
         Ok(false) => {
             eprintln!("claw: ./{DEFAULT} is there, but its content was not accepted: nothing leaves");
             eprintln!("hint: read it, then `claw policy trust {DEFAULT}`, or name it with --policy");
-            Ok((Policy::deny_all(), Some(file)))
+            Ok((Policy::deny_all(), Some(source)))
         }
         Err(error) => {
             print::error(&error, None);
@@ -99,7 +103,9 @@ fn not_text(file: &Path) -> u8 {
 }
 
 fn dry_run(arguments: &Run, job: &Job, host: &Host) -> u8 {
-    match claw_run::plan(job, host) {
+    let planned = claw_run::authority(&job.policy)
+        .and_then(|authority| claw_run::plan(job, host, authority.as_ref()));
+    match planned {
         Ok(checked) => {
             if arguments.json {
                 print::json(checked.plan());
@@ -190,7 +196,7 @@ fn shown(plan: &Plan, policy: &Policy) -> String {
 
 fn is_plain(name: &str) -> bool {
     !name.is_empty()
-        && name.len() <= 100
+        && name.len() <= 80
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }
 

@@ -75,11 +75,16 @@ pub(crate) fn every() -> Vec<Event> {
             process: None,
         },
         Event::Request {
+            destination: "api.test".into(),
+            port: 443,
             method: "POST".into(),
             path: "/v1/x".into(),
+            phase: None,
+            plane: Some("telemetry".into()),
             decision: Decision::Deny,
             rule: None,
             reason: Some("path".into()),
+            sentence: None,
         },
         Event::Close {
             destination: "api.test".into(),
@@ -88,10 +93,16 @@ pub(crate) fn every() -> Vec<Event> {
             bytes_in: 2000,
             duration_ms: 35,
             end: "closed".into(),
+            planes: Vec::new(),
         },
         Event::Repeat { of: Some(4), count: 12, reason: Some("no-rule".into()) },
         Event::Revoke { what: "agent_runtime.yaml:7".into(), why: "expired".into(), closed: 2 },
         Event::Phase { from: "bootstrap".into(), to: "workload".into(), why: "attested".into() },
+        Event::Policy {
+            from: "sha256:00".into(),
+            to: Some("sha256:01".into()),
+            why: "the file changed".into(),
+        },
         Event::Exit { code: -9 },
         Event::Checkpoint { upto: 11, root: "sha256:00".into(), signature: None },
     ]

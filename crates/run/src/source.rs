@@ -1,0 +1,61 @@
+//! Where a run's policy comes from, so that it can be read again while the agent runs.
+
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use claw_model::digest::Digest;
+use claw_policy::Policy;
+
+use crate::trust::Trust;
+
+/// A policy file, and whether its content must have been accepted before.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// The file, as messages name it.
+    pub name: PathBuf,
+    /// The file.
+    pub file: PathBuf,
+    /// Who must have accepted it; `None` for a file that was named on the command line.
+    pub trust: Option<Trust>,
+}
+
+/// What tells one state of a file from another.
+pub(crate) type Stamp = Option<(u64, u64, u64, i64, i64)>;
+
+impl Source {
+    /// Reads and checks the file as it is now. What is wrong is said in one text.
+    pub(crate) fn read(&self) -> Result<Policy, String> {
+        let name = self.name.display();
+        let mut bytes = Vec::new();
+        fs::File::open(&self.file)
+            .and_then(|file| file.take(LARGEST).read_to_end(&mut bytes))
+            .map_err(|error| format!("cannot read `{name}`: {error}"))?;
+        if let Some(trust) = &self.trust
+            && !trust.accepts(&Digest::of(&bytes)).map_err(|error| error.to_string())?
+        {
+            return Err(format!("the content of `{name}` was not accepted; read it, then `claw policy trust {name}`"));
+        }
+        let text = String::from_utf8(bytes).map_err(|_| format!("`{name}` is not UTF-8 text"))?;
+        Policy::parse(&text, &name.to_string()).map_err(|error| {
+            let problems = error.problems().iter();
+            let lines = problems.map(|problem| format!("{name}:{}: {}", problem.line(), problem.message()));
+            lines.collect::<Vec<_>>().join("; ")
+        })
+    }
+
+    /// Which state the file is in.
+    pub(crate) fn stamp(&self) -> Stamp {
+        let found = fs::metadata(&self.file).ok()?;
+        Some((found.dev(), found.ino(), found.size(), found.mtime(), found.mtime_nsec()))
+    }
+
+    /// The directory that the file is in.
+    pub(crate) fn directory(&self) -> &Path {
+        self.file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    }
+}
+
+/// As much as a policy may have.
+const LARGEST: u64 = 64 << 20;
