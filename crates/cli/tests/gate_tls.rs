@@ -109,7 +109,9 @@ fn a_silent_end_before_the_hello_reaches_nobody() {
         let server = opened(lab);
         let code =
             format!("socket.create_connection(('{NAME}', {})).close(); time.sleep(0.2)", server.port());
-        lab.python(&code).ends(0).denied(NAME, server.port(), "not-tls");
+        let run = lab.python(&code).ends(0);
+        // clients that try both address families at once do this all the time: it asks for nothing
+        assert!(run.of_kind("connect").is_empty(), "{run:#?}");
         assert_eq!(server.arrivals(), 0);
     });
 }

@@ -27,4 +27,4 @@ pub use server::{
     Server, echo, echo_datagrams, http, late_answer, names, resetter, sink, sink_datagrams, speaks_first,
 };
 pub use tls::{Authority, https};
-pub use web::{scripted, web, web_over_tls};
+pub use web::{scripted, strict, web, web_over_tls};

@@ -3,7 +3,7 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::io::{Read, Write};
+use std::io::{self, BufRead, Read, Write};
 use std::net::{IpAddr, TcpListener};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -203,4 +203,83 @@ async fn answer(mut request: Request<Incoming>, seen: Arc<Seen>) -> Result<Respo
         }
     });
     Ok(response.body(Pieces(pieces)).unwrap())
+}
+
+/// A server that takes HTTP/1.1 in its one canonical form only, and records each request's line; anything that another
+/// server might read differently is recorded as a violation.
+pub fn strict(ip: &str) -> Server {
+    stream(ip, 0, |connection, seen| {
+        let mut input = io::BufReader::new(connection);
+        loop {
+            match message(&mut input) {
+                Ok(None) => return Ok(()),
+                Ok(Some(line)) => {
+                    seen.take(format!("{line}\n").as_bytes());
+                    input.get_mut().write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")?;
+                }
+                Err(what) => {
+                    seen.take(format!("VIOLATION {what}\n").as_bytes());
+                    return Ok(());
+                }
+            }
+        }
+    })
+}
+
+/// One request: its line. `None` at the end of the connection.
+fn message(input: &mut impl BufRead) -> Result<Option<String>, String> {
+    let mut line = || {
+        let mut bytes = Vec::new();
+        input.read_until(b'\n', &mut bytes).map_err(|error| error.to_string())?;
+        let text = String::from_utf8(bytes).map_err(|_| "not text".to_owned())?;
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let line = text.strip_suffix("\r\n").ok_or_else(|| format!("line {text:?}"))?;
+        if line.contains(['\r', '\0', '\t']) { Err(format!("line {text:?}")) } else { Ok(Some(line.to_owned())) }
+    };
+    let Some(first) = line()? else { return Ok(None) };
+    let mut fields: Vec<(String, String)> = Vec::new();
+    loop {
+        let field = line()?.ok_or("a head that ends early")?;
+        if field.is_empty() {
+            break;
+        }
+        let (name, value) = field.split_once(": ").ok_or_else(|| format!("field {field:?}"))?;
+        if name.is_empty() || name.contains(|c: char| !(c.is_ascii_alphanumeric() || c == '-')) {
+            return Err(format!("field {field:?}"));
+        }
+        fields.push((name.to_lowercase(), value.to_owned()));
+    }
+    let all = |wanted: &str| -> Vec<&str> {
+        fields.iter().filter(|(name, _)| name == wanted).map(|(_, value)| value.as_str()).collect()
+    };
+    if all("host").len() != 1 {
+        return Err("not exactly one Host".to_owned());
+    }
+    let (lengths, codings) = (all("content-length"), all("transfer-encoding"));
+    let mut skip = |length: usize| {
+        let mut body = vec![0; length];
+        input.read_exact(&mut body).map_err(|_| "a body that ends early".to_owned())
+    };
+    match (lengths.as_slice(), codings.as_slice()) {
+        ([], []) => {}
+        ([length], []) => skip(length.parse().map_err(|_| format!("length {length:?}"))?)?,
+        ([], ["chunked"]) => loop {
+            let mut size = String::new();
+            input.read_line(&mut size).map_err(|error| error.to_string())?;
+            let digits = size.strip_suffix("\r\n").ok_or_else(|| format!("chunk {size:?}"))?;
+            let length = usize::from_str_radix(digits, 16).map_err(|_| format!("chunk {size:?}"))?;
+            let mut data = vec![0; length + 2];
+            input.read_exact(&mut data).map_err(|_| "a chunk that ends early".to_owned())?;
+            if !data.ends_with(b"\r\n") {
+                return Err("a chunk without its end".to_owned());
+            }
+            if length == 0 {
+                break;
+            }
+        },
+        _ => return Err(format!("lengths {lengths:?}, codings {codings:?}")),
+    }
+    Ok(Some(first))
 }

@@ -42,7 +42,10 @@ impl Body for Passed {
                 }
                 let frame = match std::task::ready!(Pin::new(body).poll_frame(context)) {
                     None => return Poll::Ready(None),
-                    Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
+                    Some(Err(error)) => {
+                        exchange.broke(*way);
+                        return Poll::Ready(Some(Err(error.into())));
+                    }
                     Some(Ok(frame)) => frame,
                 };
                 let length = frame.data_ref().map_or(0, Bytes::len);

@@ -1,5 +1,6 @@
 //! One connection of the agent, and each request on it: judged, written down, written anew, sent, answered.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -43,6 +44,8 @@ pub(super) struct Exchanging {
     exchange: Rc<Exchange>,
     rule: Arc<Rule>,
     counted: Counted,
+    /// The agent's body cannot be read as HTTP.
+    unread: Cell<bool>,
 }
 
 /// A request that goes no further.
@@ -168,7 +171,8 @@ impl Session {
         let exchange =
             Rc::new(Exchange { method: method.to_owned(), path: path.to_owned(), stop: Stop::default() });
         self.flow().exchanges.borrow_mut().push(Rc::clone(&exchange));
-        Ok(Rc::new(Exchanging { session: Rc::clone(self), exchange, rule, counted }))
+        let unread = Cell::new(false);
+        Ok(Rc::new(Exchanging { session: Rc::clone(self), exchange, rule, counted, unread }))
     }
 
     fn record(
@@ -258,6 +262,9 @@ async fn forward(
     if request.method() == Method::CONNECT {
         return Err((denied(Reason::Method, "CONNECT asks for a proxy, and this is none".to_owned()), None));
     }
+    if let Err(why) = framed(&request) {
+        return Err((denied(Reason::NotHttp, why.to_owned()), None));
+    }
     if let Err(why) = session.names_host(&request) {
         return Err((denied(Reason::HostMismatch, why), Some(request.into_body())));
     }
@@ -299,6 +306,9 @@ async fn forward(
             Err(Ok((_, Some(again)))) if !fresh => {
                 fresh = true;
                 outgoing = Some(again);
+            }
+            Err(Ok(_)) if exchanging.unread.get() => {
+                return Err((denied(Reason::NotHttp, "its body cannot be read".to_owned()), None));
             }
             Err(Ok((error, _))) => {
                 let what = format!("the destination did not answer as HTTP asks: {}", innermost(&error));
@@ -386,6 +396,17 @@ fn fitted(
         request.headers_mut().insert(COOKIE, cookie);
     }
     Ok(request)
+}
+
+/// A length beside a coding is gone already: the library drops it, and the connection after this request (RFC 9112,
+/// section 6.3). What is left are codings that the destination would have to undo.
+fn framed(request: &Request<Incoming>) -> Result<(), &'static str> {
+    let mut codings = request.headers().get_all(TRANSFER_ENCODING).iter();
+    let Some(first) = codings.next() else { return Ok(()) };
+    match codings.next().is_none() && first.as_bytes().eq_ignore_ascii_case(b"chunked") {
+        true => Ok(()),
+        false => Err("its Transfer-Encoding is not `chunked` alone"),
+    }
 }
 
 /// Removes what speaks of one connection only.
@@ -516,6 +537,11 @@ impl Exchanging {
     /// Whether the policy no longer permits the request; if it does, the task is woken when that changes.
     pub(super) fn stopped(&self, waker: &Waker) -> bool {
         self.exchange.stop.poll(waker)
+    }
+
+    /// The agent's body broke off, or cannot be read.
+    pub(super) fn broke(&self, way: Way) {
+        self.unread.set(self.unread.get() || way == Way::Out);
     }
 
     /// Takes bytes of the rule's limits, and counts them on its plane.

@@ -1,0 +1,354 @@
+//! The policy and the phase change while the agent runs: what is no longer permitted is closed, the rest goes on, and
+//! whatever cannot hold changes nothing.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use claw_testkit::{Authority, Lab, Outcome, Running, Server, User, each, echo, once, web, web_over_tls};
+
+const CLAW: &str = env!("CARGO_BIN_EXE_claw");
+
+/// Waits until the agent has made a file in its writable directory, or the test is stopped.
+fn wait_for(lab: &Lab, name: &str) {
+    let begun = Instant::now();
+    while !lab.path(&format!("work/{name}")).exists() {
+        assert!(begun.elapsed() < Duration::from_secs(10), "the agent never came to `{name}`");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn rules(list: &[String]) -> String {
+    let lines: Vec<String> =
+        list.iter().map(|rule| format!("    - {{{rule}, plane: tool, purpose: x}}\n")).collect();
+    if lines.is_empty() { "    []\n".to_owned() } else { lines.concat() }
+}
+
+/// A policy whose working directory is writable, with these rules for the two phases.
+fn policy(lab: &Lab, bootstrap: &[String], workload: &[String]) {
+    let text = format!(
+        "version: 1\nnetwork_policy:\n  bootstrap:\n{}  workload:\n{}filesystem: {{write: [.]}}\n",
+        rules(bootstrap),
+        rules(workload)
+    );
+    lab.write("policy.yaml", &text);
+}
+
+/// Holds a connection to each host and speaks on it ten times a second; prints when one ends, and stops at the file
+/// `stop`.
+const HOLD: &str = r"
+def hold(name, port):
+    connection = socket.create_connection((name, port)); connection.settimeout(4)
+    count = 0
+    try:
+        while not os.path.exists('stop'):
+            connection.sendall(b'x'); assert connection.recv(1) == b'x'
+            count += 1
+            if count == 3: open('up-' + name, 'w').close()
+            time.sleep(0.05)
+        print(name, 'went on')
+    except (OSError, AssertionError) as error:
+        open('closed-' + name, 'w').close()
+        print(name, 'closed', type(error).__name__)
+threads = [threading.Thread(target=hold, args=target) for target in TARGETS]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+";
+
+fn holding<'a>(lab: &'a Lab, servers: &[(&str, &Server)]) -> Running<'a> {
+    let targets: Vec<String> = servers.iter().map(|(name, server)| format!("('{name}', {})", server.port())).collect();
+    let file = lab.program_file(&format!("TARGETS = [{}]\n{HOLD}", targets.join(", ")));
+    let running = lab.claw().start(&["python3", &file]);
+    for (name, _) in servers {
+        wait_for(lab, &format!("up-{name}"));
+    }
+    running
+}
+
+fn stop(lab: &Lab, running: Running<'_>) -> Outcome {
+    lab.write("work/stop", "");
+    running.end()
+}
+
+#[test]
+fn a_changed_policy_closes_what_it_no_longer_permits_and_nothing_else() {
+    each(CLAW, |lab| {
+        let (one, other) = (echo(Lab::PRIVATE), echo(Lab::PRIVATE));
+        policy(lab, &[], &[one.rule("one.test"), other.rule("other.test")]);
+        let running = holding(lab, &[("one.test", &one), ("other.test", &other)]);
+        policy(lab, &[], &[other.rule("other.test")]);
+        wait_for(lab, "closed-one.test");
+        let run = stop(lab, running).ends(0).says("one.test closed ConnectionResetError").says("other.test went on");
+        let run = run.warns("policy changed (the file changed): 1 flows closed");
+        assert!(one.until(|server| server.resets() == 1), "the destination must see it too");
+        assert_eq!(run.of_kind("policy").len(), 1, "{run:#?}");
+        assert_eq!(run.of_kind("revoke")[0]["what"], format!("one.test:{}", one.port()), "{run:#?}");
+        let ends: Vec<_> = run.of_kind("close").iter().map(|record| record["end"].clone()).collect();
+        assert!(ends.contains(&"revoked".into()), "{run:#?}");
+    });
+}
+
+#[test]
+fn a_broken_policy_keeps_the_old_one_and_says_so() {
+    each(CLAW, |lab| {
+        let server = echo(Lab::PRIVATE);
+        policy(lab, &[], &[server.rule("one.test")]);
+        let running = holding(lab, &[("one.test", &server)]);
+        for broken in ["version: 1\nnetwork_polic:\n", "\tx", "version: 1\nnetwork_policy: {workload: [{destination: '0.0.0.0/0:443', plane: tool, purpose: x}]}\n"] {
+            lab.write("policy.yaml", broken);
+            running.signal(1); // SIGHUP
+            thread::sleep(Duration::from_millis(150));
+        }
+        let run = stop(lab, running).ends(0).says("went on");
+        let run = run.warns("the new policy is refused, the old one holds").warns("`network_polic` is not a key");
+        assert!(run.of_kind("policy").iter().all(|record| record["to"].is_null()), "{run:#?}");
+        assert!(run.of_kind("policy").len() >= 3, "{run:#?}");
+    });
+}
+
+#[test]
+fn a_changed_policy_opens_what_it_permits_from_then_on() {
+    each(CLAW, |lab| {
+        let (named, ranged) = (echo(Lab::PRIVATE), echo(Lab::PUBLIC));
+        policy(lab, &[], &[]);
+        let code = format!(
+            "def reached(target):
+    try:
+        with socket.create_connection(target) as connection:
+            connection.sendall(b'x'); return connection.recv(1) == b'x'
+    except OSError: return False
+targets = [('new.test', {}), ('8.8.8.8', {})]
+print('before', [reached(target) for target in targets])
+open('before', 'w').close()
+while not os.path.exists('go'): time.sleep(0.01)
+print('after', [reached(target) for target in targets])",
+            named.port(),
+            ranged.port()
+        );
+        let file = lab.program_file(&code);
+        // the working directory must be writable from the start
+        let running = lab.claw().start(&["python3", &file]);
+        wait_for(lab, "before");
+        let wide = format!("destination: \"8.0.0.0/8:{}-{}\"", ranged.port(), ranged.port().saturating_add(30));
+        let narrow = format!("destination: \"8.8.0.0/16:{}\"", ranged.port());
+        policy(lab, &[], &[named.rule("new.test"), wide, narrow]);
+        thread::sleep(Duration::from_millis(200));
+        lab.write("work/go", "");
+        running.end().ends(0).says("before [False, False]").says("after [True, True]");
+    });
+}
+
+#[test]
+fn overlapping_networks_can_stand_in_one_policy() {
+    once(CLAW, User::Ordinary, |lab| {
+        let server = echo(Lab::PUBLIC);
+        let port = server.port();
+        let rules = [
+            "destination: \"8.0.0.0/8:1-65535\", protocol: TCP".to_owned(),
+            format!("destination: \"8.8.0.0/16:{port}\""),
+            format!("destination: \"8.8.8.8:{}-{port}\"", port - 5),
+            format!("destination: \"many.test:1-{port}\", addresses: [\"8.8.8.8\"], protocol: TCP"),
+            format!("destination: \"many.test:{}-{}\", addresses: [\"8.8.8.8\"], protocol: TCP", port - 5, port + 1),
+        ];
+        lab.policy(&rules, "");
+        let code = format!("attempt(lambda: talk(('8.8.8.8', {port})))\nattempt(lambda: talk(('many.test', {port})))");
+        let run = lab.python(&code).ends(0);
+        assert_eq!(run.stdout.matches("REACHED").count(), 2, "{run:#?}");
+    });
+}
+
+#[test]
+fn a_request_that_goes_on_ends_when_its_rule_does_and_its_neighbour_does_not() {
+    once(CLAW, User::Ordinary, |lab| {
+        let authority = Authority::new();
+        let server = web_over_tls(Lab::PRIVATE, &authority, &["api.test"]);
+        lab.write("work/upstream.pem", &authority.pem());
+        let rule = |requests: &str| {
+            format!("{}, upstream_ca: upstream.pem, http: [{requests}]", server.rule("api.test"))
+        };
+        policy(lab, &[], &[rule("'GET /slow', 'GET /bytes/*'")]);
+        let url = format!("https://api.test:{}", server.port());
+        // two requests on one HTTP/2 connection; one of them loses its rule on the way
+        let script = format!(
+            "curl -sSN --http2 --limit-rate 400k -o bytes {url}/bytes/1000000 -o slow {url}/slow --parallel --parallel-immediate --parallel-max 2 &
+            until grep -q 'piece 2' slow 2>/dev/null; do sleep 0.02; done
+            touch up; wait $!; echo code $?; wc -c < bytes; grep -c piece slow"
+        );
+        let running = lab.claw().start(&["sh", "-c", &script]);
+        wait_for(lab, "up");
+        policy(lab, &[], &[rule("'GET /bytes/*'")]);
+        let run = running.end().ends(0).says("1000000");
+        assert!(!run.stdout.contains("code 0"), "{run:#?}");
+        let pieces: u32 = run.stdout.lines().last().unwrap().parse().unwrap();
+        assert!((3..29).contains(&pieces), "{run:#?}");
+        assert!(run.of_kind("revoke")[0]["what"].as_str().unwrap().contains("/slow"), "{run:#?}");
+    });
+}
+
+#[test]
+fn a_policy_that_this_sandbox_cannot_carry_changes_nothing() {
+    once(CLAW, User::Ordinary, |lab| {
+        let server = echo(Lab::PRIVATE);
+        let good = server.rule("one.test");
+        policy(lab, &[], std::slice::from_ref(&good));
+        let running = holding(lab, &[("one.test", &server)]);
+        for more in [
+            "destination: \"new.test:9999\", protocol: UDP",
+            "destination: \"new.test:443\", http: [\"GET /\"]",
+            "destination: \"11.64.1.0/24:443\"",
+        ] {
+            policy(lab, &[], &[more.to_owned()]);
+            thread::sleep(Duration::from_millis(150));
+        }
+        let run = stop(lab, running).ends(0).says("went on");
+        for part in ["UDP port 9999 is new", "certificate that is trusted inside", "addresses that stand for names"] {
+            assert!(run.stderr.contains(part), "{part}: {run:#?}");
+        }
+    });
+}
+
+#[test]
+fn a_trusted_policy_that_changes_must_be_accepted_again() {
+    once(CLAW, User::Ordinary, |lab| {
+        let server = echo(Lab::PRIVATE);
+        let text = |rule: &str| format!("version: 1\nfilesystem: {{write: [out]}}\nnetwork_policy: {{workload: [{rule}]}}\n");
+        let rule = format!("{{{}, plane: tool, purpose: x}}", server.rule("one.test"));
+        lab.directory("work/out");
+        lab.write("work/agent_runtime.yaml", &text(""));
+        lab.cli(&["policy", "trust"]).ends(0);
+        let program = lab.program_file(&format!(
+            "open('out/up', 'w').close()
+while not os.path.exists('out/go'): time.sleep(0.01)
+attempt(lambda: talk(('one.test', {})))",
+            server.port()
+        ));
+        let claw = lab.program().to_string_lossy().into_owned();
+        let running = lab.plain().start(&[&claw, "run", "--", "python3", &program]);
+        wait_for(lab, "out/up");
+        lab.write("work/agent_runtime.yaml", &text(&rule));
+        thread::sleep(Duration::from_millis(200));
+        lab.write("work/out/go", "");
+        let run = running.end().ends(1).warns("was not accepted");
+        assert_eq!(server.arrivals(), 0, "{run:#?}");
+    });
+}
+
+#[test]
+fn phases_swap_whole() {
+    each(CLAW, |lab| {
+        let (first, second, both) = (echo(Lab::PRIVATE), echo(Lab::PRIVATE), echo(Lab::PRIVATE));
+        policy(
+            lab,
+            &[first.rule("attest.test"), both.rule("both.test")],
+            &[second.rule("work.test"), both.rule("both.test")],
+        );
+        let code = format!(
+            "def reached(target):
+    try:
+        with socket.create_connection(target) as connection:
+            connection.sendall(b'x'); return connection.recv(1) == b'x'
+    except OSError: return False
+targets = [('attest.test', {0}), ('work.test', {1}), ('both.test', {2})]
+kept = socket.create_connection(('both.test', {2})); own = socket.create_connection(('attest.test', {0}))
+kept.sendall(b'x'); kept.recv(1)
+print('bootstrap', [reached(target) for target in targets])
+open('before', 'w').close()
+while not os.path.exists('go'): time.sleep(0.01)
+try: own.sendall(b'x'); ended = own.recv(1) == b''
+except OSError: ended = True
+kept.sendall(b'x')
+print('workload', [reached(target) for target in targets], 'closed', ended, 'kept', kept.recv(1))",
+            first.port(),
+            second.port(),
+            both.port()
+        );
+        let file = lab.program_file(&code);
+        let running = lab.claw().option(&["--phase", "bootstrap", "--name", "swap"]).start(&["python3", &file]);
+        wait_for(lab, "before");
+        let swap = lab.cli(&["phase", "workload", "--run", "swap", "--why", "attested"]).ends(0);
+        assert!(swap.stdout.contains("phase workload: 1 flows closed"), "{swap:#?}");
+        lab.write("work/go", "");
+        let run = running.end().ends(0);
+        let run = run.says("bootstrap [True, False, True]").says("workload [False, True, True] closed True kept b'x'");
+        let phase = run.of_kind("phase")[0];
+        assert_eq!((phase["from"].as_str(), phase["to"].as_str()), (Some("bootstrap"), Some("workload")), "{run:#?}");
+        assert_eq!(phase["why"], "attested");
+        assert!(lab.cli(&["phase", "workload", "--run", "swap"]).stderr.contains("no run is called"));
+    });
+}
+
+#[test]
+fn what_is_inside_cannot_ask_for_another_phase() {
+    each(CLAW, |lab| {
+        policy(lab, &[], &[]);
+        let claw = lab.program().display().to_string();
+        let program = format!("connection = socket.socket(socket.AF_UNIX)
+name = [line.split()[7] for line in open('/proc/net/unix') if '@claw/' in line]
+print('seen', name)
+attempt(lambda: connection.connect('\\0claw/{}/inside'))", lab.user().number());
+        let file = lab.program_file(&program);
+        let run = lab.claw().option(&["--name", "inside"]).command(&["python3", &file]);
+        run.ends(1).says("ECONNREFUSED").says("seen []");
+        drop(claw);
+    });
+}
+
+#[test]
+fn limits_are_reached_and_told() {
+    each(CLAW, |lab| {
+        let (server, plain) = (echo(Lab::PRIVATE), web(Lab::PRIVATE));
+        let limited = |name: &str, limits: &str| format!("{}, limits: {limits}", server.rule(name));
+        lab.policy(
+            &[
+                limited("out.test", "{bytes_out: 100KiB}"),
+                limited("in.test", "{bytes_in: 50KiB}"),
+                limited("few.test", "{connections: 2}"),
+                limited("rate.test", "{rate: 3/h}"),
+                format!(
+                    "{}, protocol: TCP/HTTP, http: ['* /**'], limits: {{rate: 2/h, bytes_out: 10KiB}}",
+                    plain.rule("web.test")
+                ),
+            ],
+            "",
+        );
+        let code = format!(
+            "PORT, WEB = {}, {}
+def pour(name, most):
+    connection = socket.create_connection((name, PORT)); moved = 0
+    try:
+        while moved < most:
+            connection.sendall(b'x' * 1000); moved += len(connection.recv(1000, socket.MSG_WAITALL))
+    except OSError: pass
+    return moved
+print('out', pour('out.test', 1 << 20) // 1000, 'again', pour('out.test', 1 << 20))
+print('in', pour('in.test', 1 << 20) // 1000)
+def opened(name, count, keep):
+    good = 0
+    for _ in range(count):
+        try:
+            connection = socket.create_connection((name, PORT)); connection.sendall(b'x')
+            if connection.recv(1) == b'x': good += 1
+            if keep: kept.append(connection)
+        except OSError: pass
+    return good
+kept = []
+print('few', opened('few.test', 5, True))
+for connection in kept: connection.close()
+time.sleep(0.2)
+print('few again', opened('few.test', 1, False))
+print('rate', opened('rate.test', 6, False))
+import urllib.request, urllib.error
+for number in range(3):
+    try: print('web', urllib.request.urlopen('http://web.test:%d/a' % WEB).status)
+    except urllib.error.HTTPError as error: print('web', error.code, error.read().decode())",
+            server.port(),
+            plain.port()
+        );
+        let run = lab.python(&code).ends(0);
+        let run = run.says("out 102 again 0").says("in 51").says("few 2").says("few again 1").says("rate 3");
+        assert_eq!(run.stdout.matches("web 200").count(), 2, "{run:#?}");
+        let run = run.says("web 403").says("the rule's limit of 2 in 3600 s is reached");
+        for name in ["out.test", "in.test", "few.test", "rate.test"] {
+            assert!(run.decided(name, server.port(), "deny", "limit"), "{name}: {run:#?}");
+        }
+    });
+}
