@@ -2,6 +2,7 @@
 //! were not granted, system calls that are not listed.
 
 use std::io;
+use std::os::fd::OwnedFd;
 
 use claw_plan::{Access, Grant, Plan};
 use claw_sys::{capability, probe, process, resource};
@@ -10,17 +11,30 @@ use landlock::{
     RulesetCreatedAttr, Scope,
 };
 
-use crate::seccomp::Program;
+use crate::seccomp::{self, Program};
 use crate::words::{Applied, Failure, Step};
 
 /// Confines this process for good. Order: Landlock needs open paths, the filter comes last because it refuses the rest.
-pub(crate) fn confine(plan: &Plan, filter: &Program) -> Result<Applied, Failure> {
+pub(crate) fn confine(plan: &Plan, filter: &Program) -> Result<(Applied, Option<OwnedFd>), Failure> {
     resource::no_core_files().step(|| "forbid core files".to_owned())?;
     capability::drop_all().step(|| "drop capabilities".to_owned())?;
     process::no_new_privileges().step(|| "set no_new_privs".to_owned())?;
     let landlock_abi = landlock(&plan.landlock)?;
-    filter.install().step(|| "install the system call filter".to_owned())?;
-    receipt(landlock_abi)
+    let step = || "install the system call filter".to_owned();
+    let listener = if plan.broker {
+        let filter = seccomp::brokered().step(step)?;
+        Some(filter.listen().step(step).map_err(|failure| {
+            failure.hint("`path: brokered` needs seccomp notifications (Linux 5.9); leave it out to use the relay")
+        })?)
+    } else {
+        filter.install().step(step)?;
+        None
+    };
+    let mut applied = receipt(landlock_abi)?;
+    if plan.broker {
+        applied.seccomp.push_str(", connect brokered");
+    }
+    Ok((applied, listener))
 }
 
 /// The second wall: the same view as the mounts, held by another mechanism.

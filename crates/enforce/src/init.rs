@@ -127,7 +127,12 @@ impl Chrysalis<'_> {
         std::env::set_current_dir(directory)
             .step(|| format!("enter the working directory `{}`", directory.display()))?;
         signal::reset().step(|| "reset signals".to_owned())?;
-        let mut applied = confine::confine(&plan, self.filter)?;
+        let (mut applied, listener) = confine::confine(&plan, self.filter)?;
+        if let Some(listener) = listener {
+            // order: the canary's own attempts wait for an answer already
+            say(self.channel.as_fd(), &Report::Listener, &[listener.as_fd()])
+                .step(|| "hand the listener out".to_owned())?;
+        }
         applied.namespaces = confine::namespaces()
             .step(|| "list namespaces".to_owned())?
             .into_iter()

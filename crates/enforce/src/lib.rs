@@ -21,7 +21,7 @@ pub use network::{Door, Steering};
 pub use words::{Applied, Ending, Failure, Order, Others, Report};
 
 /// Puts the supervisor's own system call filter on this process: it executes nothing and opens nothing for writing from
-/// then on. Needs `no_new_privs`.
-pub fn confine_supervisor() -> std::io::Result<()> {
-    seccomp::supervisor().map_err(std::io::Error::other)?.install()
+/// then on. With `broker` it may take copies of the agent's descriptors. Needs `no_new_privs`.
+pub fn confine_supervisor(broker: bool) -> std::io::Result<()> {
+    seccomp::supervisor(broker).map_err(std::io::Error::other)?.install()
 }

@@ -5,11 +5,43 @@
 
 mod table;
 
-use self::table::{Answer, Check, Table, equal, kind_is, masked, unequal};
+use self::table::{Answer, Check, Table, any_of, bits, equal, kind_is, masked, unequal};
 pub(crate) use self::table::{ProfileError, Program};
 
 /// The filter of the profile `standard`.
 pub(crate) fn standard() -> Result<Program, ProfileError> {
+    standard_table().compile()
+}
+
+/// The same where the gate may hand sockets over that are connected outside. Every connect(2) and listen(2) waits for the
+/// supervisor, which performs it or refuses it: none is left to the kernel, which would read its arguments again. What
+/// else could lead such a socket elsewhere is refused: source routes (RFC 7126), other interfaces, and requests to the
+/// socket's own network namespace.
+pub(crate) fn brokered() -> Result<Program, ProfileError> {
+    let options = |level: i32, names: &[i32]| -> Vec<Check> {
+        names.iter().map(|name| Check::new(libc::EPERM, [equal(1, level), equal(2, *name)])).collect()
+    };
+    let mut settings = fast_open();
+    settings.extend(options(libc::IPPROTO_IP, &[libc::IP_OPTIONS]));
+    // IPV6_2292HOPOPTS to IPV6_2292PKTOPTIONS, IPV6_HOPOPTS to IPV6_DSTOPTS (linux/in6.h)
+    settings.extend(options(libc::IPPROTO_IPV6, &[3, 4, 5, 6, 54, 55, 57, 59]));
+    settings.extend(options(libc::SOL_SOCKET, &[libc::SO_BINDTODEVICE, SO_BINDTOIFINDEX, libc::SO_DONTROUTE]));
+    let mut requests: Vec<Check> = terminal();
+    // 0x8910 to 0x89ff ask the socket's network namespace (netdevice(7)); those below are the socket's own
+    requests.push(Check::new(libc::EPERM, [bits(1, 0xff00, 0x8900), any_of(1, 0xf0)]));
+    standard_table()
+        .with(&[libc::SYS_connect, libc::SYS_listen], Answer::Notify)
+        .checked(libc::SYS_setsockopt, settings)
+        .checked(libc::SYS_ioctl, requests)
+        .compile()
+}
+
+/// Keystrokes and selections put into the terminal of whoever started the agent (ioctl_tty(2)).
+fn terminal() -> Vec<Check> {
+    [0x5412, 0x541c].map(|code| Check::new(libc::EPERM, [equal(1, code)])).into()
+}
+
+fn standard_table() -> Table {
     let table = Table::new(Answer::Unknown).with(ALLOWED, Answer::Allow).with(NEVER, Answer::Refuse);
     table
         .checked(libc::SYS_socket, sockets())
@@ -17,11 +49,7 @@ pub(crate) fn standard() -> Result<Program, ProfileError> {
         .checked(libc::SYS_unshare, namespaces(&NAMESPACES))
         // clone(2) takes the low byte of its flags as the exit signal: CLONE_NEWTIME (0x80) is part of that
         .checked(libc::SYS_clone, namespaces(NAMESPACES.get(1..).unwrap_or_default()))
-        // keystrokes and selections put into the terminal of whoever started the agent (ioctl_tty(2))
-        .checked(
-            libc::SYS_ioctl,
-            [0x5412, 0x541c].map(|code| Check::new(libc::EPERM, [equal(1, code)])).into(),
-        )
+        .checked(libc::SYS_ioctl, terminal())
         .checked(libc::SYS_personality, vec![Check::new(libc::EPERM, [unequal(0, 0), unequal(0, -1)])])
         .checked(libc::SYS_sendto, vec![Check::new(libc::EOPNOTSUPP, [masked(3, libc::MSG_FASTOPEN)])])
         .checked(libc::SYS_sendmsg, vec![Check::new(libc::EOPNOTSUPP, [masked(2, libc::MSG_FASTOPEN)])])
@@ -39,17 +67,19 @@ pub(crate) fn standard() -> Result<Program, ProfileError> {
             libc::SYS_ioprio_set,
             vec![of_init(1), Check::new(libc::EPERM, [unequal(0, IOPRIO_WHO_PROCESS)])],
         )
-        .compile()
 }
 
 /// The filter that the supervisor puts on itself: it relays, resolves, and writes to what is open already. It opens
 /// files for reading only, changes no directory but to remove its control group, and executes nothing.
-pub(crate) fn supervisor() -> Result<Program, ProfileError> {
+pub(crate) fn supervisor(broker: bool) -> Result<Program, ProfileError> {
     let writes = |argument| -> Vec<Check> {
         let flags = [libc::O_WRONLY, libc::O_RDWR, libc::O_CREAT, libc::O_TRUNC];
         flags.iter().map(|flag| Check::new(libc::EPERM, [masked(argument, *flag)])).collect()
     };
     let table = Table::new(Answer::Allow).with(NEVER, Answer::Refuse).with(CHANGES, Answer::Refuse);
+    // to hand sockets over, it takes copies of the agent's and finds the paths of UNIX sockets as the agent sees them
+    let brokers: &[i64] = if broker { &[libc::SYS_pidfd_getfd, libc::SYS_openat2] } else { &[] };
+    let table = table.with(brokers, Answer::Allow);
     #[cfg(target_arch = "x86_64")]
     let table = table.checked(libc::SYS_open, writes(1));
     table.checked(libc::SYS_openat, writes(2)).compile()
@@ -93,6 +123,7 @@ fn namespaces(flags: &[i32]) -> Vec<Check> {
     flags.iter().map(|flag| Check::new(libc::EPERM, [masked(0, *flag)])).collect()
 }
 
+const SO_BINDTOIFINDEX: i32 = 62;
 const PRIO_PROCESS: i32 = 0;
 const IOPRIO_WHO_PROCESS: i32 = 1;
 const NAMESPACES: [i32; 8] = [
@@ -197,7 +228,7 @@ mod tests {
 
     #[test]
     fn filters_are_small() {
-        for program in [standard().unwrap(), supervisor().unwrap()] {
+        for program in [standard().unwrap(), brokered().unwrap(), supervisor(false).unwrap()] {
             assert!(program.len() < 800, "{}", program.len());
         }
     }
@@ -296,8 +327,29 @@ mod tests {
     }
 
     #[test]
+    fn a_socket_of_another_namespace_can_only_be_used_as_it_is() {
+        let program = brokered().unwrap();
+        let ask = |number, arguments: [u64; 3]| {
+            let [a, b, c] = arguments;
+            program.answer(number, [a, b, c, 0, 0, 0])
+        };
+        let (ip, ipv6, socket) = (0, 41, 1);
+        for (level, name) in [(ip, 4), (ipv6, 57), (ipv6, 6), (socket, 25), (socket, 62), (socket, 5)] {
+            assert_eq!(ask(libc::SYS_setsockopt, [3, level, name]), Err(libc::EPERM), "{level} {name}");
+        }
+        assert_eq!(ask(libc::SYS_setsockopt, [3, 6, 1]), Ok(()), "TCP_NODELAY");
+        assert_eq!(ask(libc::SYS_setsockopt, [3, socket, 9]), Ok(()), "SO_KEEPALIVE");
+        for request in [0x8912, 0x8913, 0x8927, 0x894c, 0x89f0] {
+            assert_eq!(ask(libc::SYS_ioctl, [3, request, 0]), Err(libc::EPERM), "{request:x}");
+        }
+        for request in [0x5421, 0x541b, 0x8905, 0x5401] {
+            assert_eq!(ask(libc::SYS_ioctl, [3, request, 0]), Ok(()), "{request:x}");
+        }
+    }
+
+    #[test]
     fn the_supervisor_opens_nothing_for_writing_and_executes_nothing() {
-        let program = supervisor().unwrap();
+        let program = supervisor(false).unwrap();
         let open = |flags: i32| program.answer(libc::SYS_openat, [0, 0, flags as u64, 0, 0, 0]);
         assert_eq!(open(libc::O_RDONLY | libc::O_CLOEXEC), Ok(()));
         for flags in

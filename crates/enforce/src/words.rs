@@ -19,6 +19,8 @@ pub enum Report {
     },
     /// More sockets.
     Sockets,
+    /// The agent's connect(2) waits for answers; where they are given comes along.
+    Listener,
     /// The agent's process is confined and the canary found no way out. The sandbox's `/proc` comes along.
     Confined(Applied),
     /// The agent was executed.

@@ -160,6 +160,7 @@ impl Shared {
             let _ = self.journal.write(&event, None);
         }
         stopped.iter().for_each(|flow| flow.stop.call());
+        self.changed.notify_waiters();
         total
     }
 

@@ -98,6 +98,7 @@ impl Flows {
             transport: Transport::Udp,
             agent: arrival.source,
             destination: SocketAddr::new(arrival.destination, self.port),
+            process: None,
         }
     }
 

@@ -58,6 +58,7 @@ pub(crate) fn serve(shared: Rc<Shared>, listener: OwnedFd) -> io::Result<()> {
                 transport: Transport::Tcp,
                 agent,
                 destination,
+                process: None,
             };
             let Some(slot) = Slot::take(&shared) else {
                 let sentence = format!(

@@ -5,6 +5,7 @@
 //! journal before it takes effect; when the journal cannot be written, nothing is permitted. One thread, no locks.
 
 mod authority;
+mod broker;
 mod budget;
 mod change;
 mod datagram;
@@ -29,7 +30,7 @@ pub use trust::{RootsError, check_roots};
 
 use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
 use claw_enforce::{Door, Steering};
@@ -88,6 +89,12 @@ pub(crate) struct Shared {
     steering: Steering,
     who: RefCell<Who>,
     dialer: Dialer,
+    /// The cookie of the sandbox's network namespace.
+    cookie: u64,
+    /// The agent runs, or is about to.
+    released: Cell<bool>,
+    /// The rules have changed.
+    changed: tokio::sync::Notify,
     probes: Cell<u8>,
     probed: tokio::sync::Notify,
     closing: tokio::sync::Notify,
@@ -152,12 +159,16 @@ pub(crate) struct Attempt {
     transport: Transport,
     agent: SocketAddr,
     destination: SocketAddr,
+    /// Who asks, where that is known already.
+    process: Option<Process>,
 }
 
 impl Gate {
     /// Takes the door and starts to serve it, on the current thread's local task set.
     pub fn open(settings: Settings, door: Door) -> std::io::Result<Gate> {
         let Door { listeners, dns_datagrams, dns_streams, refusals, steering, diagnosis, datagrams } = door;
+        let cookie = listeners.first().map(|listener| claw_sys::notify::network(listener.as_fd())).transpose()?;
+        let cookie = cookie.unwrap_or_default();
         let shared = Rc::new(Shared {
             rules: RefCell::new(Rules { policy: settings.policy, phase: settings.phase }),
             authority: settings.authority,
@@ -175,6 +186,9 @@ impl Gate {
             steering,
             who: RefCell::new(Who::new(diagnosis)),
             dialer: Dialer::default(),
+            cookie,
+            released: Cell::new(false),
+            changed: tokio::sync::Notify::new(),
             probes: Cell::new(0),
             probed: tokio::sync::Notify::new(),
             closing: tokio::sync::Notify::new(),
@@ -278,7 +292,8 @@ impl Shared {
     fn connect(&self, attempt: &Attempt, decision: Verdict, fill: impl FnOnce(&mut Fields)) -> Event {
         let mut fields = Fields::default();
         fill(&mut fields);
-        let process = self.who.borrow_mut().process(attempt.transport, attempt.agent, attempt.destination);
+        let look = || self.who.borrow_mut().process(attempt.transport, attempt.agent, attempt.destination);
+        let process = attempt.process.clone().or_else(look);
         Event::Connect {
             destination: attempt.name(),
             port: attempt.port,

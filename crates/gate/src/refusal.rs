@@ -74,6 +74,7 @@ fn take(shared: &Shared, refused: &Refused) {
         transport,
         agent: refused.source.into(),
         destination: refused.destination.into(),
+        process: None,
     };
     if !matches!(refused.transport, 6 | 17) {
         let sentence = format!("IP protocol {} is not carried", refused.transport);

@@ -107,6 +107,15 @@ impl Who {
         pids.filter(|pid| *pid != 1).take(MOST_PROCESSES).collect()
     }
 
+    /// Where the descriptors of every process inside are listed.
+    pub(crate) fn descriptors(&self) -> Vec<PathBuf> {
+        let Some(processes) = &self.processes else { return Vec::new() };
+        let root = format!("/proc/self/fd/{}", processes.as_raw_fd());
+        let Ok(entries) = fs::read_dir(&root) else { return Vec::new() };
+        let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        pids.map(|pid| PathBuf::from(format!("{root}/{pid}/fd"))).collect()
+    }
+
     fn path(&self, pid: u32, name: &str) -> Option<String> {
         let processes = self.processes.as_ref()?;
         Some(format!("/proc/self/fd/{}/{pid}/{name}", processes.as_raw_fd()))

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
 use claw_model::phase::Phase;
-use claw_policy::Policy;
+use claw_policy::{Policy, Travel};
 
 use crate::network::Network;
 use crate::tree::{CONFIGURATION, CREDENTIALS, SYSTEM, Step};
@@ -127,6 +127,7 @@ pub fn build(inputs: Inputs<'_>, facts: &Facts) -> Result<Plan, BuildError> {
         tree,
         landlock,
         seccomp: "standard".to_owned(),
+        broker: inputs.policy.rules().iter().any(|rule| rule.travel() == Travel::Brokered),
         limits: Limits { memory: limits.memory, pids: limits.pids, cpu: limits.cpu },
         directory: view.directory.clone(),
         environment: environment(inputs.policy, facts, &view.home, inputs.trust),

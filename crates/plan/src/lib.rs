@@ -36,6 +36,8 @@ pub struct Plan {
     pub landlock: Vec<Grant>,
     /// The name of the seccomp profile.
     pub seccomp: String,
+    /// Whether connections may be handed over: the agent's connect(2) waits for the gate.
+    pub broker: bool,
     /// Limits held by a control group.
     pub limits: Limits,
     /// The working directory inside.

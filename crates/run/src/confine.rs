@@ -9,10 +9,10 @@ use std::io;
 use claw_sys::{capability, process, resource};
 
 /// Gives up what relaying, resolving and writing to open files do not need.
-pub(crate) fn confine() -> io::Result<()> {
+pub(crate) fn confine(broker: bool) -> io::Result<()> {
     resource::no_core_files()?;
     process::hide()?;
     capability::drop_all()?;
     process::no_new_privileges()?;
-    claw_enforce::confine_supervisor()
+    claw_enforce::confine_supervisor(broker)
 }

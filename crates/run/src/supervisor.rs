@@ -212,8 +212,8 @@ impl Supervisor<'_> {
         let policies = Policies::watch(self.job);
         let signals = signal::descriptor(FORWARDED).and_then(waitable).map_err(system("watch signals"))?;
         // order: while init builds; nothing is opened for writing or executed from here on
-        confine().map_err(system("confine the supervisor"))?;
-        let (applied, processes) = tokio::time::timeout(STANDS_WITHIN, self.confined(&channel))
+        confine(self.checked.plan().broker).map_err(system("confine the supervisor"))?;
+        let (applied, processes) = tokio::time::timeout(STANDS_WITHIN, self.confined(&channel, &gate))
             .await
             .map_err(|_| RunError::Launch(LaunchError::Silent(io::ErrorKind::TimedOut.into())))??;
         if tokio::time::timeout(Duration::from_secs(5), gate.hears_refusals()).await.is_err() {
@@ -222,6 +222,7 @@ impl Supervisor<'_> {
         write(&self.ledger, &self.applied(&applied, nft, ceiling))?;
         let look = processes.try_clone().map_err(system("look into the sandbox's /proc"))?;
         gate.identify(look);
+        gate.released();
         self.sandbox.release(&applied).map_err(system("let the agent go"))?;
         let outside = Outside { channel: &channel, signals: &signals, questions: &questions };
         let ended = self.watch(&outside, &processes, &gate, policies).await?;
@@ -237,8 +238,13 @@ impl Supervisor<'_> {
     }
 
     /// Waits until the agent's process is confined and its canary was refused everywhere.
-    async fn confined(&self, channel: &AsyncFd<OwnedFd>) -> Result<(Applied, OwnedFd), RunError> {
-        match self.next(channel).await? {
+    async fn confined(&self, channel: &AsyncFd<OwnedFd>, gate: &Gate) -> Result<(Applied, OwnedFd), RunError> {
+        let mut report = self.next(channel).await?;
+        if let (Report::Listener, Some(listener)) = report {
+            gate.broker(listener).map_err(system("answer for connections"))?;
+            report = self.next(channel).await?;
+        }
+        match report {
             (Report::Confined(applied), Some(processes)) => Ok((applied, processes)),
             (Report::Failed(failure), _) => Err(LaunchError::Init(failure).into()),
             _ => Err(LaunchError::Silent(io::Error::other("init spoke out of turn")).into()),

@@ -13,6 +13,7 @@ pub mod link;
 pub mod mount;
 pub mod netlink;
 pub mod nflog;
+pub mod notify;
 pub mod nft;
 pub mod probe;
 pub mod process;

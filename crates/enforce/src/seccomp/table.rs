@@ -6,8 +6,9 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::os::fd::OwnedFd;
 
-use claw_sys::process;
+use claw_sys::{notify, process};
 use libc::sock_filter;
 
 /// Why a profile could not be compiled.
@@ -30,6 +31,11 @@ impl Program {
     pub(crate) fn install(&self) -> io::Result<()> {
         process::filter(&self.0)
     }
+
+    /// The same, for a filter some of whose calls wait for an answer: whoever holds the descriptor gives it.
+    pub(crate) fn listen(&self) -> io::Result<OwnedFd> {
+        notify::filter(&self.0)
+    }
 }
 
 /// What a filter says to a number.
@@ -41,6 +47,8 @@ pub(crate) enum Answer {
     Refuse,
     /// `ENOSYS`: programs fall back as on an older kernel.
     Unknown,
+    /// Waits for the supervisor's answer.
+    Notify,
     /// Goes on unless one of these checks refuses.
     Checked(usize),
 }
@@ -104,6 +112,16 @@ pub(crate) fn unequal(argument: u32, value: i32) -> Condition {
 /// The argument has this bit.
 pub(crate) fn masked(argument: u32, bit: i32) -> Condition {
     Condition { mask: bit.cast_unsigned(), ..equal(argument, bit) }
+}
+
+/// The argument's bits under the mask are exactly these.
+pub(crate) fn bits(argument: u32, mask: i32, value: i32) -> Condition {
+    Condition { mask: mask.cast_unsigned(), ..equal(argument, value) }
+}
+
+/// Some of the bits are set.
+pub(crate) fn any_of(argument: u32, mask: i32) -> Condition {
+    Condition { holds: Holds::WhenUnequal, ..bits(argument, mask, 0) }
 }
 
 /// The socket type without `SOCK_NONBLOCK` and `SOCK_CLOEXEC` (`SOCK_TYPE_MASK`, linux/net.h).
@@ -206,6 +224,7 @@ impl Table {
             Answer::Allow => SECCOMP_RET_ALLOW,
             Answer::Refuse => SECCOMP_RET_ERRNO | libc::EPERM.cast_unsigned(),
             Answer::Unknown => SECCOMP_RET_ERRNO | libc::ENOSYS.cast_unsigned(),
+            Answer::Notify => SECCOMP_RET_USER_NOTIF,
             Answer::Checked(index) => {
                 let mut program = Vec::new();
                 for check in self.checks.get(index).into_iter().flatten() {
@@ -246,6 +265,7 @@ const JUMP_ALWAYS: u16 = 0x05;
 const RETURN: u16 = 0x06;
 const SECCOMP_RET_KILL_PROCESS: u32 = 0x8000_0000;
 const SECCOMP_RET_ERRNO: u32 = 0x0005_0000;
+const SECCOMP_RET_USER_NOTIF: u32 = 0x7fc0_0000;
 const SECCOMP_RET_ALLOW: u32 = 0x7fff_0000;
 /// `linux/audit.h`.
 const AUDIT_ARCH_X86_64: u32 = 0xc000_003e;

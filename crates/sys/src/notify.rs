@@ -1,0 +1,290 @@
+//! System calls of another process that wait for our answer (seccomp_unotify(2)), and what it takes to give one: its
+//! memory, its descriptors, a descriptor put into it.
+//!
+//! What is read of another process is read once and used as it was read: the process may change it at any time.
+
+use std::fs::File;
+use std::io;
+use std::mem::{size_of, zeroed};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use crate::{check, check_long};
+
+/// One system call that waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Call {
+    id: u64,
+    /// The thread that made it.
+    pub thread: u32,
+    /// Its number.
+    pub number: i64,
+    /// Its arguments.
+    pub arguments: [u64; 6],
+}
+
+/// What the caller gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reply {
+    /// The call returns 0.
+    Done,
+    /// The call fails with this number of errno(3).
+    Error(i32),
+    /// The kernel performs the call. What was read of its arguments may have changed since.
+    Continue,
+}
+
+/// Installs a filter on this thread and what it starts, and returns the descriptor that its notifications come from. A
+/// caller whose call is being looked at can only be killed, not interrupted, where the kernel knows that (Linux 5.19).
+pub fn filter(program: &[libc::sock_filter]) -> io::Result<OwnedFd> {
+    let length = libc::c_ushort::try_from(program.len()).map_err(io::Error::other)?;
+    let program = libc::sock_fprog { len: length, filter: program.as_ptr().cast_mut() };
+    let install = |flags: libc::c_ulong| {
+        let mode = libc::SECCOMP_SET_MODE_FILTER;
+        // SAFETY: the structure points to `length` live instructions, which the kernel copies and checks.
+        check_long(unsafe { libc::syscall(libc::SYS_seccomp, mode, flags, &raw const program) })
+    };
+    let number = match install(NEW_LISTENER | WAIT_KILLABLE) {
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => install(NEW_LISTENER)?,
+        other => other?,
+    };
+    let number = i32::try_from(number).map_err(io::Error::other)?;
+    // SAFETY: the kernel gave this descriptor to us alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Lets the kernel run the answering process where the asking one ran (Linux 6.6); elsewhere nothing changes.
+pub fn wake_on_this_processor(listener: BorrowedFd<'_>) {
+    // SAFETY: the request takes a number.
+    let _ = unsafe { libc::ioctl(listener.as_raw_fd(), SET_FLAGS, 1u64) };
+}
+
+/// Takes the next call. Blocks unless the listener is readable.
+pub fn receive(listener: BorrowedFd<'_>) -> io::Result<Call> {
+    // SAFETY: the kernel wants the structure zeroed, and fills it.
+    let mut notification: libc::seccomp_notif = unsafe { zeroed() };
+    // SAFETY: the structure is live and as large as the request says.
+    check(unsafe { libc::ioctl(listener.as_raw_fd(), RECEIVE, &raw mut notification) })?;
+    Ok(Call {
+        id: notification.id,
+        thread: notification.pid,
+        number: notification.data.nr.into(),
+        arguments: notification.data.args,
+    })
+}
+
+/// Whether the caller still waits: only then is its number still its own.
+pub fn waits(listener: BorrowedFd<'_>, call: &Call) -> bool {
+    // SAFETY: the request reads a live number.
+    unsafe { libc::ioctl(listener.as_raw_fd(), VALID, &raw const call.id) == 0 }
+}
+
+/// Answers.
+pub fn reply(listener: BorrowedFd<'_>, call: &Call, reply: Reply) -> io::Result<()> {
+    // SAFETY: plain numbers.
+    let mut response: libc::seccomp_notif_resp = unsafe { zeroed() };
+    response.id = call.id;
+    match reply {
+        Reply::Done => {}
+        Reply::Error(number) => response.error = number.checked_neg().unwrap_or(-libc::EPERM),
+        Reply::Continue => response.flags = CONTINUE,
+    }
+    // SAFETY: the structure is live and as large as the request says.
+    check(unsafe { libc::ioctl(listener.as_raw_fd(), SEND, &raw mut response) }).map(|_| ())
+}
+
+/// Puts a descriptor into the caller, in place of its descriptor `number`.
+pub fn replace(
+    listener: BorrowedFd<'_>,
+    call: &Call,
+    source: BorrowedFd<'_>,
+    number: u32,
+    close_on_exec: bool,
+) -> io::Result<()> {
+    // SAFETY: plain numbers.
+    let mut place: libc::seccomp_notif_addfd = unsafe { zeroed() };
+    place.id = call.id;
+    place.flags = SET_NUMBER;
+    place.srcfd = source.as_raw_fd().cast_unsigned();
+    place.newfd = number;
+    place.newfd_flags = if close_on_exec { libc::O_CLOEXEC.cast_unsigned() } else { 0 };
+    // SAFETY: the structure is live and as large as the request says.
+    check(unsafe { libc::ioctl(listener.as_raw_fd(), ADD_DESCRIPTOR, &raw const place) }).map(|_| ())
+}
+
+/// A thread, as a descriptor that no other thread can take over (pidfd_open(2)); before Linux 6.9 its process.
+pub fn thread(number: u32) -> io::Result<OwnedFd> {
+    let open = |number: u32, flags: libc::c_int| {
+        // SAFETY: plain numbers.
+        check_long(unsafe { libc::syscall(libc::SYS_pidfd_open, number, flags) })
+    };
+    let descriptor = match open(number, THREAD) {
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => open(leader(number)?, 0)?,
+        other => other?,
+    };
+    // SAFETY: the kernel gave this descriptor to us alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(i32::try_from(descriptor).map_err(io::Error::other)?) })
+}
+
+fn leader(thread: u32) -> io::Result<u32> {
+    let status = std::fs::read_to_string(format!("/proc/{thread}/status"))?;
+    let group = status.lines().find_map(|line| line.strip_prefix("Tgid:")?.trim().parse().ok());
+    group.ok_or_else(|| io::ErrorKind::NotFound.into())
+}
+
+/// A copy of another process's descriptor (pidfd_getfd(2)): the same open file.
+pub fn descriptor(thread: BorrowedFd<'_>, number: u32) -> io::Result<OwnedFd> {
+    // SAFETY: plain numbers.
+    let copy = check_long(unsafe { libc::syscall(libc::SYS_pidfd_getfd, thread.as_raw_fd(), number, 0) })?;
+    // SAFETY: the kernel gave this descriptor to us alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(i32::try_from(copy).map_err(io::Error::other)?) })
+}
+
+/// Reads another process's memory, once (proc_pid_mem(5)).
+pub fn memory(thread: u32, address: u64, room: &mut [u8]) -> io::Result<()> {
+    File::open(format!("/proc/{thread}/mem"))?.read_exact_at(room, address)
+}
+
+/// What a socket is: domain, type, and the cookie of its network namespace (socket(7)).
+pub fn kind(socket: BorrowedFd<'_>) -> io::Result<(i32, i32, u64)> {
+    let domain = number(socket, libc::SO_DOMAIN)?;
+    let kind = number(socket, libc::SO_TYPE)?;
+    Ok((domain, kind, network(socket)?))
+}
+
+/// The cookie of a socket's network namespace (`SO_NETNS_COOKIE`, Linux 5.14).
+pub fn network(socket: BorrowedFd<'_>) -> io::Result<u64> {
+    let mut value = 0u64;
+    get(socket, libc::SOL_SOCKET, NETWORK_COOKIE, &mut value)?;
+    Ok(value)
+}
+
+/// Gives one socket what was asked of another before it was connected, as far as it travels with a connection.
+pub fn like(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
+    for (level, name) in [(libc::IPPROTO_TCP, libc::TCP_NODELAY), (libc::SOL_SOCKET, libc::SO_KEEPALIVE)] {
+        let mut value = 0i32;
+        get(from, level, name, &mut value)?;
+        set(to, level, name, &value)?;
+    }
+    for name in [libc::SO_RCVTIMEO, libc::SO_SNDTIMEO] {
+        let mut value = libc::timeval { tv_sec: 0, tv_usec: 0 };
+        get(from, libc::SOL_SOCKET, name, &mut value)?;
+        set(to, libc::SOL_SOCKET, name, &value)?;
+    }
+    // SAFETY: plain numbers.
+    let flags = check(unsafe { libc::fcntl(from.as_raw_fd(), libc::F_GETFL) })?;
+    // SAFETY: plain numbers.
+    let own = check(unsafe { libc::fcntl(to.as_raw_fd(), libc::F_GETFL) })?;
+    let flags = (own & !libc::O_NONBLOCK) | (flags & libc::O_NONBLOCK);
+    // SAFETY: plain numbers.
+    check(unsafe { libc::fcntl(to.as_raw_fd(), libc::F_SETFL, flags) }).map(|_| ())
+}
+
+/// connect(2) with an address as it was read.
+pub fn connect(socket: BorrowedFd<'_>, address: &[u8]) -> io::Result<()> {
+    let length = libc::socklen_t::try_from(address.len()).map_err(io::Error::other)?;
+    // an address is aligned as its structure asks for
+    // SAFETY: a zeroed storage is valid.
+    let mut storage: libc::sockaddr_storage = unsafe { zeroed() };
+    if address.len() > size_of::<libc::sockaddr_storage>() {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    }
+    // SAFETY: both are live, apart from each other, and the storage is at least as long.
+    unsafe { std::ptr::copy_nonoverlapping(address.as_ptr(), (&raw mut storage).cast(), address.len()) };
+    // SAFETY: the storage is live and holds `length` bytes.
+    check(unsafe { libc::connect(socket.as_raw_fd(), (&raw const storage).cast(), length) }).map(|_| ())
+}
+
+/// listen(2).
+pub fn listen(socket: BorrowedFd<'_>, backlog: i32) -> io::Result<()> {
+    // SAFETY: plain numbers.
+    check(unsafe { libc::listen(socket.as_raw_fd(), backlog) }).map(|_| ())
+}
+
+/// Ends both directions (shutdown(2)).
+pub fn end(socket: BorrowedFd<'_>) {
+    // SAFETY: plain numbers.
+    let _ = unsafe { libc::shutdown(socket.as_raw_fd(), libc::SHUT_RDWR) };
+}
+
+/// A path as another process sees it, below its own root whatever links it leads through (openat2(2)).
+pub fn inside(root: BorrowedFd<'_>, path: &Path) -> io::Result<OwnedFd> {
+    use std::os::unix::ffi::OsStrExt;
+    let path = std::ffi::CString::new(path.as_os_str().as_bytes())?;
+    // SAFETY: plain numbers.
+    let mut how: libc::open_how = unsafe { zeroed() };
+    how.flags = u64::try_from(libc::O_PATH | libc::O_CLOEXEC).unwrap_or_default();
+    how.resolve = libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_MAGICLINKS;
+    let size = size_of::<libc::open_how>();
+    // SAFETY: path and structure are live, and the size is the structure's.
+    let opened = check_long(unsafe {
+        libc::syscall(libc::SYS_openat2, root.as_raw_fd(), path.as_ptr(), &raw const how, size)
+    })?;
+    // SAFETY: the kernel gave this descriptor to us alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(i32::try_from(opened).map_err(io::Error::other)?) })
+}
+
+/// Bytes of data that a connection has sent, what was sent again not counted, and has received (`TCP_INFO`, tcp(7)).
+pub fn carried(socket: BorrowedFd<'_>) -> io::Result<(u64, u64)> {
+    let mut info = [0u8; 232];
+    let mut length = libc::socklen_t::try_from(info.len()).unwrap_or_default();
+    // SAFETY: the kernel writes at most `length` bytes.
+    check(unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            info.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    })?;
+    let at = |from: usize| -> u64 {
+        info.get(from..from + 8).and_then(|part| part.try_into().ok()).map(u64::from_ne_bytes).unwrap_or_default()
+    };
+    Ok((at(SENT).saturating_sub(at(SENT_AGAIN)), at(RECEIVED)))
+}
+
+fn number(socket: BorrowedFd<'_>, name: libc::c_int) -> io::Result<i32> {
+    let mut value = 0i32;
+    get(socket, libc::SOL_SOCKET, name, &mut value)?;
+    Ok(value)
+}
+
+/// `T` is a plain structure of numbers, in which any bits are a value.
+fn get<T: Copy>(socket: BorrowedFd<'_>, level: i32, name: i32, value: &mut T) -> io::Result<()> {
+    let mut length = libc::socklen_t::try_from(size_of::<T>()).unwrap_or_default();
+    // SAFETY: the value is live and as long as is said; see above.
+    let code = unsafe {
+        libc::getsockopt(socket.as_raw_fd(), level, name, std::ptr::from_mut(value).cast(), &raw mut length)
+    };
+    check(code).map(|_| ())
+}
+
+fn set<T: Copy>(socket: BorrowedFd<'_>, level: i32, name: i32, value: &T) -> io::Result<()> {
+    let length = libc::socklen_t::try_from(size_of::<T>()).unwrap_or_default();
+    // SAFETY: the value is live and as long as is said.
+    let code =
+        unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, std::ptr::from_ref(value).cast(), length) };
+    check(code).map(|_| ())
+}
+
+/// `SECCOMP_FILTER_FLAG_NEW_LISTENER`, `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV`.
+const NEW_LISTENER: libc::c_ulong = 1 << 3;
+const WAIT_KILLABLE: libc::c_ulong = 1 << 5;
+/// linux/seccomp.h: `_IOWR('!', 0, struct seccomp_notif)` and so on.
+const RECEIVE: libc::c_ulong = 0xc050_2100;
+const SEND: libc::c_ulong = 0xc018_2101;
+const VALID: libc::c_ulong = 0x4008_2102;
+const ADD_DESCRIPTOR: libc::c_ulong = 0x4018_2103;
+const SET_FLAGS: libc::c_ulong = 0x4008_2104;
+/// `SECCOMP_USER_NOTIF_FLAG_CONTINUE`, `SECCOMP_ADDFD_FLAG_SETFD`.
+const CONTINUE: u32 = 1;
+const SET_NUMBER: u32 = 1;
+/// `PIDFD_THREAD`.
+const THREAD: libc::c_int = libc::O_EXCL;
+const NETWORK_COOKIE: libc::c_int = 71;
+/// Offsets of `tcpi_bytes_sent`, `tcpi_bytes_retrans` and `tcpi_bytes_received` in `struct tcp_info` (linux/tcp.h).
+const SENT: usize = 200;
+const SENT_AGAIN: usize = 208;
+const RECEIVED: usize = 128;
