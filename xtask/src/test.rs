@@ -13,6 +13,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("dig", "dnsutils"),
     ("gcc", "gcc"),
     ("ip", "iproute2"),
+    ("javac", "default-jdk-headless"),
     ("nc", "netcat-openbsd"),
     ("nft", "nftables"),
     ("node", "nodejs"),
@@ -24,6 +25,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("setpriv", "util-linux"),
     ("strace", "strace"),
     ("unshare", "util-linux"),
+    ("wget", "wget"),
+    ("git", "git"),
 ];
 
 /// Installs what is missing, then runs every test of the workspace.

@@ -55,6 +55,13 @@ fn a_langchain_agent_calls_its_model_and_its_tool() {
 }
 
 #[test]
+fn claude_code_reaches_its_model_and_not_its_telemetry_on_the_same_host() {
+    let mut command = Command::new(example("claude-code/run.sh"));
+    command.arg(CLAW).arg(kept("claude-code"));
+    assert!(run(command).contains("ok"));
+}
+
+#[test]
 fn a_node_agent_calls_its_model_and_its_tool() {
     let mut command = Command::new(example("node/run.sh"));
     command.arg(CLAW).arg(kept("node_modules"));

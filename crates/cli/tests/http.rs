@@ -200,21 +200,30 @@ for n in range(3):
     });
 }
 
+const JAVA: &str = r"
+class Get {
+    public static void main(String[] arguments) throws Exception {
+        try (var body = new java.net.URL(arguments[0]).openStream()) { System.out.print(new String(body.readAllBytes())); }
+    }
+}";
+
 #[test]
 fn clients_of_every_kind_trust_the_gate() {
     each(CLAW, |lab| {
         let server = over_tls(lab, "'GET /**'", "");
+        lab.write("work/Get.java", JAVA);
         let url = format!("https://{NAME}:{}/who", server.port());
         let run = lab.run(&format!(
             "set -e
             curl -sS {url}/curl
             python3 -c 'import urllib.request; print(urllib.request.urlopen(\"{url}/python\").read().decode())'
+            java Get.java {url}/java
             node -e 'fetch(\"{url}/node\").then(r => r.text()).then(t => console.log(t))'
             wget -qO- {url}/wget
             git ls-remote {url}/git 2>&1 | grep -q 'not valid\\|not found' || true"
         ));
         let run = run.ends(0);
-        for client in ["curl", "python", "node", "wget", "git/info/refs"] {
+        for client in ["curl", "python", "java", "node", "wget", "git/info/refs"] {
             assert!(arrived(&server).contains(client), "{client}: {run:#?}");
         }
     });

@@ -86,7 +86,11 @@ impl Tree {
             }
             Step::Link { target, text } => self.apply_link(target, text),
             Step::Text { target, content } => {
-                self.text(target, content, 0).step(|| format!("write `{}`", target.display()))
+                self.text(target, content.as_bytes(), 0).step(|| format!("write `{}`", target.display()))
+            }
+            Step::Bytes { target, content } => {
+                let bytes = digits(content).step(|| format!("read what `{}` is to hold", target.display()))?;
+                self.text(target, &bytes, 0).step(|| format!("write `{}`", target.display()))
             }
             Step::Devices => self.devices().step(|| "make `/dev`".to_owned()),
             Step::Processes => self.processes().step(|| "mount `/proc`".to_owned()).map_err(|failure| {
@@ -205,10 +209,10 @@ impl Tree {
 
     /// A file with that content: written where the root is ours, laid over where a host directory is shown. A link that
     /// stands there is followed, inside.
-    fn text(&mut self, target: &Path, content: &str, depth: u32) -> io::Result<()> {
+    fn text(&mut self, target: &Path, content: &[u8], depth: u32) -> io::Result<()> {
         let (parent, name) = self.parent(target)?;
         match mount::make_file(parent.as_fd(), &name, 0o644) {
-            Ok(file) => return std::fs::File::from(file).write_all(content.as_bytes()),
+            Ok(file) => return std::fs::File::from(file).write_all(content),
             Err(error) if matches!(error.raw_os_error(), Some(libc::EROFS | libc::EEXIST)) => {}
             Err(error) => return Err(error),
         }
@@ -227,7 +231,7 @@ impl Tree {
         self.texts = self.texts.saturating_add(1);
         let private = format!(".text{}", self.texts);
         let file = mount::make_file(self.directory.as_fd(), Path::new(&private), 0o444)?;
-        std::fs::File::from(file).write_all(content.as_bytes())?;
+        std::fs::File::from(file).write_all(content)?;
         let file = mount::resolve(self.directory.as_fd(), Path::new(&private), Last::Stay)?;
         let file = mount::clone_tree(Path::new(&link_to(&file)))?;
         mount::restrict(file.as_fd(), QUIET.and(Attributes::READ_ONLY), Reach::One)?;
@@ -358,3 +362,11 @@ const QUIET: Attributes = Attributes::NO_SETUID.and(Attributes::NO_DEVICES);
 /// A directory with mounts below it is shown entry by entry: not more than these.
 const MOST_ENTRIES: usize = 4096;
 const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];
+
+/// Bytes from hexadecimal digits.
+fn digits(text: &str) -> io::Result<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    let bytes = pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect::<Option<Vec<u8>>>();
+    bytes.filter(|_| rest.is_empty()).ok_or_else(|| io::Error::other("not hexadecimal digits"))
+}

@@ -26,7 +26,7 @@ pub use authority::{Authority, AuthorityError};
 pub use change::{Refused, Status};
 pub use journal::{Journal, Unwritable};
 pub use live::Seen;
-pub use trust::{RootsError, check_roots};
+pub use trust::{RootsError, check_roots, java_store};
 
 use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};

@@ -43,6 +43,37 @@ pub enum RootsError {
     Tls(#[from] rustls::Error),
 }
 
+/// A Java key store (JKS, version 2) of these PEM certificates, in hexadecimal digits: what `cacerts` of a Java runtime is.
+/// Its digest is the format's own (SHA-1 over the password `changeit`), and protects nothing.
+pub fn java_store(pem: &str) -> String {
+    let certificates: Vec<CertificateDer<'_>> =
+        CertificateDer::pem_slice_iter(pem.as_bytes()).filter_map(Result::ok).collect();
+    let text = |out: &mut Vec<u8>, text: &str| {
+        out.extend(u16::try_from(text.len()).unwrap_or_default().to_be_bytes());
+        out.extend(text.as_bytes());
+    };
+    let number = |number: usize| u32::try_from(number).unwrap_or_default().to_be_bytes();
+    let mut store = Vec::new();
+    store.extend(0xfeed_feed_u32.to_be_bytes());
+    store.extend(2u32.to_be_bytes());
+    store.extend(number(certificates.len()));
+    for (at, certificate) in certificates.iter().enumerate() {
+        store.extend(2u32.to_be_bytes());
+        text(&mut store, &format!("ca{at}"));
+        store.extend(0u64.to_be_bytes());
+        text(&mut store, "X.509");
+        store.extend(number(certificate.len()));
+        store.extend_from_slice(certificate);
+    }
+    let mut digest = ring::digest::Context::new(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY);
+    let password: Vec<u8> = "changeit".encode_utf16().flat_map(u16::to_be_bytes).collect();
+    digest.update(&password);
+    digest.update(b"Mighty Aphrodite");
+    digest.update(&store);
+    store.extend_from_slice(digest.finish().as_ref());
+    store.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Reads every certificate file that a policy names, and the system's if it is needed: what is wrong is known at the
 /// start.
 pub fn check_roots(policy: &Policy) -> Result<(), RootsError> {

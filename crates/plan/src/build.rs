@@ -32,6 +32,10 @@ pub struct Trust {
     pub system: String,
     /// Where programs on this host look for such a bundle.
     pub places: Vec<PathBuf>,
+    /// The same as a Java key store, in hexadecimal digits.
+    pub java: String,
+    /// Where Java on this host looks for it.
+    pub java_places: Vec<PathBuf>,
 }
 
 /// Why there is no plan.
@@ -311,7 +315,9 @@ fn trusted(trust: &Trust) -> Vec<Step> {
     let bundle = format!("{}\n{}", trust.system.trim_end(), trust.authority);
     let text = |target: &Path, content: &str| Step::Text { target: target.to_owned(), content: content.to_owned() };
     let own = [text(Path::new(AUTHORITY), &trust.authority), text(Path::new(BUNDLE), &bundle)];
-    own.into_iter().chain(trust.places.iter().map(|place| text(place, &bundle))).collect()
+    let java = trust.java_places.iter();
+    let java = java.map(|target| Step::Bytes { target: target.clone(), content: trust.java.clone() });
+    own.into_iter().chain(trust.places.iter().map(|place| text(place, &bundle))).chain(java).collect()
 }
 
 /// Variables by which programs are told of a bundle: OpenSSL, Go, Rust and Deno read the first (and Deno its own);
@@ -437,7 +443,7 @@ fn dedup(steps: Vec<Step>) -> Vec<Step> {
         let same = |other: &Step| other.target() == step.target();
         match (&step, kept.iter().position(same)) {
             (_, None) => kept.push(step),
-            (Step::Writable { .. } | Step::Mask { .. } | Step::Text { .. }, Some(at)) => {
+            (Step::Writable { .. } | Step::Mask { .. } | Step::Text { .. } | Step::Bytes { .. }, Some(at)) => {
                 if let Some(place) = kept.get_mut(at) {
                     *place = step;
                 }

@@ -50,6 +50,13 @@ pub enum Step {
         /// What it says.
         content: String,
     },
+    /// A file with these bytes, written as hexadecimal digits; only where the host has one.
+    Bytes {
+        /// Inside.
+        target: PathBuf,
+        /// What it holds.
+        content: String,
+    },
     /// `/dev` with the harmless devices and terminals of its own.
     Devices,
     /// `/proc` of the new pid namespace, read-only.
@@ -71,6 +78,7 @@ impl Step {
             | Step::Private { target, .. }
             | Step::Link { target, .. }
             | Step::Text { target, .. }
+            | Step::Bytes { target, .. }
             | Step::Mask { target } => target,
             Step::Devices => std::path::Path::new("/dev"),
             Step::Processes => std::path::Path::new("/proc"),
@@ -88,6 +96,10 @@ pub(crate) const CONFIGURATION: &[&str] = &[
     "/etc/ca-certificates",
     "/etc/crypto-policies",
     "/etc/group",
+    "/etc/java-11-openjdk",
+    "/etc/java-17-openjdk",
+    "/etc/java-21-openjdk",
+    "/etc/java-25-openjdk",
     "/etc/ld.so.cache",
     "/etc/localtime",
     "/etc/mime.types",

@@ -90,7 +90,12 @@ pub fn authority(policy: &Policy) -> Result<Option<Authority>, PlanError> {
 fn trust(authority: &Authority) -> Trust {
     let places: Vec<PathBuf> = BUNDLES.iter().map(PathBuf::from).filter(|place| place.is_file()).collect();
     let system = places.iter().find_map(|place| std::fs::read_to_string(place).ok()).unwrap_or_default();
-    Trust { authority: authority.pem().to_owned(), system, places }
+    let java_places: Vec<PathBuf> = JAVA.iter().map(PathBuf::from).filter(|place| place.is_file()).collect();
+    let java = match java_places.is_empty() {
+        true => String::new(),
+        false => claw_gate::java_store(&format!("{system}\n{}", authority.pem())),
+    };
+    Trust { authority: authority.pem().to_owned(), system, places, java, java_places }
 }
 
 /// Where distributions keep the bundle of certificates that programs trust.
@@ -101,6 +106,9 @@ const BUNDLES: &[&str] = &[
     "/etc/ssl/ca-bundle.pem",
     "/etc/ssl/cert.pem",
 ];
+
+/// Where distributions keep what Java trusts.
+const JAVA: &[&str] = &["/etc/ssl/certs/java/cacerts", "/etc/pki/ca-trust/extracted/java/cacerts", "/etc/pki/java/cacerts"];
 
 fn list(faults: &[Fault]) -> String {
     faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")

@@ -94,10 +94,12 @@ fn named(rule: &Rule, pattern: &HostPattern, findings: &mut Vec<Finding>) {
             "fronting-possible",
             Severity::Warning,
             why,
-            "use a host that is not on a shared CDN",
+            "name the requests with `http:`, or use a host that is not on a shared CDN",
         ));
     }
-    if rule.plane() != Plane::Inference
+    // a rule that names requests says itself what they are for
+    if rule.http.is_none()
+        && rule.plane() != Plane::Inference
         && let Some(host) = catalogue::meets(pattern, catalogue::MODEL_HOSTS)
     {
         let why = format!("`{}` is a model provider, on plane `{}`", bare(host), rule.plane());

@@ -32,6 +32,8 @@ fn each_rule_alone_is_judged() {
     work("destination: 'api.openai.com:443', plane: tool", &["plane-mismatch"]);
     work("destination: '*.openai.com:443', plane: tool", &["plane-mismatch"]);
     work("destination: 'api.openai.com:443', plane: inference", &[]);
+    work("destination: 'api.openai.com:443', plane: control, http: ['GET /v1/me']", &[]);
+    work("destination: 'd1.cloudfront.net:443', plane: tool, http: ['GET /a']", &[]);
     work("destination: 'time.example.com:123', protocol: UDP, plane: tool", &["plane-mismatch"]);
     work("destination: 'us.i.posthog.com:443', plane: tool", &["telemetry-host"]);
     work(concat!("destination: 'pypi", ".org:443', plane: update"), &["public-registry"]);
