@@ -1,6 +1,7 @@
-//! Developer tasks: `cargo xtask test | lint | bench | load`.
+//! Developer tasks: `cargo xtask test | lint | fuzz | bench | load`.
 
 mod bench;
+mod fuzz;
 mod load;
 mod test;
 
@@ -12,9 +13,11 @@ fn main() -> ExitCode {
     let result = match words.as_slice() {
         ["test", rest @ ..] => test::run(rest),
         ["lint"] => test::lint(),
+        ["fuzz"] => fuzz::run(60),
+        ["fuzz", seconds] => seconds.parse().map_err(Into::into).and_then(fuzz::run),
         ["bench", rest @ ..] => bench::run(rest),
         ["load", rest @ ..] => bench::load(rest),
-        _ => Err("usage: cargo xtask test [FILTER] | lint | bench [WHAT] | load …".into()),
+        _ => Err("usage: cargo xtask test [FILTER] | lint | fuzz [SECONDS] | bench [WHAT] | load …".into()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

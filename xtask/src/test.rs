@@ -29,9 +29,16 @@ const PACKAGES: &[(&str, &str)] = &[
     ("git", "git"),
 ];
 
+/// Seconds for each fuzz target.
+const BRIEFLY: u32 = 5;
+
 /// Installs what is missing, then runs every test of the workspace.
 pub(crate) fn run(filter: &[&str]) -> Outcome {
     install()?;
+    if filter.is_empty() {
+        // order: before the tests, whose closing lines are to stand last
+        crate::fuzz::run(BRIEFLY)?;
+    }
     step("cargo", &[&["test", "--workspace", "--no-fail-fast", "--"], filter].concat())
 }
 

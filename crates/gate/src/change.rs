@@ -7,7 +7,7 @@ use std::rc::Rc;
 use claw_ledger::record::Event;
 use claw_ledger::summary::Summary;
 use claw_model::phase::Phase;
-use claw_policy::{Decision, Host, Policy, Request, decide_request};
+use claw_policy::{Change, Decision, Host, Policy, Request, decide_request};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -52,10 +52,10 @@ impl Gate {
     ///
     /// Order: the kernel steers what the new rules open, the record is written, the rules are swapped in one step, open
     /// flows are judged again. Whatever fails, the old rules hold.
-    pub fn adopt(&self, policy: Policy, phase: Phase, why: &str) -> Result<u64, Refused> {
+    pub fn adopt(&self, change: Change, why: &str) -> Result<u64, Refused> {
         let shared = &self.shared;
         let old = shared.rules();
-        let new = Rules { policy, phase };
+        let new = old.after(change);
         if let Some(misfit) = shared.network.misfit(&new.policy) {
             return Err(Refused::Misfit(misfit));
         }

@@ -40,7 +40,7 @@ use claw_model::host::HostName;
 use claw_model::phase::Phase;
 use claw_model::protocol::Transport;
 use claw_plan::Network;
-use claw_policy::{Decision, Denial, Host, Permit, PermitHost, Policy, Reason, Request, decide};
+use claw_policy::{Decision, Denial, Host, Permit, PermitHost, Policy, Reason, Regime as Rules, Request};
 use jiff::Timestamp;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -98,13 +98,6 @@ pub(crate) struct Shared {
     probes: Cell<u8>,
     probed: tokio::sync::Notify,
     closing: tokio::sync::Notify,
-}
-
-/// By what is decided now: replaced as a whole, so that no decision sees a part of it.
-#[derive(Debug, Clone)]
-pub(crate) struct Rules {
-    pub(crate) policy: Policy,
-    pub(crate) phase: Phase,
 }
 
 /// Where a flow wants to go, in the gate's words.
@@ -245,7 +238,7 @@ impl Shared {
         let now = Timestamp::now();
         let Attempt { port, transport, .. } = *attempt;
         let rules = self.rules.borrow();
-        decide(&rules.policy, &Request { phase: rules.phase, transport, host, port, now })
+        rules.decide(&Request { phase: rules.phase, transport, host, port, now })
     }
 
     /// What holds now.

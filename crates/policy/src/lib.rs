@@ -14,6 +14,7 @@ mod load;
 mod policy;
 mod raw;
 mod reason;
+mod regime;
 mod rule;
 mod schema;
 mod why;
@@ -25,6 +26,7 @@ pub use decide::{
 pub use error::{PolicyError, Problem};
 pub use policy::{Env, Filesystem, Limits, Policy, Process, Profile, Seccomp};
 pub use reason::Reason;
+pub use regime::{Change, Regime};
 pub use rule::{FlowLimits, Rate, Rule, RuleList, Travel};
 pub use schema::schema;
 pub use why::{Asked, Why, why};

@@ -13,6 +13,7 @@ use claw_ledger::record::Event;
 use claw_ledger::summary::Summary;
 use claw_model::digest::Digest;
 use claw_plan::Checked;
+use claw_policy::Change;
 use claw_sys::{process, resource, signal, terminal, watch};
 use jiff::Timestamp;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
@@ -349,8 +350,7 @@ impl Supervisor<'_> {
                 gate: gate.status(),
             })),
             Question::Phase { to, why } => {
-                let (policy, _) = gate.rules();
-                let changed = gate.adopt(policy, *to, why).map_err(|error| told(&error));
+                let changed = gate.adopt(Change::Phase(*to), why).map_err(|error| told(&error));
                 if let Ok(closed) = changed {
                     (self.job.tell)(&format!("phase {to}: {closed} flows closed"));
                 }
@@ -473,13 +473,13 @@ impl<'a> Policies<'a> {
     fn reload(&mut self, gate: &Gate, why: &str) -> Result<u64, String> {
         let Some(source) = &self.job.source else { return Err("the run has no policy file".to_owned()) };
         self.stamp = source.stamp();
-        let (old, phase) = gate.rules();
+        let (old, _) = gate.rules();
         let adopted = source.read().and_then(|new| {
             if new.digest() == old.digest() {
                 return Ok(None);
             }
             claw_gate::check_roots(&new).map_err(|error| told(&error))?;
-            let closed = gate.adopt(new.clone(), phase, why).map_err(|error| told(&error))?;
+            let closed = gate.adopt(Change::Policy(new.clone()), why).map_err(|error| told(&error))?;
             Ok(Some((new, closed)))
         });
         match adopted {

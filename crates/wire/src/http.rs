@@ -74,6 +74,14 @@ pub fn response(status: u16, content_type: &str, body: &[u8]) -> Vec<u8> {
     out
 }
 
+/// The same response as an answer to HEAD: its head alone (RFC 9110, section 9.3.2).
+pub fn head_only(mut response: Vec<u8>) -> Vec<u8> {
+    if let Some(end) = response.windows(4).position(|part| part == b"\r\n\r\n") {
+        response.truncate(end.saturating_add(4));
+    }
+    response
+}
+
 fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
@@ -143,6 +151,12 @@ mod tests {
         let expect = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 3\r\nConnection: close\r\n\
                       Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n\r\nhi\n";
         assert_eq!(response(200, "text/plain", b"hi\n"), expect.as_bytes());
+    }
+
+    #[test]
+    fn an_answer_to_head_has_no_body() {
+        let whole = response(200, "text/plain", b"hi\n");
+        assert_eq!([&head_only(whole.clone())[..], b"hi\n"].concat(), whole);
     }
 
     #[test]

@@ -4,5 +4,6 @@
 //! Where two parsers could read the same bytes differently, the reader refuses instead of choosing.
 
 pub mod dns;
+pub mod fields;
 pub mod http;
 pub mod tls;

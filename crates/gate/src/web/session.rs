@@ -10,7 +10,8 @@ use std::time::Duration;
 use claw_ledger::record::{Decision as Verdict, Event};
 use claw_model::host::HostName;
 use claw_policy::{Denial, Host, PermitHost, Reason, Request as Asked, Rule, decide_request};
-use http::header::{CONNECTION, COOKIE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE};
+use claw_wire::fields;
+use http::header::{CONNECTION, COOKIE, EXPECT, HOST, HeaderValue, TE, UPGRADE};
 use http::uri::{Authority, Scheme};
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body::Body as _;
@@ -262,7 +263,7 @@ async fn forward(
     if request.method() == Method::CONNECT {
         return Err((denied(Reason::Method, "CONNECT asks for a proxy, and this is none".to_owned()), None));
     }
-    if let Err(why) = framed(&request) {
+    if let Err(why) = fields::coding(request.headers()) {
         return Err((denied(Reason::NotHttp, why.to_owned()), None));
     }
     if let Err(why) = session.names_host(&request) {
@@ -319,7 +320,7 @@ async fn forward(
     };
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return match upgrade {
-            Some(inside) if is_web_socket(response.headers()) => {
+            Some(inside) if fields::is_web_socket(response.headers()) => {
                 let outside = hyper::upgrade::on(&mut response);
                 tokio::task::spawn_local(tunnel(exchanging, inside, outside));
                 Ok(upgraded(response))
@@ -330,7 +331,7 @@ async fn forward(
             }
         };
     }
-    strip(response.headers_mut());
+    fields::strip(response.headers_mut());
     response.extensions_mut().clear();
     *response.version_mut() = http::Version::HTTP_11;
     Ok(response.map(|body| Passed::Theirs { body, way: Way::Back, exchange: exchanging }))
@@ -345,8 +346,8 @@ fn anew(
     upgrade: bool,
 ) -> Result<Request<Passed>, End> {
     let (mut parts, body) = request.into_parts();
-    let trailers = parts.headers.get_all(TE).iter().any(|value| holds(value, "trailers"));
-    strip(&mut parts.headers);
+    let trailers = parts.headers.get_all(TE).iter().any(|value| fields::holds(value, "trailers"));
+    fields::strip(&mut parts.headers);
     if trailers {
         parts.headers.insert(TE, HeaderValue::from_static("trailers"));
     }
@@ -398,59 +399,18 @@ fn fitted(
     Ok(request)
 }
 
-/// A length beside a coding is gone already: the library drops it, and the connection after this request (RFC 9112,
-/// section 6.3). What is left are codings that the destination would have to undo.
-fn framed(request: &Request<Incoming>) -> Result<(), &'static str> {
-    let mut codings = request.headers().get_all(TRANSFER_ENCODING).iter();
-    let Some(first) = codings.next() else { return Ok(()) };
-    match codings.next().is_none() && first.as_bytes().eq_ignore_ascii_case(b"chunked") {
-        true => Ok(()),
-        false => Err("its Transfer-Encoding is not `chunked` alone"),
-    }
-}
-
-/// Removes what speaks of one connection only.
-fn strip(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .collect();
-    // what a message cannot be read without is not the client's to take away (RFC 9110, section 7.6.1)
-    let kept = [HOST, http::header::CONTENT_LENGTH, http::header::AUTHORIZATION, http::header::CONTENT_TYPE];
-    for name in named.into_iter().filter(|name| !kept.contains(name)) {
-        headers.remove(name);
-    }
-    for name in [CONNECTION, TE, TRANSFER_ENCODING, UPGRADE] {
-        headers.remove(name);
-    }
-    for name in ["keep-alive", "proxy-connection", "http2-settings"] {
-        headers.remove(name);
-    }
-}
-
-fn holds(value: &HeaderValue, word: &str) -> bool {
-    value.to_str().is_ok_and(|text| text.split(',').any(|part| part.trim().eq_ignore_ascii_case(word)))
-}
-
-fn is_web_socket(headers: &HeaderMap) -> bool {
-    headers.get(UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
-}
-
 /// RFC 6455, section 4.1. Any other upgrade is left out, and the request goes on without it.
 fn asks_for_web_socket(request: &Request<Incoming>, version: Version) -> bool {
     version == Version::One
         && request.method() == Method::GET
         && request.version() == http::Version::HTTP_11
-        && request.headers().get_all(CONNECTION).iter().any(|value| holds(value, "upgrade"))
-        && is_web_socket(request.headers())
+        && request.headers().get_all(CONNECTION).iter().any(|value| fields::holds(value, "upgrade"))
+        && fields::is_web_socket(request.headers())
 }
 
 fn upgraded(response: Response<Incoming>) -> Response<Passed> {
     let (mut parts, _) = response.into_parts();
-    strip(&mut parts.headers);
+    fields::strip(&mut parts.headers);
     parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     parts.headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     parts.extensions.clear();
