@@ -16,7 +16,8 @@ type Bench = fn(&Path) -> Outcome<()>;
 /// Runs the named benchmarks, or all.
 pub(crate) fn run(what: &[&str]) -> Outcome<()> {
     let claw = build()?;
-    let all: [(&str, Bench); 4] = [("start", start), ("gate", gate), ("memory", memory), ("decide", decide)];
+    let all: [(&str, Bench); 5] =
+        [("start", start), ("gate", gate), ("change", change), ("memory", memory), ("decide", decide)];
     for (name, bench) in all {
         if what.is_empty() || what.contains(&name) {
             bench(&claw)?;
@@ -53,10 +54,11 @@ pub(crate) fn load(arguments: &[&str]) -> Outcome<()> {
                 load::requests(&way(host, proxy), port.parse()?, connections.parse()?, seconds.parse()?)?
             );
         }
+        ["hold", gone, kept, port, count] => load::hold(gone, kept, port.parse()?, count.parse()?)?,
         ["many", host, port, count] => {
             println!("{}", load::many(&way(host, "-"), port.parse()?, count.parse()?)?)
         }
-        _ => return Err("load: serve | connect | bulk | http | many".into()),
+        _ => return Err("load: serve | relay | connect | bulk | http | hold | many".into()),
     }
     Ok(())
 }
@@ -130,7 +132,7 @@ fn gate(claw: &Path) -> Outcome<()> {
     let squid = Squid::start(&lab).ok();
     let rounds = 21;
     let relays = Relays::start(&lab)?;
-    let mut table: Vec<(&str, f64, &str, [Vec<f64>; 4])> = vec![
+    let mut table: Vec<(&str, f64, &str, [Vec<f64>; 6])> = vec![
         ("connect + first byte, p50 µs", 2.6, "at most", Default::default()),
         ("one stream up, MB/s", 0.5, "at least", Default::default()),
         ("one stream down, MB/s", 0.5, "at least", Default::default()),
@@ -140,7 +142,7 @@ fn gate(claw: &Path) -> Outcome<()> {
         ("HTTP keep-alive, 32 connections, requests/s", 0.4, "at least", Default::default()),
     ];
     for _ in 0..rounds {
-        for side in 0..4 {
+        for side in 0..6 {
             let Some(values) = lab.measure(claw, side, squid.as_ref(), &relays)? else { continue };
             for (row, value) in table.iter_mut().zip(values) {
                 if let Some(samples) = row.3.get_mut(side) {
@@ -150,21 +152,74 @@ fn gate(claw: &Path) -> Outcome<()> {
         }
     }
     println!(
-        "## The gate\n\nMedian of {rounds} rounds; in each round direct loopback, claw, squid and a bare relay take turns.\nThe bare relay (`xtask load relay`) is the floor for what relays in user space: one thread, no sandbox, no decision,\nno record; it copies, where the gate splices. Ratios are to direct.\n"
+        "## The gate\n\nMedian of {rounds} rounds; in each round direct loopback, claw's relay, claw's brokered path, claw with a rule\nthat names requests (HTTP only), squid's CONNECT and a bare relay take turns. The bare relay (`xtask load relay`) is the\nfloor for what relays in user space: one thread, no sandbox, no decision, no record. Ratios are to direct.\n"
     );
     println!(
-        "| measure | direct | claw | ratio | target | squid CONNECT | ratio | bare relay | ratio |\n|---|---|---|---|---|---|---|---|---|"
+        "| measure | direct | relay | ratio | target | brokered | ratio | HTTP rule | ratio | squid | ratio | bare relay | ratio |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|"
     );
     for (name, target, bound, samples) in &mut table {
-        let [direct, claw, squid, bare] = samples.each_mut().map(|samples| median(samples));
+        let [direct, claw, squid, bare, brokered, http] = samples.each_mut().map(|samples| median(samples));
+        let cell = |value: f64| match value > 0.0 {
+            true => format!("{value:.0} | {:.2}", value / direct),
+            false => "| ".to_owned(),
+        };
         println!(
-            "| {name} | {direct:.0} | {claw:.0} | {:.2} | {bound} {target} | {squid:.0} | {:.2} | {bare:.0} | {:.2} |",
-            claw / direct,
-            squid / direct,
-            bare / direct
+            "| {name} | {direct:.0} | {} | {bound} {target} | {} | {} | {} | {} |",
+            cell(claw),
+            cell(brokered),
+            cell(http),
+            cell(squid),
+            cell(bare)
         );
     }
     println!();
+    Ok(())
+}
+
+/// How long until a changed policy has closed half of 10,000 connections, seen from inside.
+fn change(claw: &Path) -> Outcome<()> {
+    let lab = Lab::new()?;
+    let port = lab.ports.first().copied().unwrap_or_default();
+    let rule = |host: &str| {
+        format!(
+            "    - {{destination: \"{host}:{port}\", plane: workload, purpose: bench, protocol: TCP, addresses: [127.0.0.1]}}\n"
+        )
+    };
+    let head = "version: 1\nagent: bench\nnetwork_policy:\n  workload:\n";
+    let (file, fresh) = (lab.scratch.path.join("change.yaml"), lab.scratch.path.join("change.new"));
+    let mut samples = Vec::new();
+    let mut open = String::new();
+    for _ in 0..5 {
+        fs::write(&file, format!("{head}{}{}", rule("gone.test"), rule("kept.test")))?;
+        let mut child = Command::new(claw)
+            .args(["run", "--quiet", "--policy", "change.yaml", "--", "./xtask", "load", "hold", "gone.test", "kept.test"])
+            .args([port.to_string(), "9800".to_owned()])
+            .current_dir(&lab.scratch.path)
+            .env("XDG_STATE_HOME", lab.scratch.path.join("state"))
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut lines = BufReader::new(child.stdout.take().ok_or("no output")?);
+        open.clear();
+        lines.read_line(&mut open)?;
+        fs::write(&fresh, format!("{head}{}", rule("kept.test")))?;
+        let begun = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_nanos();
+        fs::rename(&fresh, &file)?;
+        let mut end = String::new();
+        lines.read_line(&mut end)?;
+        child.wait()?;
+        let numbers: Vec<u128> = end.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
+        let [at, answered, kept] = numbers.as_slice() else { return Err("three numbers".into()) };
+        if answered != kept {
+            return Err(format!("of {kept} permitted connections {answered} went on").into());
+        }
+        samples.push(at.saturating_sub(begun) as f64 / 1e6);
+    }
+    println!("## A changed policy\n\n| measure | value | target |\n|---|---|---|");
+    println!(
+        "| half of {} open connections closed, the other half going on, ms (median of 5) | {:.0} | under 100 |\n",
+        open.trim(),
+        median(&mut samples)
+    );
     Ok(())
 }
 
@@ -212,6 +267,7 @@ fn memory(claw: &Path) -> Outcome<()> {
     let lab = Lab::new()?;
     let count = lab.inside(
         claw,
+        "policy.yaml",
         &["many", "bench.test", &lab.ports.first().copied().unwrap_or_default().to_string(), "10000"],
     )?;
     println!(
@@ -255,11 +311,16 @@ impl Lab {
                 "    - {{destination: \"bench.test:{port}\", plane: workload, purpose: bench, protocol: TCP, addresses: [127.0.0.1]}}\n"
             ));
         }
+        fs::write(scratch.path.join("brokered.yaml"), policy.replace("protocol: TCP,", "protocol: TCP, path: brokered,"))?;
+        fs::write(
+            scratch.path.join("http.yaml"),
+            policy.replace("protocol: TCP,", "protocol: TCP/HTTP, http: [\"GET /**\"],"),
+        )?;
         fs::write(scratch.path.join("policy.yaml"), policy)?;
         Ok(Lab { scratch, server, ports })
     }
 
-    /// One round of one side: 0 direct, 1 claw, 2 squid, 3 the bare relay.
+    /// One round of one side: 0 direct, 1 claw's relay, 2 squid, 3 the bare relay, 4 claw brokered, 5 claw reading HTTP.
     fn measure(
         &self,
         claw: &Path,
@@ -271,7 +332,7 @@ impl Lab {
         let [echo, sink, source, http] = ports.as_slice() else { return Err("four ports".into()) };
         let (host, proxy) = match (side, squid) {
             (0 | 3, _) => ("127.0.0.1", "-".to_owned()),
-            (1, _) => ("bench.test", "-".to_owned()),
+            (1 | 4 | 5, _) => ("bench.test", "-".to_owned()),
             (_, Some(squid)) => ("127.0.0.1", format!("127.0.0.1:{}", squid.port)),
             _ => return Ok(None),
         };
@@ -288,7 +349,18 @@ impl Lab {
         ];
         let mut values = Vec::new();
         for task in &tasks {
-            let output = if side == 1 { self.inside(claw, task)? } else { self.outside(task)? };
+            // a rule that names requests carries nothing else
+            let policy = match side {
+                1 => "policy.yaml",
+                4 => "brokered.yaml",
+                _ => "http.yaml",
+            };
+            if side == 5 && task.first() != Some(&"http") {
+                values.extend(if task.first() == Some(&"bulk") { vec![f64::NAN; 2] } else { vec![f64::NAN] });
+                continue;
+            }
+            let inside = matches!(side, 1 | 4 | 5);
+            let output = if inside { self.inside(claw, policy, task)? } else { self.outside(task)? };
             values.extend(output.split_whitespace().map(str::parse::<f64>).collect::<Result<Vec<_>, _>>()?);
         }
         Ok(Some(values))
@@ -299,9 +371,9 @@ impl Lab {
         text(output)
     }
 
-    fn inside(&self, claw: &Path, task: &[&str]) -> Outcome<String> {
+    fn inside(&self, claw: &Path, policy: &str, task: &[&str]) -> Outcome<String> {
         let output = Command::new(claw)
-            .args(["run", "--quiet", "--policy", "policy.yaml", "--", "./xtask", "load"])
+            .args(["run", "--quiet", "--policy", policy, "--", "./xtask", "load"])
             .args(task)
             .current_dir(&self.scratch.path)
             .env("XDG_STATE_HOME", self.scratch.path.join("state"))

@@ -264,6 +264,42 @@ pub(crate) fn many(way: &Way, port: u16, count: usize) -> io::Result<usize> {
     Ok(answered)
 }
 
+/// Holds connections to two hosts, half to each; says how many; waits until all of the first host's have ended, and says
+/// when that was (nanoseconds of the epoch) and how many of the second host's still answer.
+pub(crate) fn hold(gone: &str, kept: &str, port: u16, count: usize) -> io::Result<()> {
+    let open = |host: &str| -> io::Result<Vec<TcpStream>> {
+        let way = Way { host: host.to_owned(), proxy: None };
+        let mut streams = Vec::new();
+        for _ in 0..count / 2 {
+            let Ok(mut stream) = way.open(port) else { break };
+            let mut byte = [9u8; 1];
+            if stream.write_all(&byte).is_err() || stream.read_exact(&mut byte).is_err() {
+                break;
+            }
+            streams.push(stream);
+        }
+        Ok(streams)
+    };
+    let (mut gone, mut kept) = (open(gone)?, open(kept)?);
+    println!("{}", gone.len() + kept.len());
+    for stream in &gone {
+        stream.set_nonblocking(true)?;
+    }
+    while !gone.is_empty() {
+        gone.retain(|stream| matches!(stream.peek(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock));
+    }
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_err(io::Error::other)?;
+    let mut answered = 0;
+    for stream in &mut kept {
+        let mut byte = [9u8; 1];
+        if stream.write_all(&byte).is_ok() && stream.read_exact(&mut byte).is_ok() {
+            answered += 1;
+        }
+    }
+    println!("{} {answered} {}", now.as_nanos(), kept.len());
+    Ok(())
+}
+
 fn all(
     count: usize,
     way: &Way,

@@ -1,6 +1,7 @@
 //! The command line as types.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -26,6 +27,8 @@ pub(crate) enum Command {
     Ledger(Ledger),
     /// Let another phase begin in a run that goes on
     Phase(PhaseChange),
+    /// Show the runs that go on: their flows by plane, and what they were denied
+    Top(Top),
     /// Tell what this kernel can enforce, what a missing feature costs, and how to get it
     Doctor(Doctor),
     /// Print a completion script for a shell
@@ -96,7 +99,9 @@ pub(crate) enum PolicyCommand {
         fail_on: FailOn,
     },
     /// Name the rule and line that decide about a destination; exits 1 if it is denied
-    #[command(after_help = "Example: claw policy why agent_runtime.yaml api.openai.com:443 --method POST --path /v1/responses")]
+    #[command(
+        after_help = "Example: claw policy why agent_runtime.yaml api.openai.com:443 --method POST --path /v1/responses"
+    )]
     Why {
         /// The policy file
         file: PathBuf,
@@ -189,11 +194,17 @@ pub(crate) enum LedgerCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Print new records as they come, until the run ends
-    #[command(after_help = "Example: claw ledger tail run.jsonl")]
+    /// Print the records that are there, then new ones as they come, until the run ends
+    #[command(
+        after_help = "Examples: claw ledger tail nightly\n          claw ledger tail run.jsonl\n\nOn a terminal, a table as wide as it is (or as COLUMNS says); elsewhere, a line for each record."
+    )]
     Tail {
-        /// The ledger file
+        /// The ledger file, or the name of a run that goes on
+        #[arg(value_name = "LEDGER|RUN")]
         ledger: PathBuf,
+        /// Print a table even where standard output is not a terminal
+        #[arg(long, conflicts_with = "json")]
+        table: bool,
         /// Print the records as they are (JSON Lines)
         #[arg(long)]
         json: bool,
@@ -229,6 +240,33 @@ pub(crate) struct PhaseChange {
     /// Print the result as JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples: claw top\n          claw top --run nightly --interval 0.5\n\nKeys: tab next part; arrows, j, k, page up and down, g, G choose; c copies the rule that would allow the\nselected denial to the terminal's clipboard (OSC 52); q, Esc, Ctrl-C leave. Root sees everybody's runs."
+)]
+pub(crate) struct Top {
+    /// Which run is looked at first
+    #[arg(long, value_name = "NAME")]
+    pub(crate) run: Option<String>,
+    /// Ask again after so many seconds, at least 0.2
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = interval)]
+    pub(crate) interval: Duration,
+    /// Print the screen once, as text of 120 columns
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) once: bool,
+    /// Print what the runs say as one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    if !(0.2..=3_600.0).contains(&seconds) {
+        return Err("must be from 0.2 to 3600 seconds".to_owned());
+    }
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
 
 #[derive(Debug, Args)]

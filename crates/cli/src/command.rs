@@ -6,3 +6,4 @@ pub(crate) mod manual;
 pub(crate) mod phase;
 pub(crate) mod policy;
 pub(crate) mod run;
+pub(crate) mod top;

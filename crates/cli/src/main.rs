@@ -17,6 +17,7 @@ fn main() -> ExitCode {
         Command::Policy(arguments) => command::policy::run(&arguments),
         Command::Ledger(arguments) => command::ledger::run(&arguments),
         Command::Phase(arguments) => command::phase::run(&arguments),
+        Command::Top(arguments) => command::top::run(&arguments),
         Command::Doctor(arguments) => command::doctor::run(&arguments),
         Command::Completions { shell } => command::manual::completions(shell),
         Command::Man { directory } => command::manual::pages(&directory),

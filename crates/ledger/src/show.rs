@@ -5,10 +5,81 @@ use crate::text::word;
 
 /// `12:00:01.123 connect DENY  evil.test:443 tcp  no-rule  curl(64)`.
 pub fn line(record: &Record) -> String {
-    let time = format!("{:.3}", record.time);
-    let time = time.split_once('T').map_or("", |(_, time)| time.trim_end_matches('Z'));
+    let time = clock(record);
     let text = format!("{time} {:<7} {}", record.event.kind(), event(&record.event));
     text.trim_end().to_owned()
+}
+
+/// The parts of one record, for a table. Each is escaped as in [`line`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cells {
+    /// The time of day.
+    pub time: String,
+    /// What was decided, where something was.
+    pub decision: Option<Decision>,
+    /// The plane.
+    pub plane: String,
+    /// The kind, and the destination, the request, or what else the record tells.
+    pub what: String,
+    /// The rule that decided.
+    pub rule: String,
+    /// The reason's code.
+    pub reason: String,
+    /// Who asked.
+    pub process: String,
+}
+
+/// The parts of a record.
+pub fn cells(record: &Record) -> Cells {
+    let time = clock(record);
+    let kind = record.event.kind();
+    let optional = |text: &Option<String>| text.as_ref().map(|text| word(text)).unwrap_or_default();
+    let caller = |process: &Option<Process>| process.as_ref().map(who).unwrap_or_default();
+    match &record.event {
+        Event::Dns { name, record_type, decision, rule, reason, process } => Cells {
+            time,
+            decision: Some(*decision),
+            plane: String::new(),
+            what: format!("{kind} {} {}", word(name), word(record_type)),
+            rule: optional(rule),
+            reason: optional(reason),
+            process: caller(process),
+        },
+        Event::Connect { destination, port, protocol, plane, decision, rule, reason, process, .. } => Cells {
+            time,
+            decision: Some(*decision),
+            plane: optional(plane),
+            what: format!("{kind} {} {}", target(destination, *port), word(protocol)),
+            rule: optional(rule),
+            reason: optional(reason),
+            process: caller(process),
+        },
+        Event::Request { destination, port, method, path, plane, decision, rule, reason, .. } => Cells {
+            time,
+            decision: Some(*decision),
+            plane: optional(plane),
+            what: format!("{kind} {} {} {}", word(method), word(path), target(destination, *port)),
+            rule: optional(rule),
+            reason: optional(reason),
+            process: String::new(),
+        },
+        other => Cells { time, what: format!("{kind} {}", event(other)), ..Cells::default() },
+    }
+}
+
+/// Whether a character shows itself: it neither moves nor reorders nor hides text.
+pub fn is_visible(character: char) -> bool {
+    !crate::text::is_hidden(character)
+}
+
+fn clock(record: &Record) -> String {
+    let time = format!("{:.3}", record.time);
+    time.split_once('T').map_or("", |(_, time)| time.trim_end_matches('Z')).to_owned()
+}
+
+fn who(Process { pid, exe }: &Process) -> String {
+    let name = exe.rsplit('/').next().unwrap_or(exe);
+    format!("{}({pid})", word(name))
 }
 
 /// The event's own part of the line.
@@ -74,10 +145,7 @@ fn judged(decision: Decision, what: String, why: [&Option<String>; 2], process: 
         Decision::Deny => "DENY ",
     };
     let why = why.into_iter().flatten().map(|why| word(why));
-    let process = process.map(|Process { pid, exe }| {
-        let name = exe.rsplit('/').next().unwrap_or(exe);
-        format!("{}({pid})", word(name))
-    });
+    let process = process.map(who);
     let parts: Vec<String> = std::iter::once(what).chain(why).chain(process).collect();
     format!("{decision} {}", parts.join("  "))
 }

@@ -27,12 +27,14 @@ use super::{Version, answer};
 use crate::budget::{Counted, Way};
 use crate::flow::Slot;
 use crate::live::{Exchange, Flow, Open, Stop};
-use crate::{Rules, Shared, Target};
+use crate::{Attempt, Rules, Shared, Target};
 
 /// A connection whose requests are judged.
 pub(super) struct Session {
     pub(super) shared: Rc<Shared>,
     pub(super) version: Version,
+    /// The connection's own authority, with its port where that is not the scheme's.
+    own: String,
     // dropped first: nothing of the session outlives it
     lines: Lines,
     open: Open,
@@ -58,7 +60,9 @@ enum End {
 impl Session {
     pub(super) fn new(shared: &Rc<Shared>, open: Open, slot: Slot, version: Version) -> Rc<Session> {
         let lines = Lines::default();
-        Rc::new(Session { shared: Rc::clone(shared), version, lines, open, _slot: slot })
+        let flow = open.flow();
+        let own = spelled(&flow.attempt, &flow.rule()).map(|(own, _)| own).unwrap_or_default();
+        Rc::new(Session { shared: Rc::clone(shared), version, own, lines, open, _slot: slot })
     }
 
     pub(super) fn flow(&self) -> &Rc<Flow> {
@@ -109,6 +113,10 @@ impl Session {
 
     /// Whether an authority (RFC 3986, section 3.2) is the connection's own.
     fn is_own(&self, text: &str) -> bool {
+        // nearly every client spells it as it is
+        if text == self.own {
+            return true;
+        }
         let Ok(authority) = text.parse::<Authority>() else { return false };
         let attempt = &self.flow().attempt;
         if text.contains('@') || authority.port_u16().is_some_and(|port| port != attempt.port) {
@@ -131,14 +139,7 @@ impl Session {
 
     /// The canonical authority: what every server behind the destination gets to see.
     fn authority(&self, rule: &Rule) -> Option<(Authority, Scheme)> {
-        let attempt = &self.flow().attempt;
-        let (scheme, default) = if rule.ends_tls() { (Scheme::HTTPS, 443) } else { (Scheme::HTTP, 80) };
-        let host = match &attempt.target {
-            Target::Name(name) => PermitHost::Name(name.clone()).to_string(),
-            Target::Address(address) => PermitHost::Address(*address).to_string(),
-            Target::Page => return None,
-        };
-        let text = if attempt.port == default { host } else { format!("{host}:{}", attempt.port) };
+        let (text, scheme) = spelled(&self.flow().attempt, rule)?;
         Some((text.parse().ok()?, scheme))
     }
 
@@ -213,6 +214,18 @@ impl Session {
             reason => answer::refused(reason.code(), sentence),
         }
     }
+}
+
+/// The authority of a connection as everybody is to spell it.
+fn spelled(attempt: &Attempt, rule: &Rule) -> Option<(String, Scheme)> {
+    let (scheme, default) = if rule.ends_tls() { (Scheme::HTTPS, 443) } else { (Scheme::HTTP, 80) };
+    let host = match &attempt.target {
+        Target::Name(name) => name.to_string(),
+        Target::Address(address) => PermitHost::Address(*address).to_string(),
+        Target::Page => return None,
+    };
+    let text = if attempt.port == default { host } else { format!("{host}:{}", attempt.port) };
+    Some((text, scheme))
 }
 
 /// Answers one request.
