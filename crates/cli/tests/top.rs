@@ -140,6 +140,7 @@ fn a_run_is_followed_by_its_name_until_it_ends() {
         let heading: Vec<&str> = rows[0].split_whitespace().collect();
         assert_eq!(heading, ["TIME", "DECISION", "PLANE", "WHAT", "RULE", "REASON", "PROCESS"]);
         let at = |title: &str| rows[0].find(title).unwrap();
+        let from = |row: &str, title: &str| row.chars().skip(at(title)).collect::<String>();
         let row =
             |text: &str| *rows.iter().find(|row| row.contains(text)).unwrap_or_else(|| panic!("{table:#?}"));
         let held = row(&format!("connect held.test:{} TCP", server.port()));

@@ -1,7 +1,7 @@
 //! `claw ledger`.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, IsTerminal, Read};
+use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
 use std::path::Path;
 use std::time::Duration;
 
@@ -123,15 +123,24 @@ fn tail(ledger: &Path, run: Option<(u32, &str)>, form: Form) -> io::Result<u8> {
             std::thread::sleep(Duration::from_millis(50));
             idle = idle.saturating_add(1);
             // order: what it wrote before it went is read once more after this
-            gone = idle.is_multiple_of(20) && run.is_some_and(|run| has_gone(run));
+            gone = idle.is_multiple_of(20) && run.is_some_and(has_gone);
             continue;
         }
         let record = Record::parse(&line);
+        let mut said = Ok(());
         match (&record, form) {
-            (Ok(_), Form::Json) => print::line(String::from_utf8_lossy(&line).trim_end()),
-            (Ok(record), Form::Lines) => print::line(&show::line(record)),
-            (Ok(record), Form::Table(colour)) => print::line(&row(record, colour, width())),
+            (Ok(_), Form::Json) => {
+                said = writeln!(io::stdout(), "{}", String::from_utf8_lossy(&line).trim_end())
+            }
+            (Ok(record), Form::Lines) => said = writeln!(io::stdout(), "{}", show::line(record)),
+            (Ok(record), Form::Table(colour)) => {
+                said = writeln!(io::stdout(), "{}", row(record, colour, width()))
+            }
             (Err(error), _) => eprintln!("claw: unreadable record: {}", print::plain(&error.to_string())),
+        }
+        // a reader that went away (`| head`) is no error, but nobody is told any more
+        if said.is_err() {
+            return Ok(DONE);
         }
         if matches!(record, Ok(Record { event: Event::Exit { .. }, .. })) {
             return Ok(DONE);
@@ -313,7 +322,7 @@ mod tests {
             r#""kind":"revoke","what":"a.test:443","why":"the file changed, as someone said","closed":1"#;
         assert_eq!(
             shown(revoke, Colour::On, 80),
-            "03:04:05.000          revoke a.test:443  \"the file changed, as someone said\"  1 co…"
+            "03:04:05.000          revoke a.test:443  \"the file changed, as someone said\"  1…"
         );
     }
 

@@ -6,6 +6,7 @@ mod ask;
 pub(crate) mod cell;
 mod clipboard;
 mod draw;
+mod pen;
 mod rate;
 mod screen;
 #[cfg(test)]
@@ -26,7 +27,7 @@ use ratatui::layout::Rect;
 
 use self::ask::{Asker, Heard};
 use self::clipboard::Between;
-use self::draw::Ink;
+use self::pen::Ink;
 use self::screen::{Press, Run, Screen, State};
 use crate::arguments::Top as Arguments;
 use crate::environment;

@@ -10,7 +10,8 @@ use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
 use serde_json::{Value, json};
 
-use super::draw::{self, Ink};
+use super::draw;
+use super::pen::Ink;
 use super::rate::Bytes;
 use super::screen::{Focus, Key, Live, Press, Run, Screen, State};
 use super::{Meant, lines, meant};
