@@ -192,7 +192,18 @@ fn change(claw: &Path) -> Outcome<()> {
     for _ in 0..5 {
         fs::write(&file, format!("{head}{}{}", rule("gone.test"), rule("kept.test")))?;
         let mut child = Command::new(claw)
-            .args(["run", "--quiet", "--policy", "change.yaml", "--", "./xtask", "load", "hold", "gone.test", "kept.test"])
+            .args([
+                "run",
+                "--quiet",
+                "--policy",
+                "change.yaml",
+                "--",
+                "./xtask",
+                "load",
+                "hold",
+                "gone.test",
+                "kept.test",
+            ])
             .args([port.to_string(), "9800".to_owned()])
             .current_dir(&lab.scratch.path)
             .env("XDG_STATE_HOME", lab.scratch.path.join("state"))
@@ -311,7 +322,10 @@ impl Lab {
                 "    - {{destination: \"bench.test:{port}\", plane: workload, purpose: bench, protocol: TCP, addresses: [127.0.0.1]}}\n"
             ));
         }
-        fs::write(scratch.path.join("brokered.yaml"), policy.replace("protocol: TCP,", "protocol: TCP, path: brokered,"))?;
+        fs::write(
+            scratch.path.join("brokered.yaml"),
+            policy.replace("protocol: TCP,", "protocol: TCP, path: brokered,"),
+        )?;
         fs::write(
             scratch.path.join("http.yaml"),
             policy.replace("protocol: TCP,", "protocol: TCP/HTTP, http: [\"GET /**\"],"),

@@ -48,11 +48,16 @@ fn one(name: &str, seconds: u32, root: &Path, binaries: &Path, crashes: &Path) -
     let output = Command::new(binaries.join(name))
         .arg(&found)
         .arg(root.join("corpus").join(name))
-        .args([format!("-max_total_time={seconds}"), "-timeout=10".to_owned(), "-rss_limit_mb=2048".to_owned()])
+        .args([
+            format!("-max_total_time={seconds}"),
+            "-timeout=10".to_owned(),
+            "-rss_limit_mb=2048".to_owned(),
+        ])
         .args(["-max_len=8192".to_owned(), format!("-artifact_prefix={}/{name}-", crashes.display())])
         .output()?;
     let text = String::from_utf8_lossy(&output.stderr);
-    let last = text.lines().rev().find(|line| line.contains("Done") || line.contains("DONE")).unwrap_or_default();
+    let last =
+        text.lines().rev().find(|line| line.contains("Done") || line.contains("DONE")).unwrap_or_default();
     println!("fuzz {name}: {}", last.trim());
     if output.status.success() {
         return Ok(());

@@ -286,7 +286,9 @@ pub(crate) fn hold(gone: &str, kept: &str, port: u16, count: usize) -> io::Resul
         stream.set_nonblocking(true)?;
     }
     while !gone.is_empty() {
-        gone.retain(|stream| matches!(stream.peek(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock));
+        gone.retain(
+            |stream| matches!(stream.peek(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock),
+        );
     }
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_err(io::Error::other)?;
     let mut answered = 0;

@@ -4,7 +4,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use claw_testkit::{Lab, Outcome, Server, each, echo, late_answer, once, sink, User};
+use claw_testkit::{Lab, Outcome, Server, User, each, echo, late_answer, once, sink};
 
 const CLAW: &str = env!("CARGO_BIN_EXE_claw");
 
@@ -37,7 +37,11 @@ print('moved', total); connection.close(); time.sleep(0.3)",
         let run = lab.python(&code).ends(0).says("moved 1000000").allowed("api.test", server.port());
         is_handed(&run, &server);
         let close = run.of_kind("close")[0];
-        assert_eq!((close["bytes_out"].as_u64(), close["bytes_in"].as_u64()), (Some(1_000_000), Some(1_000_000)), "{close}");
+        assert_eq!(
+            (close["bytes_out"].as_u64(), close["bytes_in"].as_u64()),
+            (Some(1_000_000), Some(1_000_000)),
+            "{close}"
+        );
         let connect = run.of_kind("connect")[0];
         assert!(connect["process"]["exe"].as_str().unwrap().contains("python"), "{connect}");
         assert!(connect["process"]["pid"].as_u64().unwrap() < 100, "the number inside: {connect}");
@@ -57,7 +61,11 @@ print(connection.recv(100)); connection.close()",
         );
         lab.python(&code).ends(0).says("got 4");
         let code = "attempt(lambda: socket.create_connection(('api.test', 1)))";
-        lab.policy(&["destination: \"api.test:1\", addresses: [\"10.77.0.1\"], protocol: TCP, path: brokered".to_owned()], "");
+        lab.policy(
+            &["destination: \"api.test:1\", addresses: [\"10.77.0.1\"], protocol: TCP, path: brokered"
+                .to_owned()],
+            "",
+        );
         lab.python(code).ends(1).says("ECONNREFUSED");
     });
 }
@@ -159,16 +167,20 @@ fn a_handed_socket_leads_nowhere_else() {
     each(CLAW, |lab| {
         let (server, evil) = (echo(Lab::PRIVATE), sink(Lab::PUBLIC, 0));
         opened(lab, &server, "");
-        let head = format!("PORT, evil = {}, ('{}', {})\n{TRICKS}\n", server.port(), Lab::PUBLIC, evil.port());
+        let head =
+            format!("PORT, evil = {}, ('{}', {})\n{TRICKS}\n", server.port(), Lab::PUBLIC, evil.port());
         // without claw the worst of them work, so that a trick that cannot succeed is noticed
         lab.hosts(&format!("{} api.test", Lab::PRIVATE));
-        let bare = lab.bare_python(&format!("{head}for one in (unspecified, fast_open, passed_on): trick(one)"));
+        let bare =
+            lab.bare_python(&format!("{head}for one in (unspecified, fast_open, passed_on): trick(one)"));
         assert!(bare.stdout.contains("unspecified WORKED"), "{bare:#?}");
         assert!(evil.until(|evil| evil.arrivals() > 0), "{bare:#?}");
         let before = evil.arrivals();
-        let file = lab.program_file(&format!("{head}for one in TRICKS: trick(one)
+        let file = lab.program_file(&format!(
+            "{head}for one in TRICKS: trick(one)
 evil = ('::ffff:' + evil[0], evil[1])
-for one in TRICKS[:9]: trick(one, socket.AF_INET6)"));
+for one in TRICKS[:9]: trick(one, socket.AF_INET6)"
+        ));
         let run = lab.claw().within(60).command(&["python3", &file, "peer"]).ends(0);
         is_handed(&run, &server);
         assert!(!run.stdout.contains("WORKED"), "{run:#?}");
@@ -182,7 +194,10 @@ fn everything_else_connects_as_without_it() {
     each(CLAW, |lab| {
         let (server, relayed) = (echo(Lab::PRIVATE), echo(Lab::PRIVATE));
         lab.policy(
-            &[format!("{}, protocol: TCP, path: brokered", server.rule("api.test")), relayed.rule("relay.test")],
+            &[
+                format!("{}, protocol: TCP, path: brokered", server.rule("api.test")),
+                relayed.rule("relay.test"),
+            ],
             "filesystem: {write: [.]}\n",
         );
         let code = format!(
@@ -216,8 +231,18 @@ closed(('8.8.8.8', 53)); closed(('8.8.8.8', 443)); closed(('127.0.0.1', 9))",
         );
         let run = lab.python(&code).ends(0);
         for line in [
-            "own server", "datagram 0.0.0.0", "unix u.sock", "unix k/v.sock", "unix abstract", "unix nothing.sock ENOENT",
-            "early 0", "bad -1 EBADF", "file -1 ENOTSOCK", "fault -1 EFAULT", "8.8.8.8 ECONNREFUSED", "127.0.0.1 ECONNREFUSED",
+            "own server",
+            "datagram 0.0.0.0",
+            "unix u.sock",
+            "unix k/v.sock",
+            "unix abstract",
+            "unix nothing.sock ENOENT",
+            "early 0",
+            "bad -1 EBADF",
+            "file -1 ENOTSOCK",
+            "fault -1 EFAULT",
+            "8.8.8.8 ECONNREFUSED",
+            "127.0.0.1 ECONNREFUSED",
         ] {
             assert!(run.stdout.contains(line), "{line}: {run:#?}");
         }
@@ -297,6 +322,10 @@ print('more', moved > 1 << 20, 'much more', moved > 1 << 24)
 attempt(lambda: socket.create_connection(('api.test', {0})))",
             server.port()
         );
-        lab.python(&code).ends(1).says("much more False").says("ECONNREFUSED").denied("api.test", server.port(), "limit");
+        lab.python(&code).ends(1).says("much more False").says("ECONNREFUSED").denied(
+            "api.test",
+            server.port(),
+            "limit",
+        );
     });
 }

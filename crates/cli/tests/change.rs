@@ -55,7 +55,8 @@ for thread in threads: thread.join()
 ";
 
 fn holding<'a>(lab: &'a Lab, servers: &[(&str, &Server)]) -> Running<'a> {
-    let targets: Vec<String> = servers.iter().map(|(name, server)| format!("('{name}', {})", server.port())).collect();
+    let targets: Vec<String> =
+        servers.iter().map(|(name, server)| format!("('{name}', {})", server.port())).collect();
     let file = lab.program_file(&format!("TARGETS = [{}]\n{HOLD}", targets.join(", ")));
     let running = lab.claw().start(&["python3", &file]);
     for (name, _) in servers {
@@ -77,7 +78,10 @@ fn a_changed_policy_closes_what_it_no_longer_permits_and_nothing_else() {
         let running = holding(lab, &[("one.test", &one), ("other.test", &other)]);
         policy(lab, &[], &[other.rule("other.test")]);
         wait_for(lab, "closed-one.test");
-        let run = stop(lab, running).ends(0).says("one.test closed ConnectionResetError").says("other.test went on");
+        let run = stop(lab, running)
+            .ends(0)
+            .says("one.test closed ConnectionResetError")
+            .says("other.test went on");
         let run = run.warns("policy changed (the file changed): 1 flows closed");
         assert!(one.until(|server| server.resets() == 1), "the destination must see it too");
         assert_eq!(run.of_kind("policy").len(), 1, "{run:#?}");
@@ -93,13 +97,18 @@ fn a_broken_policy_keeps_the_old_one_and_says_so() {
         let server = echo(Lab::PRIVATE);
         policy(lab, &[], &[server.rule("one.test")]);
         let running = holding(lab, &[("one.test", &server)]);
-        for broken in ["version: 1\nnetwork_polic:\n", "\tx", "version: 1\nnetwork_policy: {workload: [{destination: '0.0.0.0/0:443', plane: tool, purpose: x}]}\n"] {
+        for broken in [
+            "version: 1\nnetwork_polic:\n",
+            "\tx",
+            "version: 1\nnetwork_policy: {workload: [{destination: '0.0.0.0/0:443', plane: tool, purpose: x}]}\n",
+        ] {
             lab.write("policy.yaml", broken);
             running.signal(1); // SIGHUP
             thread::sleep(Duration::from_millis(150));
         }
         let run = stop(lab, running).ends(0).says("went on");
-        let run = run.warns("the new policy is refused, the old one holds").warns("`network_polic` is not a key");
+        let run =
+            run.warns("the new policy is refused, the old one holds").warns("`network_polic` is not a key");
         assert!(run.of_kind("policy").iter().all(|record| record["to"].is_null()), "{run:#?}");
         assert!(run.of_kind("policy").len() >= 3, "{run:#?}");
     });
@@ -128,7 +137,8 @@ print('after', [reached(target) for target in targets])",
         // the working directory must be writable from the start
         let running = lab.claw().start(&["python3", &file]);
         wait_for(lab, "before");
-        let wide = format!("destination: \"8.0.0.0/8:{}-{}\"", ranged.port(), ranged.port().saturating_add(30));
+        let wide =
+            format!("destination: \"8.0.0.0/8:{}-{}\"", ranged.port(), ranged.port().saturating_add(30));
         let narrow = format!("destination: \"8.8.0.0/16:{}\"", ranged.port());
         policy(lab, &[], &[named.rule("new.test"), wide, narrow]);
         thread::sleep(Duration::from_millis(200));
@@ -147,10 +157,16 @@ fn overlapping_networks_can_stand_in_one_policy() {
             format!("destination: \"8.8.0.0/16:{port}\""),
             format!("destination: \"8.8.8.8:{}-{port}\"", port - 5),
             format!("destination: \"many.test:1-{port}\", addresses: [\"8.8.8.8\"], protocol: TCP"),
-            format!("destination: \"many.test:{}-{}\", addresses: [\"8.8.8.8\"], protocol: TCP", port - 5, port + 1),
+            format!(
+                "destination: \"many.test:{}-{}\", addresses: [\"8.8.8.8\"], protocol: TCP",
+                port - 5,
+                port + 1
+            ),
         ];
         lab.policy(&rules, "");
-        let code = format!("attempt(lambda: talk(('8.8.8.8', {port})))\nattempt(lambda: talk(('many.test', {port})))");
+        let code = format!(
+            "attempt(lambda: talk(('8.8.8.8', {port})))\nattempt(lambda: talk(('many.test', {port})))"
+        );
         let run = lab.python(&code).ends(0);
         assert_eq!(run.stdout.matches("REACHED").count(), 2, "{run:#?}");
     });
@@ -200,7 +216,9 @@ fn a_policy_that_this_sandbox_cannot_carry_changes_nothing() {
             thread::sleep(Duration::from_millis(150));
         }
         let run = stop(lab, running).ends(0).says("went on");
-        for part in ["UDP port 9999 is new", "certificate that is trusted inside", "addresses that stand for names"] {
+        for part in
+            ["UDP port 9999 is new", "certificate that is trusted inside", "addresses that stand for names"]
+        {
             assert!(run.stderr.contains(part), "{part}: {run:#?}");
         }
     });
@@ -210,7 +228,9 @@ fn a_policy_that_this_sandbox_cannot_carry_changes_nothing() {
 fn a_trusted_policy_that_changes_must_be_accepted_again() {
     once(CLAW, User::Ordinary, |lab| {
         let server = echo(Lab::PRIVATE);
-        let text = |rule: &str| format!("version: 1\nfilesystem: {{write: [out]}}\nnetwork_policy: {{workload: [{rule}]}}\n");
+        let text = |rule: &str| {
+            format!("version: 1\nfilesystem: {{write: [out]}}\nnetwork_policy: {{workload: [{rule}]}}\n")
+        };
         let rule = format!("{{{}, plane: tool, purpose: x}}", server.rule("one.test"));
         lab.directory("work/out");
         lab.write("work/agent_runtime.yaml", &text(""));
@@ -262,15 +282,22 @@ print('workload', [reached(target) for target in targets], 'closed', ended, 'kep
             both.port()
         );
         let file = lab.program_file(&code);
-        let running = lab.claw().option(&["--phase", "bootstrap", "--name", "swap"]).start(&["python3", &file]);
+        let running =
+            lab.claw().option(&["--phase", "bootstrap", "--name", "swap"]).start(&["python3", &file]);
         wait_for(lab, "before");
         let swap = lab.cli(&["phase", "workload", "--run", "swap", "--why", "attested"]).ends(0);
         assert!(swap.stdout.contains("phase workload: 1 flows closed"), "{swap:#?}");
         lab.write("work/go", "");
         let run = running.end().ends(0);
-        let run = run.says("bootstrap [True, False, True]").says("workload [False, True, True] closed True kept b'x'");
+        let run = run
+            .says("bootstrap [True, False, True]")
+            .says("workload [False, True, True] closed True kept b'x'");
         let phase = run.of_kind("phase")[0];
-        assert_eq!((phase["from"].as_str(), phase["to"].as_str()), (Some("bootstrap"), Some("workload")), "{run:#?}");
+        assert_eq!(
+            (phase["from"].as_str(), phase["to"].as_str()),
+            (Some("bootstrap"), Some("workload")),
+            "{run:#?}"
+        );
         assert_eq!(phase["why"], "attested");
         assert!(lab.cli(&["phase", "workload", "--run", "swap"]).stderr.contains("no run is called"));
     });
@@ -281,10 +308,13 @@ fn what_is_inside_cannot_ask_for_another_phase() {
     each(CLAW, |lab| {
         policy(lab, &[], &[]);
         let claw = lab.program().display().to_string();
-        let program = format!("connection = socket.socket(socket.AF_UNIX)
+        let program = format!(
+            "connection = socket.socket(socket.AF_UNIX)
 name = [line.split()[7] for line in open('/proc/net/unix') if '@claw/' in line]
 print('seen', name)
-attempt(lambda: connection.connect('\\0claw/{}/inside'))", lab.user().number());
+attempt(lambda: connection.connect('\\0claw/{}/inside'))",
+            lab.user().number()
+        );
         let file = lab.program_file(&program);
         let run = lab.claw().option(&["--name", "inside"]).command(&["python3", &file]);
         run.ends(1).says("ECONNREFUSED").says("seen []");

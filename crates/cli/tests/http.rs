@@ -1,6 +1,8 @@
 //! Rules that name requests: exactly those pass, on both versions of HTTP, and everything else is told why not.
 
-use claw_testkit::{Authority, Lab, Outcome, Server, each, once, web, web_over_tls, User};
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use claw_testkit::{Authority, Lab, Outcome, Server, User, each, once, web, web_over_tls};
 use serde_json::Value;
 
 const CLAW: &str = env!("CARGO_BIN_EXE_claw");
@@ -56,7 +58,10 @@ fn only_the_named_requests_pass_over_tls() {
         let run = run.says("HTTP/1.1 body=5").says("HTTP/2.0 body=5").says("GET /v1/models/m1");
         assert_eq!(run.stdout.matches("403\n").count(), 6, "{run:#?}");
         assert_eq!(run.stdout.matches("\"type\":\"policy_denied\"").count(), 6, "{run:#?}");
-        assert!(!run.stdout.contains("policy.yaml"), "the place in the policy is not the agent's to know: {run:#?}");
+        assert!(
+            !run.stdout.contains("policy.yaml"),
+            "the place in the policy is not the agent's to know: {run:#?}"
+        );
         let once = [
             "allow POST /v1/messages tool",
             "allow GET /v1/models/m1 tool",
@@ -65,7 +70,8 @@ fn only_the_named_requests_pass_over_tls() {
             "deny GET /v1/models/../messages path",
         ];
         // equal denials are written once and counted
-        let (allowed, denied): (Vec<_>, Vec<_>) = requests(&run).into_iter().partition(|line| line.starts_with("allow"));
+        let (allowed, denied): (Vec<_>, Vec<_>) =
+            requests(&run).into_iter().partition(|line| line.starts_with("allow"));
         assert_eq!(allowed, [once[0], once[1], once[0], once[1]]);
         assert_eq!(denied, once[2..]);
         let expect = "POST /v1/messages?beta=true\nGET /v1/models/m1\n".repeat(2);
@@ -100,12 +106,16 @@ fn one_host_is_split_into_planes() {
         lab.write("work/upstream.pem", &authority.pem());
         let rule = |plane: &str, http: &str| {
             let own = server.rule(NAME);
-            format!("    - {{{own}, upstream_ca: upstream.pem, plane: {plane}, purpose: x, http: ['{http}']}}\n")
+            format!(
+                "    - {{{own}, upstream_ca: upstream.pem, plane: {plane}, purpose: x, http: ['{http}']}}\n"
+            )
         };
         let rules = [rule("inference", "POST /v1/messages"), rule("control", "GET /settings")].concat();
         lab.write("policy.yaml", &format!("version: 1\nnetwork_policy:\n  workload:\n{rules}"));
         let base = format!("https://{NAME}:{}", server.port());
-        let run = lab.run(&format!("curl -sS -d 12345 {base}/v1/messages --next -sS {base}/settings {base}/other")).ends(0);
+        let run = lab
+            .run(&format!("curl -sS -d 12345 {base}/v1/messages --next -sS {base}/settings {base}/other"))
+            .ends(0);
         assert_eq!(
             requests(&run),
             ["allow POST /v1/messages inference", "allow GET /settings control", "deny GET /other path"]

@@ -2,6 +2,8 @@
 //! Never a second request that was not judged, never a hang. The cases: RFC 9112, sections 2.2, 3.2, 5.1, 5.2, 6.1, 6.3,
 //! 7.1 and 11.2; RFC 9113, sections 8.1 to 8.3 and 10.5.
 
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 use claw_testkit::{Authority, Lab, Outcome, Server, User, each, once, scripted, strict, web, web_over_tls};
 
 const CLAW: &str = env!("CARGO_BIN_EXE_claw");
@@ -32,7 +34,11 @@ fn opened(lab: &Lab, server: &Server) {
 }
 
 fn sent(lab: &Lab, server: &Server, cases: &str) -> Outcome {
-    let code = format!("HOST, PORT = '{NAME}', {}\nH = b'Host: {NAME}:{}\\r\\n'\n{SEND}\n{cases}", server.port(), server.port());
+    let code = format!(
+        "HOST, PORT = '{NAME}', {}\nH = b'Host: {NAME}:{}\\r\\n'\n{SEND}\n{cases}",
+        server.port(),
+        server.port()
+    );
     lab.python(&code).ends(0)
 }
 
@@ -97,11 +103,37 @@ send('preface', b'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x
 ",
         );
         agree(&run, &server);
-        for line in ["good 200", "pipeline 200,200,200,403", "getbody 200", "chunkneg 400", "chunkext 200", "lead 200", "h2c 200"] {
+        for line in [
+            "good 200",
+            "pipeline 200,200,200,403",
+            "getbody 200",
+            "chunkneg 400",
+            "chunkext 200",
+            "lead 200",
+            "h2c 200",
+        ] {
             assert!(run.stdout.contains(line), "{line}: {run:#?}");
         }
-        for name in ["twocl", "listcl", "pluscl", "negcl", "hexcl", "spacecl", "hugecl", "teobfus", "nul", "fold", "chunkneg", "chunkbig", "chunkextlf", "tegzip"] {
-            assert!(!run.stdout.lines().any(|line| line.starts_with(&format!("{name} 200"))), "{name}: {run:#?}");
+        for name in [
+            "twocl",
+            "listcl",
+            "pluscl",
+            "negcl",
+            "hexcl",
+            "spacecl",
+            "hugecl",
+            "teobfus",
+            "nul",
+            "fold",
+            "chunkneg",
+            "chunkbig",
+            "chunkextlf",
+            "tegzip",
+        ] {
+            assert!(
+                !run.stdout.lines().any(|line| line.starts_with(&format!("{name} 200"))),
+                "{name}: {run:#?}"
+            );
         }
     });
 }
@@ -227,7 +259,10 @@ fn upstreams_that_lie_are_found_out() {
             let run = run.ends(0);
             assert!(run.stdout.starts_with(expect), "{name}: {run:#?}");
             let whole = expect.is_empty() && run.stdout.contains("200 zz");
-            assert!(!whole && !run.stdout.contains("smuggled") && !run.stdout.contains("(28)"), "{name}: {run:#?}");
+            assert!(
+                !whole && !run.stdout.contains("smuggled") && !run.stdout.contains("(28)"),
+                "{name}: {run:#?}"
+            );
         }
     });
 }

@@ -24,7 +24,9 @@ pub(crate) fn confine(plan: &Plan, filter: &Program) -> Result<(Applied, Option<
     let listener = if plan.broker {
         let filter = seccomp::brokered().step(step)?;
         Some(filter.listen().step(step).map_err(|failure| {
-            failure.hint("`path: brokered` needs seccomp notifications (Linux 5.9); leave it out to use the relay")
+            failure.hint(
+                "`path: brokered` needs seccomp notifications (Linux 5.9); leave it out to use the relay",
+            )
         })?)
     } else {
         filter.install().step(step)?;

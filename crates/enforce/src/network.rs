@@ -40,7 +40,8 @@ impl Steering {
     /// Steers exactly these, from one packet to the next.
     pub fn replace(&self, openings: &[Opening]) -> io::Result<()> {
         let sets = [Family::V4, Family::V6].into_iter().flat_map(|family| {
-            [Ranges::Points, Ranges::Boxes].map(|ranges| (set(family, ranges), elements(openings, family, ranges)))
+            [Ranges::Points, Ranges::Boxes]
+                .map(|ranges| (set(family, ranges), elements(openings, family, ranges)))
         });
         nft::replace(&self.0, TABLE, &sets.collect::<Vec<_>>())
     }

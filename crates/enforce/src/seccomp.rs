@@ -25,7 +25,8 @@ pub(crate) fn brokered() -> Result<Program, ProfileError> {
     settings.extend(options(libc::IPPROTO_IP, &[libc::IP_OPTIONS]));
     // IPV6_2292HOPOPTS to IPV6_2292PKTOPTIONS, IPV6_HOPOPTS to IPV6_DSTOPTS (linux/in6.h)
     settings.extend(options(libc::IPPROTO_IPV6, &[3, 4, 5, 6, 54, 55, 57, 59]));
-    settings.extend(options(libc::SOL_SOCKET, &[libc::SO_BINDTODEVICE, SO_BINDTOIFINDEX, libc::SO_DONTROUTE]));
+    settings
+        .extend(options(libc::SOL_SOCKET, &[libc::SO_BINDTODEVICE, SO_BINDTOIFINDEX, libc::SO_DONTROUTE]));
     let mut requests: Vec<Check> = terminal();
     // 0x8910 to 0x89ff ask the socket's network namespace (netdevice(7)); those below are the socket's own
     requests.push(Check::new(libc::EPERM, [bits(1, 0xff00, 0x8900), any_of(1, 0xf0)]));

@@ -89,7 +89,8 @@ impl Tree {
                 self.text(target, content.as_bytes(), 0).step(|| format!("write `{}`", target.display()))
             }
             Step::Bytes { target, content } => {
-                let bytes = digits(content).step(|| format!("read what `{}` is to hold", target.display()))?;
+                let bytes =
+                    digits(content).step(|| format!("read what `{}` is to hold", target.display()))?;
                 self.text(target, &bytes, 0).step(|| format!("write `{}`", target.display()))
             }
             Step::Devices => self.devices().step(|| "make `/dev`".to_owned()),
@@ -367,6 +368,7 @@ const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];
 fn digits(text: &str) -> io::Result<Vec<u8>> {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    let bytes = pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect::<Option<Vec<u8>>>();
+    let bytes =
+        pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect::<Option<Vec<u8>>>();
     bytes.filter(|_| rest.is_empty()).ok_or_else(|| io::Error::other("not hexadecimal digits"))
 }

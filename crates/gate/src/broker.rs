@@ -61,11 +61,23 @@ struct Handed {
 enum Act {
     Reply(Reply),
     /// To be performed inside, as the agent asked.
-    Perform { socket: OwnedFd, address: Vec<u8>, stream: bool },
+    Perform {
+        socket: OwnedFd,
+        address: Vec<u8>,
+        stream: bool,
+    },
     /// A UNIX socket with a path: found below the agent's root.
-    Path { socket: OwnedFd, thread: u32, path: PathBuf },
+    Path {
+        socket: OwnedFd,
+        thread: u32,
+        path: PathBuf,
+    },
     /// To be connected outside and handed over.
-    Hand { socket: OwnedFd, attempt: Attempt, permit: Permit },
+    Hand {
+        socket: OwnedFd,
+        attempt: Attempt,
+        permit: Permit,
+    },
 }
 
 impl Gate {
@@ -135,7 +147,8 @@ impl Broker {
         if !self.shared.released.get() {
             return Act::Reply(Reply::Continue);
         }
-        let refuse = |error: io::Error| Act::Reply(Reply::Error(error.raw_os_error().unwrap_or(libc::EACCES)));
+        let refuse =
+            |error: io::Error| Act::Reply(Reply::Error(error.raw_os_error().unwrap_or(libc::EACCES)));
         let [number, pointer, length, ..] = call.arguments;
         let number = number as u32;
         let taken = notify::thread(call.thread).and_then(|thread| notify::descriptor(thread.as_fd(), number));
@@ -243,7 +256,11 @@ impl Broker {
             Err(refused(libc::ECONNREFUSED))
         };
         let Some(slot) = Slot::take(shared) else {
-            return deny(&attempt, Reason::Limit, "as many flows are open as the descriptor limit allows".to_owned());
+            return deny(
+                &attempt,
+                Reason::Limit,
+                "as many flows are open as the descriptor limit allows".to_owned(),
+            );
         };
         let counted = match shared.budgets.begin(permit.rule()) {
             Ok(counted) => counted,
@@ -251,6 +268,11 @@ impl Broker {
         };
         let open = Open::enter(shared, attempt, &permit, counted.budget().cloned());
         let flow = Rc::clone(open.flow());
+        // in the list from here on; the policy may have changed since the call was read
+        if !matches!(shared.decide(&flow.attempt), Decision::Allow(now) if now.rule().travel() == Travel::Brokered)
+        {
+            return Err(refused(libc::ECONNREFUSED));
+        }
         let addresses = match shared.dialer.addresses(&permit).await {
             Ok(addresses) => addresses,
             Err(DialError::Refused(address)) => {
@@ -287,8 +309,7 @@ impl Broker {
         self.next.set(key.saturating_add(1));
         let socket = outside.try_clone()?;
         let seen = PathBuf::from(format!("/proc/{}/fd/{number}", call.thread));
-        let handed =
-            Handed { socket, inode, seen, missed: 0, permit, open, _counted: counted, _slot: slot };
+        let handed = Handed { socket, inode, seen, missed: 0, permit, open, _counted: counted, _slot: slot };
         self.handed.borrow_mut().insert(key, handed);
         notify::replace(self.listener.get_ref().as_fd(), call, outside.as_fd(), number, close_on_exec)
             .inspect_err(|_| drop(self.handed.borrow_mut().remove(&key)))
@@ -298,7 +319,8 @@ impl Broker {
     /// lets go of those that nobody inside holds.
     async fn watch(self: Rc<Self>) {
         loop {
-            let many = self.handed.borrow().len() > MANY;
+            let count = self.handed.borrow().len();
+            let many = count == 0 || count > MANY;
             tokio::select! {
                 () = tokio::time::sleep(if many { SELDOM } else { OFTEN }) => {}
                 () = self.shared.changed.notified() => {}
@@ -350,7 +372,8 @@ impl Broker {
 
     /// Where the sockets are that are looked for, of all that processes inside hold.
     fn held(&self, handed: &HashMap<u64, Handed>) -> HashMap<u64, PathBuf> {
-        let wanted: HashSet<u64> = handed.values().filter(|one| one.missed > 0).map(|one| one.inode).collect();
+        let wanted: HashSet<u64> =
+            handed.values().filter(|one| one.missed > 0).map(|one| one.inode).collect();
         let mut found = HashMap::new();
         for directory in self.shared.who.borrow().descriptors() {
             let Ok(entries) = fs::read_dir(directory) else { continue };
@@ -389,14 +412,17 @@ fn socket_inode(place: &Path) -> Option<u64> {
 /// Who makes the call: its number inside, and its program.
 fn caller(thread: u32) -> Option<Process> {
     let status = fs::read_to_string(format!("/proc/{thread}/status")).ok()?;
-    let pid = status.lines().find_map(|line| line.strip_prefix("NStgid:")?.split_whitespace().last()?.parse().ok())?;
+    let pid = status
+        .lines()
+        .find_map(|line| line.strip_prefix("NStgid:")?.split_whitespace().last()?.parse().ok())?;
     let exe = fs::read_link(format!("/proc/{thread}/exe")).ok()?;
     Some(Process { pid, exe: exe.to_string_lossy().into_owned() })
 }
 
 fn closes_on_exec(thread: u32, number: u32) -> bool {
     let info = fs::read_to_string(format!("/proc/{thread}/fdinfo/{number}")).unwrap_or_default();
-    let flags = info.lines().find_map(|line| i32::from_str_radix(line.strip_prefix("flags:")?.trim(), 8).ok());
+    let flags =
+        info.lines().find_map(|line| i32::from_str_radix(line.strip_prefix("flags:")?.trim(), 8).ok());
     flags.is_none_or(|flags| flags & libc::O_CLOEXEC != 0)
 }
 

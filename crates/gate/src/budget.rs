@@ -180,7 +180,10 @@ mod tests {
         assert!(budgets.begin(&policy.rules()[0]).unwrap_err().contains("10 bytes sent"));
         let wider = rule("{bytes_out: 30, bytes_in: 40}");
         assert!(budgets.begin(&wider.rules()[0]).is_ok(), "a new policy has new limits");
-        assert!(budgets.of(&wider.rules()[0]).unwrap().take(Way::Out, 21).is_err(), "what was used stays used");
+        assert!(
+            budgets.of(&wider.rules()[0]).unwrap().take(Way::Out, 21).is_err(),
+            "what was used stays used"
+        );
     }
 
     #[test]
@@ -199,7 +202,8 @@ mod tests {
         let budget = Budget::new(*rule("{rate: 60/m}").rules()[0].limits());
         let rate = budget.limits.get().rate.unwrap();
         let begun = budget.refilled.get();
-        let count = |at: u64| (0..100).filter(|_| budget.token(rate, begun + Duration::from_secs(at))).count();
+        let count =
+            |at: u64| (0..100).filter(|_| budget.token(rate, begun + Duration::from_secs(at))).count();
         assert_eq!(count(0), 60);
         assert_eq!(count(3), 3);
         assert_eq!(count(1000), 60);

@@ -60,7 +60,8 @@ impl Gate {
             return Err(Refused::Misfit(misfit));
         }
         if new.policy.ends_tls() && shared.authority.is_none() {
-            let what = "its `http` rules need a certificate that is trusted inside, and none was made at the start";
+            let what =
+                "its `http` rules need a certificate that is trusted inside, and none was made at the start";
             return Err(Refused::Misfit(what.to_owned()));
         }
         shared.steering.replace(&steered(shared, &new)).map_err(Refused::Kernel)?;

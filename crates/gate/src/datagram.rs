@@ -149,12 +149,7 @@ impl Flows {
     }
 
     /// Resolves, writes down, dials, and relays both ways until silence.
-    async fn carry(
-        &self,
-        open: &Open,
-        permit: claw_policy::Permit,
-        queue: &mut mpsc::Receiver<Vec<u8>>,
-    ) {
+    async fn carry(&self, open: &Open, permit: claw_policy::Permit, queue: &mut mpsc::Receiver<Vec<u8>>) {
         let flow = open.flow();
         let attempt = &flow.attempt;
         let addresses = match self.shared.dialer.addresses(&permit).await {

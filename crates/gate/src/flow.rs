@@ -100,30 +100,37 @@ pub(crate) async fn carry(shared: Rc<Shared>, mut stream: TcpStream, attempt: At
         }
     };
     let _ = stream.set_nodelay(true);
+    // order: in the list before anything is waited for, so that a change of the policy meets it
+    let budget = counted.as_ref().and_then(|counted| counted.budget().cloned());
+    let open = Open::enter(&shared, attempt, &permit, budget);
+    let flow = Rc::clone(open.flow());
+    let attempt = &flow.attempt;
     let mut first = Vec::new();
     if permit.rule().protocol().is_tls() {
         let mut held = Held::new(&shared);
-        let refusal = match hello(&mut stream, &mut first, &mut held).await {
+        let said = tokio::select! {
+            biased;
+            () = flow.stop.called() => return reset(stream),
+            said = hello(&mut stream, &mut first, &mut held) => said,
+        };
+        let refusal = match said {
             Ok(()) => check(&permit, &first),
             // opened and closed without a word, as clients do that try both families at once: nothing was asked
             Err(_) if first.is_empty() => return,
             Err(refusal) => Err(refusal),
         };
         if let Err(Refusal { reason, sentence, alert }) = refusal {
-            shared.denied_because(&attempt, Some(&permit), reason, sentence);
+            shared.denied_because(attempt, Some(&permit), reason, sentence);
             return alert_and_close(stream, alert).await;
         }
     }
-    let budget = counted.as_ref().and_then(|counted| counted.budget().cloned());
-    let open = Open::enter(&shared, attempt, &permit, budget);
     if permit.rule().reads_http() {
         return web::serve(&shared, open, permit, stream, first, slot).await;
     }
-    let attempt = &open.flow().attempt;
     // the policy may change while a name is looked up
     let addresses = tokio::select! {
         biased;
-        () = open.flow().stop.called() => return reset(stream),
+        () = flow.stop.called() => return reset(stream),
         addresses = shared.dialer.addresses(&permit) => addresses,
     };
     let addresses = match addresses {
@@ -135,7 +142,6 @@ pub(crate) async fn carry(shared: Rc<Shared>, mut stream: TcpStream, attempt: At
         Ok(process) => open.begun(process),
         Err(_) => return reset(stream),
     }
-    let flow = Rc::clone(open.flow());
     let dialled = async {
         flow.take(Way::Out, first.len())?;
         shared.dialer.dial(&permit, &addresses, &first).await

@@ -160,7 +160,8 @@ impl Gate {
     /// Takes the door and starts to serve it, on the current thread's local task set.
     pub fn open(settings: Settings, door: Door) -> std::io::Result<Gate> {
         let Door { listeners, dns_datagrams, dns_streams, refusals, steering, diagnosis, datagrams } = door;
-        let cookie = listeners.first().map(|listener| claw_sys::notify::network(listener.as_fd())).transpose()?;
+        let cookie =
+            listeners.first().map(|listener| claw_sys::notify::network(listener.as_fd())).transpose()?;
         let cookie = cookie.unwrap_or_default();
         let shared = Rc::new(Shared {
             rules: RefCell::new(Rules { policy: settings.policy, phase: settings.phase }),

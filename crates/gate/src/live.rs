@@ -140,7 +140,12 @@ impl Flows {
 
 impl Open {
     /// Enters a flow into the list.
-    pub(crate) fn enter(shared: &Rc<Shared>, attempt: Attempt, permit: &Permit, budget: Option<Rc<Budget>>) -> Open {
+    pub(crate) fn enter(
+        shared: &Rc<Shared>,
+        attempt: Attempt,
+        permit: &Permit,
+        budget: Option<Rc<Budget>>,
+    ) -> Open {
         let number = shared.flows.next.get();
         shared.flows.next.set(number.saturating_add(1));
         let flow = Rc::new(Flow {

@@ -95,7 +95,8 @@ async fn stream_session(shared: Rc<Shared>, mut stream: TcpStream, agent: Socket
     let Ok(server) = stream.local_addr() else { return };
     let asked = Asked { agent, server, transport: Transport::Tcp };
     let target = shared.target(server.ip());
-    let attempt = Attempt { target, port: 53, transport: Transport::Tcp, agent, destination: server, process: None };
+    let attempt =
+        Attempt { target, port: 53, transport: Transport::Tcp, agent, destination: server, process: None };
     if matches!(shared.decide(&attempt), claw_policy::Decision::Allow(_)) {
         return flow::carry(shared, stream, attempt, slot).await;
     }
@@ -120,7 +121,14 @@ async fn stream_session(shared: Rc<Shared>, mut stream: TcpStream, agent: Socket
 fn crowded(shared: &Shared, stream: TcpStream, agent: SocketAddr) {
     if let Ok(server) = stream.local_addr() {
         let target = shared.target(server.ip());
-        let attempt = Attempt { target, port: 53, transport: Transport::Tcp, agent, destination: server, process: None };
+        let attempt = Attempt {
+            target,
+            port: 53,
+            transport: Transport::Tcp,
+            agent,
+            destination: server,
+            process: None,
+        };
         let sentence = "too many DNS sessions over TCP are open".to_owned();
         shared.denied_because(&attempt, None, Reason::Limit, sentence);
     }

@@ -148,7 +148,11 @@ mod tests {
     fn a_wildcard_runs_out_and_known_names_stay() {
         let mut names = names();
         for step in 0..MOST_PER_WILDCARD {
-            assert!(names.place(&HostName::parse(&format!("n{step}.x.test")).unwrap(), Some("*.x.test")).is_some());
+            assert!(
+                names
+                    .place(&HostName::parse(&format!("n{step}.x.test")).unwrap(), Some("*.x.test"))
+                    .is_some()
+            );
         }
         assert_eq!(names.place(&HostName::parse("more.x.test").unwrap(), Some("*.x.test")), None);
         assert!(names.place(&HostName::parse("n5.x.test").unwrap(), Some("*.x.test")).is_some());

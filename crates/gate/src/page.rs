@@ -65,7 +65,10 @@ impl Refused {
         let one = |denied: &Denied| Refused {
             destination: denied.destination.clone(),
             port: denied.port,
-            why: Reason::ALL.iter().find(|reason| reason.code() == denied.reason).map_or("", |reason| reason.sentence()),
+            why: Reason::ALL
+                .iter()
+                .find(|reason| reason.code() == denied.reason)
+                .map_or("", |reason| reason.sentence()),
             reason: denied.reason.clone(),
             count: denied.count,
         };
@@ -104,9 +107,7 @@ fn html(refused: &[Refused]) -> String {
     }
     let table = match rows.is_empty() {
         true => "<p>Nothing was refused so far.".to_owned(),
-        false => format!(
-            "<table><tr><th>What<th>Reason<th>Why<th>Times\n{rows}</table><p>{ADVICE}"
-        ),
+        false => format!("<table><tr><th>What<th>Reason<th>Why<th>Times\n{rows}</table><p>{ADVICE}"),
     };
     format!(
         "<!doctype html><html lang=en><meta charset=utf-8><title>Refused by policy</title>\

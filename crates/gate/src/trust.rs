@@ -36,7 +36,9 @@ pub enum RootsError {
         path: PathBuf,
     },
     /// The system has no certificates that it trusts.
-    #[error("the system has no certificates to verify destinations by; install ca-certificates, or name a file with `upstream_ca`")]
+    #[error(
+        "the system has no certificates to verify destinations by; install ca-certificates, or name a file with `upstream_ca`"
+    )]
     System,
     /// The TLS library refuses.
     #[error("cannot set TLS up")]
@@ -84,7 +86,12 @@ pub fn check_roots(policy: &Policy) -> Result<(), RootsError> {
 
 impl Roots {
     /// How to speak to the destination of a rule.
-    pub(crate) fn client(&self, policy: &Policy, rule: &Rule, http2: bool) -> Result<Arc<ClientConfig>, RootsError> {
+    pub(crate) fn client(
+        &self,
+        policy: &Policy,
+        rule: &Rule,
+        http2: bool,
+    ) -> Result<Arc<ClientConfig>, RootsError> {
         let own = |path: Option<&Path>| path.map(Path::to_owned);
         let key = (own(policy.upstream_ca()), own(rule.upstream_ca()), http2);
         if let Some(known) = self.0.borrow().get(&key) {
@@ -104,10 +111,11 @@ impl Roots {
         if store.is_empty() {
             return Err(RootsError::System);
         }
-        let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(store)
-            .with_no_client_auth();
+        let mut config =
+            ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+                .with_safe_default_protocol_versions()?
+                .with_root_certificates(store)
+                .with_no_client_auth();
         config.alpn_protocols = if http2 { vec![b"h2".to_vec()] } else { Vec::new() };
         config.alpn_protocols.push(b"http/1.1".to_vec());
         let config = Arc::new(config);

@@ -45,7 +45,8 @@ pub(crate) async fn serve(
             let session = Session::new(shared, open, slot, Version::One);
             return plain(&session, wire).await;
         }
-        let Some(config) = shared.authority.as_ref().and_then(|known| known.serves(permit.host()).ok()) else {
+        let Some(config) = shared.authority.as_ref().and_then(|known| known.serves(permit.host()).ok())
+        else {
             return flow.ends("no-certificate");
         };
         let accepted = tokio_rustls::TlsAcceptor::from(config).accept(wire);

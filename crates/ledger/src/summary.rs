@@ -77,7 +77,8 @@ impl Summary {
     pub fn add(&mut self, seq: u64, event: &Event, suggestion: Option<&str>) {
         match event {
             // where requests are read, each of them is counted, and the connection alone reaches nothing
-            Event::Connect { decision: Decision::Allow, assurance: Some(assurance), .. } if assurance == "http" => {}
+            Event::Connect { decision: Decision::Allow, assurance: Some(assurance), .. }
+                if assurance == "http" => {}
             Event::Connect { destination, port, plane, decision: Decision::Allow, .. }
             | Event::Request { destination, port, plane, decision: Decision::Allow, .. } => {
                 self.reach(destination, *port, plane.as_ref());

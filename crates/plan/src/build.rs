@@ -198,7 +198,13 @@ impl View {
     }
 
     /// Everything in the order in which it must be mounted: what lies above comes first.
-    fn steps(&self, facts: &Facts, network: &Network, identity: Identity, trust: Option<&Trust>) -> Vec<Step> {
+    fn steps(
+        &self,
+        facts: &Facts,
+        network: &Network,
+        identity: Identity,
+        trust: Option<&Trust>,
+    ) -> Vec<Step> {
         let mut steps = vec![
             Step::Devices,
             Step::Processes,
@@ -313,7 +319,8 @@ fn generated(network: &Network, identity: Identity, steps: &[Step]) -> Vec<Step>
 /// of their own for programs that are told by a variable.
 fn trusted(trust: &Trust) -> Vec<Step> {
     let bundle = format!("{}\n{}", trust.system.trim_end(), trust.authority);
-    let text = |target: &Path, content: &str| Step::Text { target: target.to_owned(), content: content.to_owned() };
+    let text =
+        |target: &Path, content: &str| Step::Text { target: target.to_owned(), content: content.to_owned() };
     let own = [text(Path::new(AUTHORITY), &trust.authority), text(Path::new(BUNDLE), &bundle)];
     let java = trust.java_places.iter();
     let java = java.map(|target| Step::Bytes { target: target.clone(), content: trust.java.clone() });
@@ -334,7 +341,9 @@ fn trust_variables() -> impl Iterator<Item = (String, String)> {
         "AWS_CA_BUNDLE",
     ];
     let bundle = bundle.into_iter().map(|name| (name, BUNDLE));
-    bundle.chain([("NODE_EXTRA_CA_CERTS", AUTHORITY)]).map(|(name, value)| (name.to_owned(), value.to_owned()))
+    bundle
+        .chain([("NODE_EXTRA_CA_CERTS", AUTHORITY)])
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
 }
 
 /// Where the run's authority is found inside.
@@ -359,12 +368,7 @@ fn grants(tree: &[Step], view: &View) -> Vec<Grant> {
 }
 
 /// The short list, then what the policy passes and sets.
-fn environment(
-    policy: &Policy,
-    facts: &Facts,
-    home: &Path,
-    trust: Option<&Trust>,
-) -> Vec<(String, String)> {
+fn environment(policy: &Policy, facts: &Facts, home: &Path, trust: Option<&Trust>) -> Vec<(String, String)> {
     let wanted = &policy.process().env;
     let passes = |name: &str| {
         matches!(name, "PATH" | "LANG" | "TERM" | "TZ" | "COLORTERM" | "NO_COLOR")
@@ -443,7 +447,10 @@ fn dedup(steps: Vec<Step>) -> Vec<Step> {
         let same = |other: &Step| other.target() == step.target();
         match (&step, kept.iter().position(same)) {
             (_, None) => kept.push(step),
-            (Step::Writable { .. } | Step::Mask { .. } | Step::Text { .. } | Step::Bytes { .. }, Some(at)) => {
+            (
+                Step::Writable { .. } | Step::Mask { .. } | Step::Text { .. } | Step::Bytes { .. },
+                Some(at),
+            ) => {
                 if let Some(place) = kept.get_mut(at) {
                     *place = step;
                 }

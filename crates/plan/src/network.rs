@@ -80,7 +80,9 @@ impl Network {
         }
         let own = |net: &&Net| {
             let pools = [(IpAddr::V4(self.pool4), 10), (IpAddr::V6(self.pool6), 48)];
-            pools.iter().any(|(pool, prefix)| Net::new(*pool, *prefix).is_some_and(|pool| net.overlaps(&pool)))
+            pools
+                .iter()
+                .any(|(pool, prefix)| Net::new(*pool, *prefix).is_some_and(|pool| net.overlaps(&pool)))
         };
         let met = nets(policy).find(own)?;
         Some(format!("the network {met} meets the addresses that stand for names in this run"))
@@ -122,8 +124,7 @@ fn nets(policy: &Policy) -> impl Iterator<Item = &Net> {
 fn udp_ports(policy: &Policy) -> Vec<u16> {
     let datagrams = opening(policy).filter(|rule| rule.protocol().transport() == Transport::Udp);
     let ranges = datagrams.flat_map(|rule| rule.destination().ports.ranges());
-    let mut ports: Vec<u16> =
-        ranges.flat_map(|(from, to)| *from..=*to).filter(|port| *port != 53).collect();
+    let mut ports: Vec<u16> = ranges.flat_map(|(from, to)| *from..=*to).filter(|port| *port != 53).collect();
     ports.sort_unstable();
     ports.dedup();
     ports
@@ -142,6 +143,9 @@ pub fn openings(policy: &Policy, phase: Phase) -> Vec<Opening> {
     apart(&openings)
 }
 
+/// First and last port.
+type Span = (u16, u16);
+
 /// The same addresses and ports in boxes that do not meet: the kernel's sets hold no others.
 pub fn apart(openings: &[Opening]) -> Vec<Opening> {
     let mut result = Vec::new();
@@ -149,15 +153,15 @@ pub fn apart(openings: &[Opening]) -> Vec<Opening> {
         [(true, Transport::Tcp), (true, Transport::Udp), (false, Transport::Tcp), (false, Transport::Udp)]
     {
         // a sweep over the addresses; between two edges the same port ranges are open
-        let mut edges: BTreeMap<u128, Vec<((u16, u16), bool)>> = BTreeMap::new();
+        let mut edges: BTreeMap<u128, Vec<(Span, bool)>> = BTreeMap::new();
         for opening in openings.iter().filter(|one| one.from.is_ipv4() == v4 && one.transport == transport) {
             edges.entry(number(opening.from)).or_default().push((opening.ports, true));
             if let Some(after) = number(opening.to).checked_add(1) {
                 edges.entry(after).or_default().push((opening.ports, false));
             }
         }
-        let mut open: BTreeMap<(u16, u16), u32> = BTreeMap::new();
-        let mut before: Option<(u128, Vec<(u16, u16)>)> = None;
+        let mut open: BTreeMap<Span, u32> = BTreeMap::new();
+        let mut before: Option<(u128, Vec<Span>)> = None;
         for (at, changes) in edges {
             for (ports, opens) in changes {
                 let count = open.entry(ports).or_default();
@@ -185,8 +189,8 @@ pub fn apart(openings: &[Opening]) -> Vec<Opening> {
 }
 
 /// Sorted ranges, joined where they meet or touch.
-fn merged(ranges: impl Iterator<Item = (u16, u16)>) -> Vec<(u16, u16)> {
-    let mut merged: Vec<(u16, u16)> = Vec::new();
+fn merged(ranges: impl Iterator<Item = Span>) -> Vec<Span> {
+    let mut merged: Vec<Span> = Vec::new();
     for (from, to) in ranges {
         match merged.last_mut() {
             Some((_, last)) if u32::from(from) <= u32::from(*last).saturating_add(1) => *last = to.max(*last),
@@ -204,7 +208,11 @@ fn number(address: IpAddr) -> u128 {
 }
 
 fn address(number: u128, v4: bool) -> IpAddr {
-    if v4 { Ipv4Addr::from(u32::try_from(number).unwrap_or(u32::MAX)).into() } else { Ipv6Addr::from(number).into() }
+    if v4 {
+        Ipv4Addr::from(u32::try_from(number).unwrap_or(u32::MAX)).into()
+    } else {
+        Ipv6Addr::from(number).into()
+    }
 }
 
 fn is_free(nets: &[&Net], address: IpAddr, prefix: u8) -> bool {
@@ -236,7 +244,12 @@ mod tests {
 
     fn opening(from: u8, to: u8, first: u16, last: u16) -> Opening {
         let at = |last| IpAddr::V4(Ipv4Addr::new(10, 0, 0, last));
-        Opening { from: at(from.min(to)), to: at(from.max(to)), transport: Transport::Tcp, ports: (first.min(last), first.max(last)) }
+        Opening {
+            from: at(from.min(to)),
+            to: at(from.max(to)),
+            transport: Transport::Tcp,
+            ports: (first.min(last), first.max(last)),
+        }
     }
 
     fn holds(openings: &[Opening], address: u8, port: u16) -> usize {
@@ -249,9 +262,15 @@ mod tests {
 
     #[test]
     fn the_last_address_is_kept() {
-        let all = Opening { from: [0; 16].into(), to: [255; 16].into(), transport: Transport::Udp, ports: (1, 2) };
+        let all =
+            Opening { from: [0; 16].into(), to: [255; 16].into(), transport: Transport::Udp, ports: (1, 2) };
         assert_eq!(apart(&[all]), [all]);
-        let v4 = Opening { from: [255, 0, 0, 0].into(), to: [255; 4].into(), transport: Transport::Tcp, ports: (1, 2) };
+        let v4 = Opening {
+            from: [255, 0, 0, 0].into(),
+            to: [255; 4].into(),
+            transport: Transport::Tcp,
+            ports: (1, 2),
+        };
         assert_eq!(apart(&[v4, v4]), [v4]);
     }
 

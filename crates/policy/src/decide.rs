@@ -181,7 +181,8 @@ pub fn decide_request(
         Ok(rule) => rule,
         Err((reason, rule)) => return Err(denial(request, reason, rule)),
     };
-    let path = CanonicalPath::parse(path).map_err(|error| shown.denial(Reason::Path, rule, &error.to_string()))?;
+    let path =
+        CanonicalPath::parse(path).map_err(|error| shown.denial(Reason::Path, rule, &error.to_string()))?;
     if rule.http.is_none() {
         return Ok(RequestPermit { rule: rule.clone() });
     }
@@ -260,7 +261,8 @@ impl Policy {
     fn alike<'a>(&'a self, phase: Phase, rule: &'a Rule) -> impl Iterator<Item = &'a Arc<Rule>> + Clone {
         let bucket = self.index(phase).target(&rule.destination.target);
         let all = bucket.map(|bucket| bucket.rules.as_slice()).unwrap_or_default();
-        all.iter().filter(move |other| other.http.is_some() && other.destination.ports == rule.destination.ports)
+        all.iter()
+            .filter(move |other| other.http.is_some() && other.destination.ports == rule.destination.ports)
     }
 
     /// Every plane that the requests of a flow may be on, in the policy's order.

@@ -21,7 +21,8 @@ mod why;
 
 pub use check::{Finding, Severity, lint, policy_writable};
 pub use decide::{
-    Decision, Denial, Host, Permit, PermitHost, Request, RequestPermit, Resolvable, decide, decide_request, resolvable,
+    Decision, Denial, Host, Permit, PermitHost, Request, RequestPermit, Resolvable, decide, decide_request,
+    resolvable,
 };
 pub use error::{PolicyError, Problem};
 pub use policy::{Env, Filesystem, Limits, Policy, Process, Profile, Seccomp};

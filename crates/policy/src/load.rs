@@ -100,7 +100,8 @@ impl Loader<'_> {
             closed: joined.closed,
             expiries: Vec::new(),
         };
-        inner.expiries = inner.rules.iter().filter_map(|rule| rule.expires.map(|expiry| expiry.end)).collect();
+        inner.expiries =
+            inner.rules.iter().filter_map(|rule| rule.expires.map(|expiry| expiry.end)).collect();
         inner.expiries.sort_unstable();
         inner.expiries.dedup();
         if self.problems.is_empty() {

@@ -57,10 +57,13 @@ mod tests {
             list.sort_unstable();
             list.dedup();
             list.iter()
-                .map(|at| format!("    - {{destination: '{}:443', plane: tool, purpose: x}}\n", PATTERNS[*at]))
+                .map(|at| {
+                    format!("    - {{destination: '{}:443', plane: tool, purpose: x}}\n", PATTERNS[*at])
+                })
                 .collect()
         };
-        let text = format!("network_policy:\n  bootstrap:\n{}  workload:\n{}", rules(bootstrap), rules(workload));
+        let text =
+            format!("network_policy:\n  bootstrap:\n{}  workload:\n{}", rules(bootstrap), rules(workload));
         Policy::parse(&text, "p.yaml").unwrap()
     }
 
@@ -68,8 +71,13 @@ mod tests {
         let name = HostName::parse(host).unwrap();
         let now = "2026-11-21T12:00:00Z".parse().unwrap();
         // the phase of the request must not matter
-        let request =
-            Request { phase: Phase::Bootstrap, transport: Transport::Tcp, host: Host::Name(&name), port: 443, now };
+        let request = Request {
+            phase: Phase::Bootstrap,
+            transport: Transport::Tcp,
+            host: Host::Name(&name),
+            port: 443,
+            now,
+        };
         matches!(regime.decide(&request), Decision::Allow(_))
     }
 

@@ -114,8 +114,9 @@ fn request_answer(flow: &Request<'_>, method: &str, path: &str, rule: &Rule) -> 
     let (host, port) = (flow.host, flow.port);
     let (location, plane, purpose) = (rule.location(), rule.plane(), rule.purpose());
     let unread = if rule.reads_http() { "" } else { "; the gate does not read its requests" };
-    let sentence =
-        format!("{method} {path} on {host}:{port} is allowed by {location} on plane {plane}: {purpose}{unread}");
+    let sentence = format!(
+        "{method} {path} on {host}:{port} is allowed by {location} on plane {plane}: {purpose}{unread}"
+    );
     Why { decision: "allow", reason: None, ..by(Some(rule), sentence) }
 }
 

@@ -114,7 +114,9 @@ pub(crate) fn is_own(stream: &impl std::os::fd::AsFd) -> bool {
 /// The names of this user's runs; root sees everybody's.
 pub fn runs() -> io::Result<Vec<(u32, String)>> {
     let (own, _) = process::identity();
-    let table = std::fs::read_to_string("/proc/net/unix")?;
+    // names are bytes, and anybody's may be among them
+    let table = std::fs::read("/proc/net/unix")?;
+    let table = String::from_utf8_lossy(&table);
     let names = table.lines().filter_map(|line| line.split_whitespace().nth(7)?.strip_prefix("@claw/"));
     let mut runs: Vec<(u32, String)> = names
         .filter_map(|name| name.split_once('/'))

@@ -17,8 +17,8 @@ pub use supervisor::{Outcome, RunError, run};
 
 use std::path::PathBuf;
 
-use claw_model::phase::Phase;
 use claw_gate::{Authority, AuthorityError, RootsError};
+use claw_model::phase::Phase;
 use claw_plan::{Checked, Fault, Inputs, Trust};
 use claw_policy::Policy;
 
@@ -108,7 +108,8 @@ const BUNDLES: &[&str] = &[
 ];
 
 /// Where distributions keep what Java trusts.
-const JAVA: &[&str] = &["/etc/ssl/certs/java/cacerts", "/etc/pki/ca-trust/extracted/java/cacerts", "/etc/pki/java/cacerts"];
+const JAVA: &[&str] =
+    &["/etc/ssl/certs/java/cacerts", "/etc/pki/ca-trust/extracted/java/cacerts", "/etc/pki/java/cacerts"];
 
 fn list(faults: &[Fault]) -> String {
     faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")

@@ -35,7 +35,9 @@ impl Source {
         if let Some(trust) = &self.trust
             && !trust.accepts(&Digest::of(&bytes)).map_err(|error| error.to_string())?
         {
-            return Err(format!("the content of `{name}` was not accepted; read it, then `claw policy trust {name}`"));
+            return Err(format!(
+                "the content of `{name}` was not accepted; read it, then `claw policy trust {name}`"
+            ));
         }
         let text = String::from_utf8(bytes).map_err(|_| format!("`{name}` is not UTF-8 text"))?;
         Policy::parse(&text, &name.to_string()).map_err(|error| {

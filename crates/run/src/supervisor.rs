@@ -16,8 +16,8 @@ use claw_plan::Checked;
 use claw_policy::Change;
 use claw_sys::{process, resource, signal, terminal, watch};
 use jiff::Timestamp;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::confine::confine;
@@ -239,7 +239,11 @@ impl Supervisor<'_> {
     }
 
     /// Waits until the agent's process is confined and its canary was refused everywhere.
-    async fn confined(&self, channel: &AsyncFd<OwnedFd>, gate: &Gate) -> Result<(Applied, OwnedFd), RunError> {
+    async fn confined(
+        &self,
+        channel: &AsyncFd<OwnedFd>,
+        gate: &Gate,
+    ) -> Result<(Applied, OwnedFd), RunError> {
         let mut report = self.next(channel).await?;
         if let (Report::Listener, Some(listener)) = report {
             gate.broker(listener).map_err(system("answer for connections"))?;
@@ -438,7 +442,9 @@ impl<'a> Policies<'a> {
             Some(source) => {
                 let watch = watch::directory(source.directory()).and_then(waitable);
                 if let Err(error) = &watch {
-                    (job.tell)(&format!("the policy is not watched for changes, SIGHUP reads it again: {error}"));
+                    (job.tell)(&format!(
+                        "the policy is not watched for changes, SIGHUP reads it again: {error}"
+                    ));
                 }
                 watch.ok()
             }

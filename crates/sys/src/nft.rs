@@ -180,7 +180,9 @@ pub fn replace(socket: &Socket, table: &str, sets: &[(Set, Vec<Element>)]) -> io
     let mut acknowledged = 0u32;
     edge(&mut batch, BATCH_BEGIN);
     for (set, elements) in sets {
-        begin(&mut batch, DELSETELEM, REQUEST_ACK, &mut acknowledged).put_text(1, table).put_text(2, &set.name);
+        begin(&mut batch, DELSETELEM, REQUEST_ACK, &mut acknowledged)
+            .put_text(1, table)
+            .put_text(2, &set.name);
         for part in elements.chunks(500) {
             begin(&mut batch, NEWSETELEM, REQUEST_ACK | CREATE, &mut acknowledged)
                 .put_text(1, table)

@@ -240,7 +240,10 @@ pub fn carried(socket: BorrowedFd<'_>) -> io::Result<(u64, u64)> {
         )
     })?;
     let at = |from: usize| -> u64 {
-        info.get(from..from + 8).and_then(|part| part.try_into().ok()).map(u64::from_ne_bytes).unwrap_or_default()
+        info.get(from..from + 8)
+            .and_then(|part| part.try_into().ok())
+            .map(u64::from_ne_bytes)
+            .unwrap_or_default()
     };
     Ok((at(SENT).saturating_sub(at(SENT_AGAIN)), at(RECEIVED)))
 }
@@ -264,8 +267,9 @@ fn get<T: Copy>(socket: BorrowedFd<'_>, level: i32, name: i32, value: &mut T) ->
 fn set<T: Copy>(socket: BorrowedFd<'_>, level: i32, name: i32, value: &T) -> io::Result<()> {
     let length = libc::socklen_t::try_from(size_of::<T>()).unwrap_or_default();
     // SAFETY: the value is live and as long as is said.
-    let code =
-        unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, std::ptr::from_ref(value).cast(), length) };
+    let code = unsafe {
+        libc::setsockopt(socket.as_raw_fd(), level, name, std::ptr::from_ref(value).cast(), length)
+    };
     check(code).map(|_| ())
 }
 

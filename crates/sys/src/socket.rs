@@ -431,4 +431,3 @@ pub fn peer_user(socket: BorrowedFd<'_>) -> io::Result<u32> {
     })?;
     Ok(credentials.uid)
 }
-

@@ -15,7 +15,8 @@ pub fn directory(path: &Path) -> io::Result<OwnedFd> {
     let number = check(unsafe { libc::inotify_init1(libc::IN_CLOEXEC | libc::IN_NONBLOCK) })?;
     // SAFETY: the kernel gave this descriptor to us alone.
     let watch = unsafe { OwnedFd::from_raw_fd(number) };
-    let changes = libc::IN_CLOSE_WRITE | libc::IN_MOVED_TO | libc::IN_MOVED_FROM | libc::IN_DELETE | libc::IN_CREATE;
+    let changes =
+        libc::IN_CLOSE_WRITE | libc::IN_MOVED_TO | libc::IN_MOVED_FROM | libc::IN_DELETE | libc::IN_CREATE;
     // SAFETY: the path is a live string that ends with NUL.
     check(unsafe { libc::inotify_add_watch(watch.as_raw_fd(), path.as_ptr(), changes | libc::IN_ONLYDIR) })?;
     Ok(watch)

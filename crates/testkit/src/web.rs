@@ -146,7 +146,8 @@ async fn answer(mut request: Request<Incoming>, seen: Arc<Seen>) -> Result<Respo
             }
         });
         let (_, none) = mpsc::channel(1);
-        let response = Response::builder().status(101).header("connection", "upgrade").header("upgrade", "websocket");
+        let response =
+            Response::builder().status(101).header("connection", "upgrade").header("upgrade", "websocket");
         return Ok(response.body(Pieces(none)).unwrap());
     }
     let version = format!("{:?}", request.version());
@@ -236,7 +237,11 @@ fn message(input: &mut impl BufRead) -> Result<Option<String>, String> {
             return Ok(None);
         }
         let line = text.strip_suffix("\r\n").ok_or_else(|| format!("line {text:?}"))?;
-        if line.contains(['\r', '\0', '\t']) { Err(format!("line {text:?}")) } else { Ok(Some(line.to_owned())) }
+        if line.contains(['\r', '\0', '\t']) {
+            Err(format!("line {text:?}"))
+        } else {
+            Ok(Some(line.to_owned()))
+        }
     };
     let Some(first) = line()? else { return Ok(None) };
     let mut fields: Vec<(String, String)> = Vec::new();

@@ -3,7 +3,6 @@
 use std::io::Read;
 use std::path::Path;
 
-
 use claw_policy::import::{self, import};
 use claw_policy::{Asked, Policy, Severity, lint, policy_writable, schema, why};
 use claw_run::trust::Trust;

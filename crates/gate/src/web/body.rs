@@ -14,11 +14,7 @@ use crate::budget::Way;
 /// A body, passed on or the gate's own.
 pub(super) enum Passed {
     /// Somebody's, on its way.
-    Theirs {
-        body: Incoming,
-        way: Way,
-        exchange: Rc<Exchanging>,
-    },
+    Theirs { body: Incoming, way: Way, exchange: Rc<Exchanging> },
     /// The gate's own words.
     Own(Option<Bytes>),
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use claw_model::protocol::Transport;
 use claw_policy::{Decision, Permit, PermitHost, Reason};
-use hyper::client::conn::{http1, http2};
 use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::pki_types::ServerName;
@@ -121,14 +121,18 @@ impl Lines {
         let flow = session.flow();
         let permit = match session.shared.decide(&flow.attempt) {
             Decision::Allow(permit) => permit,
-            Decision::Deny(denial) => return Err(Fault::new(denial.reason, denial.reason.sentence(), "revoked")),
+            Decision::Deny(denial) => {
+                return Err(Fault::new(denial.reason, denial.reason.sentence(), "revoked"));
+            }
         };
         let name = flow.attempt.name();
         let addresses = session.shared.dialer.addresses(&permit).await.map_err(|error| match error {
             DialError::Refused(address) => {
                 Fault::new(Reason::PrivateAddress, dial::private(&name, address), "private-address")
             }
-            DialError::NoAddress => Fault::new(Reason::NoAddress, format!("`{name}` has no address"), "no-address"),
+            DialError::NoAddress => {
+                Fault::new(Reason::NoAddress, format!("`{name}` has no address"), "no-address")
+            }
         })?;
         let unreachable = |error: io::Error| {
             Fault::new(Reason::Upstream, format!("`{name}` could not be reached: {error}"), "unreachable")
@@ -164,6 +168,7 @@ impl Lines {
         let (line, connection) = http2::Builder::new(Local)
             .timer(TokioTimer::new())
             .adaptive_window(true)
+            .max_header_list_size(u32::try_from(super::LONGEST_HEAD).unwrap_or(u32::MAX))
             .handshake(io)
             .await
             .map_err(broken)?;
@@ -205,7 +210,8 @@ async fn secure(
         PermitHost::Name(name) => ServerName::try_from(name.to_string()),
         PermitHost::Address(address) => Ok(ServerName::IpAddress((*address).into())),
     };
-    let name = name.map_err(|_| Fault::new(Reason::Untrusted, "no certificate can name this host", "untrusted"))?;
+    let name =
+        name.map_err(|_| Fault::new(Reason::Untrusted, "no certificate can name this host", "untrusted"))?;
     let connected = TlsConnector::from(Arc::clone(&config)).connect(name, wire);
     match tokio::time::timeout(PATIENCE, connected).await {
         Ok(Ok(tls)) => Ok(tls),

@@ -131,7 +131,8 @@ impl Session {
             Target::Name(name) => HostName::parse(host).is_ok_and(|host| host == *name),
             Target::Address(address) => {
                 let bare = host.trim_start_matches('[').trim_end_matches(']');
-                bare.parse::<std::net::IpAddr>().is_ok_and(|host| host.to_canonical() == address.to_canonical())
+                bare.parse::<std::net::IpAddr>()
+                    .is_ok_and(|host| host.to_canonical() == address.to_canonical())
             }
             Target::Page => false,
         }
@@ -292,7 +293,8 @@ async fn forward(
         return Err((denied(Reason::Limit, sentence), Some(request.into_body())));
     }
     let upgrade = asks_for_web_socket(&request, session.version).then(|| hyper::upgrade::on(&mut request));
-    let mut outgoing = Some(anew(session, request, &exchanging, upgrade.is_some()).map_err(|end| (end, None))?);
+    let mut outgoing =
+        Some(anew(session, request, &exchanging, upgrade.is_some()).map_err(|end| (end, None))?);
     let mut fresh = false;
     let mut response = loop {
         let Some(request) = outgoing.take() else {
@@ -374,7 +376,12 @@ fn anew(
     let lost = || End::Failed(Fault::new(Reason::Upstream, "the request cannot be written anew", "reset"));
     let path = parts.uri.path_and_query().cloned().ok_or_else(lost)?;
     let (authority, scheme) = session.authority(&exchanging.rule).ok_or_else(lost)?;
-    parts.uri = Uri::builder().scheme(scheme).authority(authority).path_and_query(path).build().map_err(|_| lost())?;
+    parts.uri = Uri::builder()
+        .scheme(scheme)
+        .authority(authority)
+        .path_and_query(path)
+        .build()
+        .map_err(|_| lost())?;
     let exchange = Rc::clone(exchanging);
     Ok(Request::from_parts(parts, Passed::Theirs { body, way: Way::Out, exchange }))
 }
@@ -477,9 +484,10 @@ async fn pump(
 /// What a request's head is on the wire, nearly.
 fn head_length(request: &Request<Incoming>) -> usize {
     let target = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
-    let fields = request.headers().iter().map(|(name, value)| {
-        name.as_str().len().saturating_add(value.len()).saturating_add(4)
-    });
+    let fields = request
+        .headers()
+        .iter()
+        .map(|(name, value)| name.as_str().len().saturating_add(value.len()).saturating_add(4));
     fields.fold(target.saturating_add(16), usize::saturating_add)
 }
 
@@ -487,7 +495,9 @@ fn head_length(request: &Request<Incoming>) -> usize {
 async fn drain(mut body: Incoming) {
     let read = async {
         let mut left = MOST_DRAINED;
-        while let Some(Ok(frame)) = std::future::poll_fn(|context| std::pin::Pin::new(&mut body).poll_frame(context)).await {
+        while let Some(Ok(frame)) =
+            std::future::poll_fn(|context| std::pin::Pin::new(&mut body).poll_frame(context)).await
+        {
             let length = frame.data_ref().map_or(0, bytes::Bytes::len);
             match left.checked_sub(length) {
                 Some(rest) => left = rest,

@@ -200,8 +200,7 @@ fn a_suggestion_is_a_rule_that_allows_it() {
 #[test]
 fn why_has_stable_field_names() {
     let policy = policy(&format!("  workload:\n{}", rule("a.example.com:443")));
-    let json =
-        serde_json::to_value(ask(&policy, "a.example.com", Phase::Workload, NOW)).unwrap();
+    let json = serde_json::to_value(ask(&policy, "a.example.com", Phase::Workload, NOW)).unwrap();
     assert_eq!(
         json,
         serde_json::json!({
@@ -369,7 +368,11 @@ fn one_host_is_split_into_planes_by_its_requests() {
     ] {
         assert_eq!(requested(&policy, method, path, NOW), expect, "{method} {path}");
     }
-    assert_eq!(requested(&policy, "GET", "/v1/settings", "2026-12-02T00:00:00Z"), "allow 3", "the other is past its date");
+    assert_eq!(
+        requested(&policy, "GET", "/v1/settings", "2026-12-02T00:00:00Z"),
+        "allow 3",
+        "the other is past its date"
+    );
     assert_eq!(answer(&policy, "api.example.com:443", Phase::Workload, NOW), "allow 3");
     let rule = &policy.rules()[0];
     assert_eq!(policy.planes(Phase::Workload, rule), [Plane::Inference, Plane::Control, Plane::Update]);
@@ -378,7 +381,8 @@ fn one_host_is_split_into_planes_by_its_requests() {
 
 #[test]
 fn the_suggestion_for_a_request_allows_it() {
-    let rule = "  workload:\n    - {destination: api.example.com:443, plane: tool, purpose: x, http: ['GET /a']}\n";
+    let rule =
+        "  workload:\n    - {destination: api.example.com:443, plane: tool, purpose: x, http: ['GET /a']}\n";
     let question = |request| Asked {
         destination: "api.example.com:443",
         request: Some(request),
@@ -389,5 +393,9 @@ fn the_suggestion_for_a_request_allows_it() {
     let opened = policy(&format!("{rule}    {}\n", denied.suggestion.unwrap()));
     assert_eq!(why(&opened, question(("POST", "/b/c"))).decision, "allow");
     assert_eq!(why(&opened, question(("GET", "/a"))).decision, "allow");
-    assert_eq!(why(&policy(rule), question(("POST", "/b/../c"))).suggestion, None, "no rule opens such a path");
+    assert_eq!(
+        why(&policy(rule), question(("POST", "/b/../c"))).suggestion,
+        None,
+        "no rule opens such a path"
+    );
 }

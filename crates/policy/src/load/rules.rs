@@ -63,7 +63,8 @@ impl Loader<'_> {
         self.fits(&spoken, raw.path.as_ref().or(raw.protocol.as_ref()).map_or(place, |text| text.place));
         if let (Some(path), false) = (&raw.upstream_ca, spoken.ends_tls()) {
             let problem = Problem::new("`upstream_ca` means nothing here", path.place, "never used");
-            self.problems.push(problem.help("it is for rules that end TLS in the gate: add `http:`, or remove it"));
+            self.problems
+                .push(problem.help("it is for rules that end TLS in the gate: add `http:`, or remove it"));
         }
         if before != self.problems.len() {
             return;
@@ -240,7 +241,8 @@ impl Loader<'_> {
 
     fn requests(&mut self, raw: &[At<String>], rule: Place) -> Vec<RequestPattern> {
         if raw.is_empty() {
-            let problem = Problem::new("`http` is empty, so no request would be permitted", rule, "this rule");
+            let problem =
+                Problem::new("`http` is empty, so no request would be permitted", rule, "this rule");
             self.problems.push(problem.help("write at least one request, such as `GET /v1/models`"));
         }
         let mut patterns = Vec::with_capacity(raw.len());
@@ -270,12 +272,18 @@ impl Loader<'_> {
             let rate = rate(value);
             if rate.is_none() {
                 let what = format!("`{}` is not a rate", value.escape_debug());
-                self.problems
-                    .push(Problem::new(what, *place, "not a rate").help("write it as `50/s`, `100/m` or `10/h`"));
+                self.problems.push(
+                    Problem::new(what, *place, "not a rate").help("write it as `50/s`, `100/m` or `10/h`"),
+                );
             }
             rate
         });
-        FlowLimits { bytes_out, bytes_in, connections: raw.connections.map(|connections| connections.value), rate }
+        FlowLimits {
+            bytes_out,
+            bytes_in,
+            connections: raw.connections.map(|connections| connections.value),
+            rate,
+        }
     }
 
     fn bytes(&mut self, key: &str, raw: &At<Loose>) -> Option<u64> {
