@@ -16,8 +16,14 @@ type Bench = fn(&Path) -> Outcome<()>;
 /// Runs the named benchmarks, or all.
 pub(crate) fn run(what: &[&str]) -> Outcome<()> {
     let claw = build()?;
-    let all: [(&str, Bench); 5] =
-        [("start", start), ("gate", gate), ("change", change), ("memory", memory), ("decide", decide)];
+    let all: [(&str, Bench); 6] = [
+        ("start", start),
+        ("gate", gate),
+        ("peers", peers),
+        ("change", change),
+        ("memory", memory),
+        ("decide", decide),
+    ];
     for (name, bench) in all {
         if what.is_empty() || what.contains(&name) {
             bench(&claw)?;
@@ -174,6 +180,14 @@ fn gate(claw: &Path) -> Outcome<()> {
     }
     println!();
     Ok(())
+}
+
+/// HTTP through claw and through others that read it.
+fn peers(claw: &Path) -> Outcome<()> {
+    println!("## HTTP beside peers\n");
+    let status = Command::new("xtask/peers/peers.sh").arg(claw).status()?;
+    println!();
+    if status.success() { Ok(()) } else { Err(format!("peers.sh: {status}").into()) }
 }
 
 /// How long until a changed policy has closed half of 10,000 connections, seen from inside.

@@ -117,6 +117,10 @@ def listens(connection):
 def listens_after_unspecified(connection):
     libc.connect(connection.fileno(), b'\0' * 16, 16); connection.listen(1)
 def binds(connection): connection.bind(('0.0.0.0', 0))
+def binds_after_reset(connection):
+    connection.sendall(b'tear'); time.sleep(0.2)
+    libc.bind(connection.fileno(), struct.pack('=H', 2) + struct.pack('!H', 5432) + b'\0' * 12, 16) and None
+    if libc.bind(connection.fileno(), struct.pack('=H', 2) + b'\0' * 14, 16): raise OSError(ctypes.get_errno(), 'bind')
 def source_route(connection): connection.setsockopt(0, 4, b'\x83\x0b\x04' + socket.inet_aton(evil[0]) * 2)
 def other_interface(connection): connection.setsockopt(socket.SOL_SOCKET, 25, b'lo\0')
 def interface_list(connection):
@@ -152,7 +156,7 @@ def race(connection):
     stop.append(1); thread.join()
     raise OSError(111, 'see what arrived')
 TRICKS = [again, unspecified, unspecified6, fast_open, send_to, after_shutdown, listens, listens_after_unspecified, binds,
-          source_route, other_interface, interface_list, network_namespace, passed_on, from_a_child, reopened, race]
+          binds_after_reset, source_route, other_interface, interface_list, network_namespace, passed_on, from_a_child, reopened, race]
 def trick(one, family=socket.AF_INET):
     connection = socket.socket(family); connection.settimeout(4); connection.connect(('api.test', PORT))
     connection.sendall(b'ok'); connection.recv(2)
@@ -184,7 +188,7 @@ for one in TRICKS[:9]: trick(one, socket.AF_INET6)"
         let run = lab.claw().within(60).command(&["python3", &file, "peer"]).ends(0);
         is_handed(&run, &server);
         assert!(!run.stdout.contains("WORKED"), "{run:#?}");
-        assert_eq!(run.stdout.matches("refused").count(), 26, "{run:#?}");
+        assert_eq!(run.stdout.matches("refused").count(), 27, "{run:#?}");
         assert_eq!(evil.arrivals(), before, "something arrived elsewhere: {run:#?}");
     });
 }
@@ -268,6 +272,34 @@ for path in ('{root}host.sock', 'absolute', 'relative', '../host.sock', 'around{
         );
         let run = lab.python(&code).ends(0);
         assert!(!run.stdout.contains("REACHED"), "{run:#?}");
+    });
+}
+
+#[test]
+fn connections_that_wait_inside_hold_up_nobody() {
+    each(CLAW, |lab| {
+        let server = echo(Lab::PRIVATE);
+        opened(lab, &server, "");
+        let code = format!(
+            "import threading
+def full(family, address):
+    listener = socket.socket(family); listener.bind(address); listener.listen(0)
+    def connect():
+        one = socket.socket(family); one.settimeout(None)
+        try: one.connect(listener.getsockname())
+        except OSError: pass
+    for _ in range(8): threading.Thread(target=connect, daemon=True).start()
+    return listener
+kept = [full(socket.AF_UNIX, './s.sock'), full(socket.AF_INET, ('127.0.0.1', 0))]
+time.sleep(0.3)
+begun = time.monotonic()
+connection = socket.create_connection(('api.test', {})); connection.sendall(b'x'); connection.recv(1)
+print('peer', connection.getpeername()[0]); took = time.monotonic() - begun
+assert took < 2, took
+sys.stdout.flush(); os._exit(0)",
+            server.port()
+        );
+        is_handed(&lab.python(&code).ends(0), &server);
     });
 }
 

@@ -13,7 +13,7 @@ pub(crate) fn standard() -> Result<Program, ProfileError> {
     standard_table().compile()
 }
 
-/// The same where the gate may hand sockets over that are connected outside. Every connect(2) and listen(2) waits for the
+/// The same where the gate may hand sockets over that are connected outside. Every connect(2), bind(2) and listen(2) waits for the
 /// supervisor, which performs it or refuses it: none is left to the kernel, which would read its arguments again. What
 /// else could lead such a socket elsewhere is refused: source routes (RFC 7126), other interfaces, and requests to the
 /// socket's own network namespace.
@@ -31,7 +31,7 @@ pub(crate) fn brokered() -> Result<Program, ProfileError> {
     // 0x8910 to 0x89ff ask the socket's network namespace (netdevice(7)); those below are the socket's own
     requests.push(Check::new(libc::EPERM, [bits(1, 0xff00, 0x8900), any_of(1, 0xf0)]));
     standard_table()
-        .with(&[libc::SYS_connect, libc::SYS_listen], Answer::Notify)
+        .with(&[libc::SYS_connect, libc::SYS_bind, libc::SYS_listen], Answer::Notify)
         .checked(libc::SYS_setsockopt, settings)
         .checked(libc::SYS_ioctl, requests)
         .compile()

@@ -1,8 +1,8 @@
 //! The brokered path: the gate connects a socket outside and puts it in place of the agent's own, so that bytes travel
 //! without it. Only for rules that ask for it.
 //!
-//! An agent that holds such a socket must not be able to lead it elsewhere. Every connect(2) and listen(2) therefore waits
-//! for an answer here, and is performed here, on a copy of the agent's descriptor and with an address that was read once:
+//! An agent that holds such a socket must not be able to lead it elsewhere. Every connect(2), bind(2) and listen(2) therefore
+//! waits for an answer here, and is performed here, on a copy of the agent's descriptor and with an address that was read once:
 //! nothing is left to the kernel to read again, so nothing can be exchanged in between. A socket of another network
 //! namespace than the sandbox's is one of ours, and is never connected again, disconnected or made to listen.
 
@@ -25,7 +25,7 @@ use claw_policy::{Decision, Permit, Reason, Travel};
 use claw_sys::notify::{self, Call, Reply};
 use tokio::io::unix::AsyncFd;
 
-use crate::budget::{Counted, Way};
+use crate::budget::Counted;
 use crate::dial::{self, DialError};
 use crate::flow::Slot;
 use crate::live::Open;
@@ -41,6 +41,7 @@ pub(crate) struct Broker {
     next: Cell<u64>,
     /// Calls that are being performed on other threads.
     performing: Cell<u32>,
+    search: RefCell<Option<Search>>,
 }
 
 /// A socket that was handed over.
@@ -67,11 +68,7 @@ enum Act {
         stream: bool,
     },
     /// A UNIX socket with a path: found below the agent's root.
-    Path {
-        socket: OwnedFd,
-        thread: u32,
-        path: PathBuf,
-    },
+    Path { socket: OwnedFd, root: fs::File, path: PathBuf, bind: Option<u32> },
     /// To be connected outside and handed over.
     Hand {
         socket: OwnedFd,
@@ -92,6 +89,7 @@ impl Gate {
             handed: RefCell::default(),
             next: Cell::new(0),
             performing: Cell::new(0),
+            search: RefCell::new(None),
         });
         tokio::task::spawn_local(Rc::clone(&broker).serve());
         tokio::task::spawn_local(broker.watch());
@@ -129,8 +127,15 @@ impl Broker {
     fn answer(self: Rc<Self>, call: Call) {
         match self.act(&call) {
             Act::Reply(reply) => self.reply(&call, reply),
-            Act::Perform { socket, address, stream } => self.perform(call, socket, address, stream),
-            Act::Path { socket, thread, path } => self.reply(&call, by_path(&socket, thread, &path)),
+            Act::Perform { socket, address, stream: false } => self.reply(&call, perform(&socket, &address)),
+            Act::Perform { socket, address, stream: true } => self.elsewhere(call, move || perform(&socket, &address)),
+            Act::Path { socket, root, path, bind: None } => {
+                self.elsewhere(call, move || by_path(&socket, &root, &path));
+            }
+            // on this thread: files are made with its mask
+            Act::Path { socket, root, path, bind: Some(mask) } => {
+                self.reply(&call, bind_path(&socket, &root, &path, mask));
+            }
             Act::Hand { socket, attempt, permit } => {
                 tokio::task::spawn_local(async move { self.hand(call, socket, attempt, permit).await });
             }
@@ -173,7 +178,8 @@ impl Broker {
             };
         }
         if foreign {
-            return Act::Reply(Reply::Error(libc::EISCONN));
+            let error = if call.number == libc::SYS_bind { libc::EINVAL } else { libc::EISCONN };
+            return Act::Reply(Reply::Error(error));
         }
         let length = length as i32;
         let Some(length) = usize::try_from(length).ok().filter(|length| *length <= LONGEST_ADDRESS) else {
@@ -192,12 +198,36 @@ impl Broker {
             && family == Some(libc::AF_UNIX)
             && let Some(path) = pathname(&address)
         {
-            return Act::Path { socket, thread: call.thread, path };
+            return self.path(call, socket, path);
+        }
+        if call.number == libc::SYS_bind {
+            return match notify::bind(socket.as_fd(), &address) {
+                Ok(()) => Act::Reply(Reply::Done),
+                Err(error) => refuse(error),
+            };
         }
         let target = (kind == libc::SOCK_STREAM).then(|| internet(domain, &address)).flatten();
         match target.and_then(|target| self.permitted(call, target)) {
             Some((attempt, permit)) => Act::Hand { socket, attempt, permit },
             None => Act::Perform { socket, address, stream: kind != libc::SOCK_DGRAM },
+        }
+    }
+
+    /// A path as the caller sees it, and the root that it is found below.
+    fn path(&self, call: &Call, socket: OwnedFd, path: PathBuf) -> Act {
+        let found = fs::File::open(format!("/proc/{}/root", call.thread)).and_then(|root| {
+            let whole = match path.is_absolute() {
+                true => path,
+                false => fs::read_link(format!("/proc/{}/cwd", call.thread))?.join(path),
+            };
+            let bind = (call.number == libc::SYS_bind).then(|| mask(call.thread));
+            Ok((root, whole, bind))
+        });
+        match found {
+            // what was opened is the caller's only if it still waits
+            Ok(_) if !notify::waits(self.listener.get_ref().as_fd(), call) => Act::Reply(Reply::Error(libc::EINTR)),
+            Ok((root, path, bind)) => Act::Path { socket, root, path, bind },
+            Err(error) => Act::Reply(Reply::Error(error.raw_os_error().unwrap_or(libc::EACCES))),
         }
     }
 
@@ -218,22 +248,15 @@ impl Broker {
         }
     }
 
-    /// connect(2) inside, where the kernel's rules decide as ever. Whatever it waits for, the gate does not: whether it
-    /// may wait is the agent's to change at any moment.
-    fn perform(self: Rc<Self>, call: Call, socket: OwnedFd, address: Vec<u8>, stream: bool) {
-        let connect = move || match notify::connect(socket.as_fd(), &address) {
-            Ok(()) => Reply::Done,
-            Err(error) => Reply::Error(error.raw_os_error().unwrap_or(libc::EACCES)),
-        };
-        if !stream {
-            return self.reply(&call, connect());
-        }
+    /// Performs a call on another thread. Whatever it waits for (a full queue, a slow file system), the gate does not:
+    /// whether it may wait is the agent's to change at any moment.
+    fn elsewhere(self: Rc<Self>, call: Call, perform: impl FnOnce() -> Reply + Send + 'static) {
         if self.performing.get() >= MOST_PERFORMED {
             return self.reply(&call, Reply::Error(libc::EAGAIN));
         }
         self.performing.set(self.performing.get().saturating_add(1));
         tokio::task::spawn_local(async move {
-            let reply = tokio::task::spawn_blocking(connect).await.unwrap_or(Reply::Error(libc::EINTR));
+            let reply = tokio::task::spawn_blocking(perform).await.unwrap_or(Reply::Error(libc::EINTR));
             self.performing.set(self.performing.get().saturating_sub(1));
             self.reply(&call, reply);
         });
@@ -350,13 +373,14 @@ impl Broker {
                 one.missed = one.missed.saturating_add(1);
             }
         }
-        if handed.values().any(|one| one.missed > 0) {
-            let held = self.held(&handed);
+        if handed.values().any(|one| one.missed > 0)
+            && let Some((searched, found)) = self.search(&handed)
+        {
             for (key, one) in handed.iter_mut().filter(|(_, one)| one.missed > 0) {
-                match held.get(&one.inode) {
+                match found.get(&one.inode) {
                     Some(seen) => (one.seen, one.missed) = (seen.clone(), 0),
-                    // in flight between two processes it is nowhere for a moment
-                    None if one.missed > 1 => gone.push(*key),
+                    // in flight between two processes it is nowhere for a moment; and it must have been looked for
+                    None if one.missed > 1 && searched.contains(&one.inode) => gone.push(*key),
                     None => {}
                 }
             }
@@ -370,21 +394,43 @@ impl Broker {
         }
     }
 
-    /// Where the sockets are that are looked for, of all that processes inside hold.
-    fn held(&self, handed: &HashMap<u64, Handed>) -> HashMap<u64, PathBuf> {
-        let wanted: HashSet<u64> =
-            handed.values().filter(|one| one.missed > 0).map(|one| one.inode).collect();
-        let mut found = HashMap::new();
-        for directory in self.shared.who.borrow().descriptors() {
-            let Ok(entries) = fs::read_dir(directory) else { continue };
-            for place in entries.flatten().map(|entry| entry.path()) {
-                if let Some(inode) = socket_inode(&place).filter(|inode| wanted.contains(inode)) {
-                    found.insert(inode, place);
+    /// Looks through what processes inside hold, a part at a time: an agent may hold very much. When all was looked
+    /// through, says what was looked for and where it was found.
+    fn search(&self, handed: &HashMap<u64, Handed>) -> Option<(HashSet<u64>, HashMap<u64, PathBuf>)> {
+        let mut search = self.search.borrow_mut();
+        let search_now = search.get_or_insert_with(|| Search {
+            wanted: handed.values().filter(|one| one.missed > 0).map(|one| one.inode).collect(),
+            directories: self.shared.who.borrow().descriptors(),
+            entries: None,
+            found: HashMap::new(),
+        });
+        for _ in 0..MOST_LOOKED_AT {
+            let Some(entries) = &mut search_now.entries else {
+                match search_now.directories.pop() {
+                    Some(directory) => search_now.entries = fs::read_dir(directory).ok(),
+                    None => return search.take().map(|search| (search.wanted, search.found)),
                 }
+                continue;
+            };
+            let Some(entry) = entries.next() else {
+                search_now.entries = None;
+                continue;
+            };
+            let Ok(place) = entry.map(|entry| entry.path()) else { continue };
+            if let Some(inode) = socket_inode(&place).filter(|inode| search_now.wanted.contains(inode)) {
+                search_now.found.insert(inode, place);
             }
         }
-        found
+        None
     }
+}
+
+/// A look through all descriptors inside that goes on.
+struct Search {
+    wanted: HashSet<u64>,
+    directories: Vec<PathBuf>,
+    entries: Option<fs::ReadDir>,
+    found: HashMap<u64, PathBuf>,
 }
 
 impl Handed {
@@ -395,8 +441,8 @@ impl Handed {
         let more = |now: u64, before: u64| usize::try_from(now.saturating_sub(before)).unwrap_or(usize::MAX);
         let sent = more(out, flow.tally.out());
         let received = more(back, flow.tally.back());
-        // a limit that was passed is told by the flow
-        let _ = flow.take(Way::Out, sent).and_then(|()| flow.take(Way::Back, received));
+        // what has travelled is counted, whether there was room for it or not; a limit that was passed is told by the flow
+        flow.count(sent, received);
     }
 
     fn is_where_it_was(&self) -> bool {
@@ -449,14 +495,17 @@ fn pathname(address: &[u8]) -> Option<PathBuf> {
     Some(PathBuf::from(OsStr::from_bytes(name.get(..end)?)))
 }
 
+/// connect(2) inside, where the kernel's rules decide as ever.
+fn perform(socket: &OwnedFd, address: &[u8]) -> Reply {
+    match notify::connect(socket.as_fd(), address) {
+        Ok(()) => Reply::Done,
+        Err(error) => Reply::Error(error.raw_os_error().unwrap_or(libc::EACCES)),
+    }
+}
+
 /// connect(2) to a path as the agent sees it: resolved below its root, then named by descriptor.
-fn by_path(socket: &OwnedFd, thread: u32, path: &Path) -> Reply {
-    let connected = fs::File::open(format!("/proc/{thread}/root")).and_then(|root| {
-        let whole = match path.is_absolute() {
-            true => path.to_owned(),
-            false => fs::read_link(format!("/proc/{thread}/cwd"))?.join(path),
-        };
-        let place = notify::inside(root.as_fd(), &whole)?;
+fn by_path(socket: &OwnedFd, root: &fs::File, path: &Path) -> Reply {
+    let connected = notify::inside(root.as_fd(), path).and_then(|place| {
         let name = format!("/proc/self/fd/{}", place.as_raw_fd());
         let mut address = u16::try_from(libc::AF_UNIX).unwrap_or_default().to_ne_bytes().to_vec();
         address.extend_from_slice(name.as_bytes());
@@ -469,10 +518,37 @@ fn by_path(socket: &OwnedFd, thread: u32, path: &Path) -> Reply {
     }
 }
 
+/// bind(2) to a path as the agent sees it: in a directory found below its root, with the agent's own mask (umask(2)).
+fn bind_path(socket: &OwnedFd, root: &fs::File, path: &Path, mask: u32) -> Reply {
+    let bound = (|| {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(io::Error::from_raw_os_error(libc::EADDRINUSE));
+        };
+        let place = notify::inside(root.as_fd(), parent)?;
+        let mut address = u16::try_from(libc::AF_UNIX).unwrap_or_default().to_ne_bytes().to_vec();
+        address.extend_from_slice(format!("/proc/self/fd/{}/", place.as_raw_fd()).as_bytes());
+        address.extend_from_slice(name.as_bytes());
+        address.push(0);
+        notify::masked(mask, || notify::bind(socket.as_fd(), &address))
+    })();
+    match bound {
+        Ok(()) => Reply::Done,
+        Err(error) => Reply::Error(error.raw_os_error().unwrap_or(libc::EACCES)),
+    }
+}
+
+fn mask(thread: u32) -> u32 {
+    let status = fs::read_to_string(format!("/proc/{thread}/status")).unwrap_or_default();
+    let mask = status.lines().find_map(|line| u32::from_str_radix(line.strip_prefix("Umask:")?.trim(), 8).ok());
+    mask.unwrap_or(0o077)
+}
+
 /// `struct sockaddr_storage`.
 const LONGEST_ADDRESS: usize = 128;
 /// Threads that may wait for the agent's own connections.
 const MOST_PERFORMED: u32 = 64;
+/// Descriptors that are looked at before others get their turn: about 3 ms.
+const MOST_LOOKED_AT: usize = 1_000;
 const OFTEN: Duration = Duration::from_millis(25);
 const SELDOM: Duration = Duration::from_millis(200);
 /// Sockets beyond which they are looked at seldom.

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::live::Flow;
-use crate::{Gate, Rules, Seen, Shared, Target, mediator};
+use crate::{Gate, Roots, Rules, Seen, Shared, Target, mediator};
 
 /// Why the rules stay as they are.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +52,8 @@ impl Gate {
     ///
     /// Order: the kernel steers what the new rules open, the record is written, the rules are swapped in one step, open
     /// flows are judged again. Whatever fails, the old rules hold.
-    pub fn adopt(&self, change: Change, why: &str) -> Result<u64, Refused> {
+    /// With another policy come the roots it asks for.
+    pub fn adopt(&self, change: Change, roots: Option<Roots>, why: &str) -> Result<u64, Refused> {
         let shared = &self.shared;
         let old = shared.rules();
         let new = old.after(change);
@@ -70,7 +71,9 @@ impl Gate {
             return Err(error.into());
         }
         shared.rules.replace(new);
-        shared.roots.forget();
+        if let Some(roots) = roots {
+            shared.roots.replace(Rc::new(roots));
+        }
         Ok(shared.judge_again(why))
     }
 
@@ -177,7 +180,11 @@ impl Shared {
             };
             let request =
                 Request { phase: rules.phase, transport: attempt.transport, host, port: attempt.port, now };
-            if decide_request(&rules.policy, &request, &exchange.method, &exchange.path).is_err() {
+            let judged = decide_request(&rules.policy, &request, &exchange.method, &exchange.path);
+            if let Ok(permit) = &judged {
+                // its limits, and its plane, are those of the rule that permits it now
+                exchange.moved(permit.rule(), self.budgets.of(permit.rule()));
+            } else {
                 let what = format!("{} {} {}", target(flow), exchange.method, exchange.path);
                 let count = closed.entry(what).or_default();
                 *count = count.saturating_add(1);

@@ -26,7 +26,7 @@ pub use authority::{Authority, AuthorityError};
 pub use change::{Refused, Status};
 pub use journal::{Journal, Unwritable};
 pub use live::Seen;
-pub use trust::{RootsError, check_roots, java_store};
+pub use trust::{Roots, RootsError, java_store};
 
 use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
@@ -61,6 +61,8 @@ pub struct Settings {
     pub journal: Rc<dyn Journal>,
     /// Connections at the same time.
     pub ceiling: usize,
+    /// Whom to believe outside, for this policy.
+    pub roots: Roots,
     /// Signs for the hosts whose TLS the gate ends; trusted inside the sandbox.
     pub authority: Option<Authority>,
 }
@@ -77,7 +79,7 @@ pub(crate) struct Shared {
     journal: Rc<dyn Journal>,
     ceiling: usize,
     authority: Option<Authority>,
-    roots: trust::Roots,
+    roots: RefCell<Rc<Roots>>,
     flows: live::Flows,
     budgets: budget::Budgets,
     /// Rules that were past their date then have been dealt with.
@@ -166,7 +168,7 @@ impl Gate {
         let shared = Rc::new(Shared {
             rules: RefCell::new(Rules { policy: settings.policy, phase: settings.phase }),
             authority: settings.authority,
-            roots: trust::Roots::default(),
+            roots: RefCell::new(Rc::new(settings.roots)),
             flows: live::Flows::default(),
             budgets: budget::Budgets::default(),
             expired: Cell::new(Timestamp::now()),

@@ -115,6 +115,39 @@ pub(crate) struct Exchange {
     pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) stop: Stop,
+    rule: RefCell<Arc<Rule>>,
+    budget: RefCell<Option<Rc<Budget>>>,
+}
+
+impl Exchange {
+    pub(crate) fn new(method: &str, path: &str, rule: &Arc<Rule>, budget: Option<Rc<Budget>>) -> Exchange {
+        Exchange {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            stop: Stop::default(),
+            rule: RefCell::new(Arc::clone(rule)),
+            budget: RefCell::new(budget),
+        }
+    }
+
+    /// The rule that permits it now.
+    pub(crate) fn rule(&self) -> Arc<Rule> {
+        Arc::clone(&self.rule.borrow())
+    }
+
+    /// Takes bytes of the rule's limits; the sentence says which is reached.
+    pub(crate) fn take(&self, way: Way, bytes: usize) -> Result<(), String> {
+        match &*self.budget.borrow() {
+            Some(budget) => budget.take(way, u64::try_from(bytes).unwrap_or_default()),
+            None => Ok(()),
+        }
+    }
+
+    /// Another rule permits it now.
+    pub(crate) fn moved(&self, rule: &Arc<Rule>, budget: Option<Rc<Budget>>) {
+        *self.rule.borrow_mut() = Arc::clone(rule);
+        *self.budget.borrow_mut() = budget;
+    }
 }
 
 /// A flow in the list of open ones. It leaves the list, and its end is written down, when this is dropped.
@@ -200,6 +233,18 @@ impl Flow {
         }
         self.tally.add(way, bytes);
         Ok(())
+    }
+
+    /// Counts bytes that have travelled already, in both directions, and takes them of the rule's limits.
+    pub(crate) fn count(&self, out: usize, back: usize) {
+        for (way, bytes) in [(Way::Out, out), (Way::Back, back)] {
+            self.tally.add(way, bytes);
+            if let Some(budget) = &*self.budget.borrow()
+                && let Err(sentence) = budget.take(way, u64::try_from(bytes).unwrap_or_default())
+            {
+                *self.limit.borrow_mut() = Some(sentence);
+            }
+        }
     }
 
     /// The limit that ended the flow.

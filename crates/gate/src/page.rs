@@ -88,7 +88,7 @@ fn text(refused: &[Refused]) -> String {
     }
     page.push_str("Refused so far:\n");
     for one in refused {
-        let _ = writeln!(page, "  {}  {}  {} times\n    {}", one.target(), one.reason, one.count, one.why);
+        let _ = writeln!(page, "  {}  {}  {} times\n    {}", one.destination, one.reason, one.count, one.why);
     }
     let _ = writeln!(page, "\n{ADVICE}");
     page

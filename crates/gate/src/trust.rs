@@ -1,7 +1,9 @@
 //! Whom the gate believes outside: the system's certificates, or those that the policy names.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
+use std::fs;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,9 +12,10 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
-/// Client configurations by the files they believe.
+/// How to speak to the destinations of a policy. Everything is read when it is made: what is wrong is known then, and
+/// nothing that happens to the files later changes whom the gate believes.
 #[derive(Debug, Default)]
-pub(crate) struct Roots(RefCell<HashMap<Key, Arc<ClientConfig>>>);
+pub struct Roots(HashMap<Key, Arc<ClientConfig>>);
 
 /// The policy's own file, the rule's own file, and whether HTTP/2 may be spoken.
 type Key = (Option<PathBuf>, Option<PathBuf>, bool);
@@ -28,6 +31,15 @@ pub enum RootsError {
         /// Why.
         #[source]
         source: rustls::pki_types::pem::Error,
+    },
+    /// The file cannot be read.
+    #[error("`upstream_ca` names `{path}`, which cannot be read")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
     },
     /// There is nothing in it.
     #[error("`upstream_ca` names `{path}`, which holds no certificate")]
@@ -76,64 +88,71 @@ pub fn java_store(pem: &str) -> String {
     store.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Reads every certificate file that a policy names, and the system's if it is needed: what is wrong is known at the
-/// start.
-pub fn check_roots(policy: &Policy) -> Result<(), RootsError> {
-    let roots = Roots::default();
-    let ending = policy.rules().iter().filter(|rule| rule.ends_tls());
-    ending.map(|rule| roots.client(policy, rule, false)).try_for_each(|config| config.map(drop))
-}
-
 impl Roots {
-    /// How to speak to the destination of a rule.
-    pub(crate) fn client(
-        &self,
-        policy: &Policy,
-        rule: &Rule,
-        http2: bool,
-    ) -> Result<Arc<ClientConfig>, RootsError> {
-        let own = |path: Option<&Path>| path.map(Path::to_owned);
-        let key = (own(policy.upstream_ca()), own(rule.upstream_ca()), http2);
-        if let Some(known) = self.0.borrow().get(&key) {
-            return Ok(Arc::clone(known));
-        }
-        let mut store = RootCertStore::empty();
-        match &key.0 {
-            Some(path) => add(&mut store, path)?,
-            None => {
-                // one bad certificate among the system's does not spoil the others
-                let (_, _) = store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    /// Reads every certificate file that a policy names, and the system's if they are needed.
+    pub fn of(policy: &Policy) -> Result<Roots, RootsError> {
+        let mut roots = Roots::default();
+        let mut system: Option<Vec<CertificateDer<'static>>> = None;
+        for rule in policy.rules().iter().filter(|rule| rule.ends_tls()) {
+            if roots.0.contains_key(&key(policy, rule, false)) {
+                continue;
+            }
+            let mut store = RootCertStore::empty();
+            match policy.upstream_ca() {
+                Some(path) => add(&mut store, path)?,
+                None => {
+                    let certificates = system.get_or_insert_with(|| rustls_native_certs::load_native_certs().certs);
+                    // one bad certificate among the system's does not spoil the others
+                    let (_, _) = store.add_parsable_certificates(certificates.iter().cloned());
+                }
+            }
+            if let Some(path) = rule.upstream_ca() {
+                add(&mut store, path)?;
+            }
+            if store.is_empty() {
+                return Err(RootsError::System);
+            }
+            for http2 in [false, true] {
+                roots.0.insert(key(policy, rule, http2), Arc::new(client(store.clone(), http2)?));
             }
         }
-        if let Some(path) = &key.1 {
-            add(&mut store, path)?;
-        }
-        if store.is_empty() {
-            return Err(RootsError::System);
-        }
-        let mut config =
-            ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-                .with_safe_default_protocol_versions()?
-                .with_root_certificates(store)
-                .with_no_client_auth();
-        config.alpn_protocols = if http2 { vec![b"h2".to_vec()] } else { Vec::new() };
-        config.alpn_protocols.push(b"http/1.1".to_vec());
-        let config = Arc::new(config);
-        self.0.borrow_mut().insert(key, Arc::clone(&config));
-        Ok(config)
+        Ok(roots)
     }
 
-    /// The files may have changed: read them again when they are needed.
-    pub(crate) fn forget(&self) {
-        self.0.borrow_mut().clear();
+    /// How to speak to the destination of a rule of this policy.
+    pub(crate) fn client(&self, policy: &Policy, rule: &Rule, http2: bool) -> Option<Arc<ClientConfig>> {
+        self.0.get(&key(policy, rule, http2)).cloned()
     }
 }
 
+fn key(policy: &Policy, rule: &Rule, http2: bool) -> Key {
+    let own = |path: Option<&Path>| path.map(Path::to_owned);
+    (own(policy.upstream_ca()), own(rule.upstream_ca()), http2)
+}
+
+fn client(store: RootCertStore, http2: bool) -> Result<ClientConfig, RootsError> {
+    let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(store)
+        .with_no_client_auth();
+    config.alpn_protocols = if http2 { vec![b"h2".to_vec()] } else { Vec::new() };
+    config.alpn_protocols.push(b"http/1.1".to_vec());
+    Ok(config)
+}
+
+/// Only a regular file is read, and nothing is waited for: the path may be the agent's to change.
 fn add(store: &mut RootCertStore, path: &Path) -> Result<(), RootsError> {
-    let fail = |source| RootsError::File { path: path.to_owned(), source };
+    let fail = |source| RootsError::Read { path: path.to_owned(), source };
+    let file = fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(fail)?;
+    if !file.metadata().map_err(fail)?.is_file() {
+        return Err(fail(io::ErrorKind::InvalidInput.into()));
+    }
+    let mut text = Vec::new();
+    file.take(LARGEST).read_to_end(&mut text).map_err(fail)?;
     let mut found = 0usize;
-    for certificate in CertificateDer::pem_file_iter(path).map_err(fail)? {
-        let certificate = certificate.map_err(fail)?;
+    for certificate in CertificateDer::pem_slice_iter(&text) {
+        let certificate =
+            certificate.map_err(|source| RootsError::File { path: path.to_owned(), source })?;
         if store.add(certificate).is_ok() {
             found = found.saturating_add(1);
         }
@@ -143,3 +162,6 @@ fn add(store: &mut RootCertStore, path: &Path) -> Result<(), RootsError> {
     }
     Ok(())
 }
+
+/// Bytes of a file of certificates.
+const LARGEST: u64 = 16 << 20;

@@ -83,7 +83,7 @@ where
         .timer(TokioTimer::new())
         .header_read_timeout(PATIENCE)
         .half_close(true)
-        .max_buf_size(LONGEST_HEAD)
+        .max_buf_size(longest_head(session.connections()))
         .serve_connection(TokioIo::new(inside), service)
         .with_upgrades()
         .await;
@@ -103,7 +103,9 @@ where
         .timer(TokioTimer::new())
         .max_header_list_size(u32::try_from(LONGEST_HEAD).unwrap_or(u32::MAX))
         .max_concurrent_streams(MOST_STREAMS)
-        .adaptive_window(true)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(MOST_UNSENT)
         .serve_connection(TokioIo::new(inside), service)
         .await;
     if let Err(error) = served {
@@ -132,8 +134,22 @@ impl<F: Future + 'static> Executor<F> for Local {
     }
 }
 
+/// Bytes of a head, by how many connections are open: all of them together may be sending one.
+fn longest_head(open: usize) -> usize {
+    match open {
+        0..=500 => LONGEST_HEAD,
+        501..=4_000 => 16 * 1024,
+        _ => 8 * 1024,
+    }
+}
+
 /// How long a head, or a handshake, may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of a head.
 const LONGEST_HEAD: usize = 64 * 1024;
 const MOST_STREAMS: u32 = 100;
+/// Bytes of HTTP/2 that may be on their way without having been taken, of a stream and of a connection; fixed, since what
+/// grows with a fast peer grows with a hostile one.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+const MOST_UNSENT: usize = 64 * 1024;

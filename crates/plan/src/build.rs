@@ -120,7 +120,7 @@ pub fn build(inputs: Inputs<'_>, facts: &Facts) -> Result<Plan, BuildError> {
     let network = Network::of(inputs.policy, inputs.phase)?;
     let mut notes = Vec::new();
     let view = View::of(inputs.policy, facts, &mut notes)?;
-    let tree = view.steps(facts, &network, identity, inputs.trust);
+    let tree = view.steps(inputs, facts, &network, identity);
     let landlock = grants(&tree, &view);
     let limits = inputs.policy.process().limits;
     Ok(Plan {
@@ -198,13 +198,7 @@ impl View {
     }
 
     /// Everything in the order in which it must be mounted: what lies above comes first.
-    fn steps(
-        &self,
-        facts: &Facts,
-        network: &Network,
-        identity: Identity,
-        trust: Option<&Trust>,
-    ) -> Vec<Step> {
+    fn steps(&self, inputs: Inputs<'_>, facts: &Facts, network: &Network, identity: Identity) -> Vec<Step> {
         let mut steps = vec![
             Step::Devices,
             Step::Processes,
@@ -218,9 +212,9 @@ impl View {
         for path in &self.write {
             steps.push(Step::Writable { source: path.clone(), target: path.clone() });
         }
-        steps.extend(self.pins(facts));
+        steps.extend(self.pins(inputs.policy, facts));
         steps.extend(generated(network, identity, &steps));
-        steps.extend(trust.into_iter().flat_map(trusted));
+        steps.extend(inputs.trust.into_iter().flat_map(trusted));
         let visible = |path: &Path| self.read.iter().chain(&self.write).any(|above| path.starts_with(above));
         let masked = CREDENTIALS.iter().map(PathBuf::from).chain(facts.state.iter().cloned());
         steps.extend(
@@ -232,20 +226,34 @@ impl View {
         dedup(steps)
     }
 
-    /// The policy file is never writable inside: it is laid over itself read-only, and so are the directories above it
-    /// over themselves, since a directory that is a mount point cannot be renamed away.
-    fn pins(&self, facts: &Facts) -> Vec<Step> {
-        let Some(policy) = &facts.policy else { return Vec::new() };
-        let Some(above) = self.write.iter().find(|path| policy.starts_with(path)) else { return Vec::new() };
-        let mut steps: Vec<Step> = policy
-            .ancestors()
-            .skip(1)
-            .take_while(|directory| *directory != above && directory.starts_with(above))
-            .map(|directory| Step::Writable { source: directory.to_owned(), target: directory.to_owned() })
-            .collect();
-        steps.push(Step::File { source: policy.clone(), target: policy.clone() });
+    /// The policy file, and the certificates that it names, are never writable inside: they are laid over themselves
+    /// read-only, and so are the directories above them over themselves, since a directory that is a mount point cannot be
+    /// renamed away.
+    fn pins(&self, policy: &Policy, facts: &Facts) -> Vec<Step> {
+        let files = facts.policy.iter().cloned().chain(certificates(policy, facts));
+        let mut steps = Vec::new();
+        for file in files {
+            let Some(above) = self.write.iter().find(|path| file.starts_with(path)) else { continue };
+            let directories = file.ancestors().skip(1);
+            let directories = directories.take_while(|directory| *directory != above && directory.starts_with(above));
+            steps.extend(directories.map(|directory| Step::Writable {
+                source: directory.to_owned(),
+                target: directory.to_owned(),
+            }));
+            steps.push(Step::File { source: file.clone(), target: file });
+        }
         steps
     }
+}
+
+/// The files of certificates that a policy names.
+fn certificates(policy: &Policy, facts: &Facts) -> Vec<PathBuf> {
+    let rules = policy.rules().iter().filter_map(|rule| rule.upstream_ca());
+    let mut files: Vec<PathBuf> =
+        policy.upstream_ca().into_iter().chain(rules).map(|path| absolute(&facts.directory, path)).collect();
+    files.sort();
+    files.dedup();
+    files
 }
 
 /// A listed path is shown where it really is, and a link to there is shown as well.

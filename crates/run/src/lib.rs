@@ -17,7 +17,7 @@ pub use supervisor::{Outcome, RunError, run};
 
 use std::path::PathBuf;
 
-use claw_gate::{Authority, AuthorityError, RootsError};
+use claw_gate::{Authority, AuthorityError, Roots, RootsError};
 use claw_model::phase::Phase;
 use claw_plan::{Checked, Fault, Inputs, Trust};
 use claw_policy::Policy;
@@ -78,12 +78,10 @@ pub fn plan(job: &Job, host: &Host, authority: Option<&Authority>) -> Result<Che
 
 /// The authority that signs for hosts inside, if some rule makes the gate end TLS; and what the policy says of whom to
 /// believe outside must be usable.
-pub fn authority(policy: &Policy) -> Result<Option<Authority>, PlanError> {
-    if !policy.ends_tls() {
-        return Ok(None);
-    }
-    claw_gate::check_roots(policy)?;
-    Ok(Some(Authority::new()?))
+pub fn authority(policy: &Policy) -> Result<(Option<Authority>, Roots), PlanError> {
+    let roots = Roots::of(policy)?;
+    let authority = if policy.ends_tls() { Some(Authority::new()?) } else { None };
+    Ok((authority, roots))
 }
 
 /// What the trust stores inside are made of.

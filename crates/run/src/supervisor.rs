@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use claw_enforce::{Applied, Ending, Fresh, LaunchError, Others, Report, Sandbox};
-use claw_gate::{Authority, Gate, Journal, Settings};
+use claw_gate::{Authority, Gate, Journal, Roots, Settings};
 use claw_ledger::record::Event;
 use claw_ledger::summary::Summary;
 use claw_model::digest::Digest;
@@ -103,7 +103,7 @@ pub fn run(job: &Job, host: &Host, fresh: Result<Fresh, LaunchError>) -> Result<
     let path = job.ledger.clone().unwrap_or_else(|| host.state.join("runs").join(format!("{name}.jsonl")));
     let path = crate::facts::canonical(&host.directory.join(path));
     let job = Job { ledger: Some(path.clone()), ..job.clone() };
-    let authority = crate::authority(&job.policy)?;
+    let (authority, roots) = crate::authority(&job.policy)?;
     let checked = plan(&job, host, authority.as_ref())?;
     signal::block(FORWARDED).map_err(system("block signals"))?;
     let sandbox = Sandbox::launch(fresh?, &checked, &name)?;
@@ -130,7 +130,7 @@ pub fn run(job: &Job, host: &Host, fresh: Result<Fresh, LaunchError>) -> Result<
         ledger: Rc::clone(&ledger),
         sandbox,
     };
-    let ended = tokio::task::LocalSet::new().block_on(&runtime, supervisor.serve(authority, questions));
+    let ended = tokio::task::LocalSet::new().block_on(&runtime, supervisor.serve((authority, roots), questions));
     runtime.shutdown_background();
     let sandbox = supervisor.sandbox;
     // the limit was raised for the gate; whoever called this function gets its own back
@@ -182,15 +182,19 @@ struct Ended {
 }
 
 impl Supervisor<'_> {
-    async fn serve(&self, authority: Option<Authority>, questions: UnixListener) -> Result<Ended, RunError> {
-        let result = self.stages(authority, questions).await;
+    async fn serve(&self, trust: (Option<Authority>, Roots), questions: UnixListener) -> Result<Ended, RunError> {
+        let result = self.stages(trust, questions).await;
         if result.is_err() {
             self.sandbox.kill();
         }
         result
     }
 
-    async fn stages(&self, authority: Option<Authority>, questions: UnixListener) -> Result<Ended, RunError> {
+    async fn stages(
+        &self,
+        (authority, roots): (Option<Authority>, Roots),
+        questions: UnixListener,
+    ) -> Result<Ended, RunError> {
         let (door, nft) = self.sandbox.door(self.checked)?;
         let granted =
             resource::raise_open_files(WANTED_FILES).map_err(system("raise the descriptor limit"))?;
@@ -204,6 +208,7 @@ impl Supervisor<'_> {
             network: self.checked.plan().network.clone(),
             journal: Rc::clone(&self.ledger) as Rc<dyn Journal>,
             ceiling,
+            roots,
             authority,
         };
         let gate = Rc::new(Gate::open(settings, door).map_err(system("open the gate"))?);
@@ -354,7 +359,7 @@ impl Supervisor<'_> {
                 gate: gate.status(),
             })),
             Question::Phase { to, why } => {
-                let changed = gate.adopt(Change::Phase(*to), why).map_err(|error| told(&error));
+                let changed = gate.adopt(Change::Phase(*to), None, why).map_err(|error| told(&error));
                 if let Ok(closed) = changed {
                     (self.job.tell)(&format!("phase {to}: {closed} flows closed"));
                 }
@@ -484,8 +489,8 @@ impl<'a> Policies<'a> {
             if new.digest() == old.digest() {
                 return Ok(None);
             }
-            claw_gate::check_roots(&new).map_err(|error| told(&error))?;
-            let closed = gate.adopt(Change::Policy(new.clone()), why).map_err(|error| told(&error))?;
+            let roots = Roots::of(&new).map_err(|error| told(&error))?;
+            let closed = gate.adopt(Change::Policy(new.clone()), Some(roots), why).map_err(|error| told(&error))?;
             Ok(Some((new, closed)))
         });
         match adopted {

@@ -183,17 +183,39 @@ pub fn like(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
 
 /// connect(2) with an address as it was read.
 pub fn connect(socket: BorrowedFd<'_>, address: &[u8]) -> io::Result<()> {
+    let (storage, length) = stored(address)?;
+    // SAFETY: the storage is live and holds `length` bytes.
+    check(unsafe { libc::connect(socket.as_raw_fd(), (&raw const storage).cast(), length) }).map(|_| ())
+}
+
+/// bind(2) with an address as it was read.
+pub fn bind(socket: BorrowedFd<'_>, address: &[u8]) -> io::Result<()> {
+    let (storage, length) = stored(address)?;
+    // SAFETY: the storage is live and holds `length` bytes.
+    check(unsafe { libc::bind(socket.as_raw_fd(), (&raw const storage).cast(), length) }).map(|_| ())
+}
+
+/// Does something with another file mode mask (umask(2)); no other thread of the process may make files meanwhile.
+pub fn masked<T>(mask: u32, work: impl FnOnce() -> T) -> T {
+    // SAFETY: takes and returns a number.
+    let own = unsafe { libc::umask(mask & 0o777) };
+    let result = work();
+    // SAFETY: as above.
+    unsafe { libc::umask(own) };
+    result
+}
+
+/// An address in storage that is aligned as its structure asks for.
+fn stored(address: &[u8]) -> io::Result<(libc::sockaddr_storage, libc::socklen_t)> {
     let length = libc::socklen_t::try_from(address.len()).map_err(io::Error::other)?;
-    // an address is aligned as its structure asks for
-    // SAFETY: a zeroed storage is valid.
-    let mut storage: libc::sockaddr_storage = unsafe { zeroed() };
     if address.len() > size_of::<libc::sockaddr_storage>() {
         return Err(io::Error::from_raw_os_error(libc::EINVAL));
     }
+    // SAFETY: a zeroed storage is valid.
+    let mut storage: libc::sockaddr_storage = unsafe { zeroed() };
     // SAFETY: both are live, apart from each other, and the storage is at least as long.
     unsafe { std::ptr::copy_nonoverlapping(address.as_ptr(), (&raw mut storage).cast(), address.len()) };
-    // SAFETY: the storage is live and holds `length` bytes.
-    check(unsafe { libc::connect(socket.as_raw_fd(), (&raw const storage).cast(), length) }).map(|_| ())
+    Ok((storage, length))
 }
 
 /// listen(2).

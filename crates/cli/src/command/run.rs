@@ -104,7 +104,7 @@ fn not_text(file: &Path) -> u8 {
 
 fn dry_run(arguments: &Run, job: &Job, host: &Host) -> u8 {
     let planned =
-        claw_run::authority(&job.policy).and_then(|authority| claw_run::plan(job, host, authority.as_ref()));
+        claw_run::authority(&job.policy).and_then(|(authority, _)| claw_run::plan(job, host, authority.as_ref()));
     match planned {
         Ok(checked) => {
             if arguments.json {

@@ -20,6 +20,7 @@ use super::session::Session;
 use super::wire::Wire;
 use super::{Local, PATIENCE, Version};
 use crate::dial::{self, DialError};
+use crate::flow::Slot;
 
 /// One connection to the destination.
 pub(super) enum Line {
@@ -126,6 +127,12 @@ impl Lines {
             }
         };
         let name = flow.attempt.name();
+        // the session's own place counts a line of its own; every other needs another
+        let crowded = || Fault::new(Reason::Limit, "as many connections are open as the descriptor limit allows", "limit");
+        let slot = match self.is_first() {
+            true => None,
+            false => Some(Slot::take(&session.shared).ok_or_else(crowded)?),
+        };
         let addresses = session.shared.dialer.addresses(&permit).await.map_err(|error| match error {
             DialError::Refused(address) => {
                 Fault::new(Reason::PrivateAddress, dial::private(&name, address), "private-address")
@@ -140,47 +147,54 @@ impl Lines {
         let stream = session.shared.dialer.dial(&permit, &addresses, &[]).await.map_err(unreachable)?;
         let wire = Wire::outside(stream, &flow.tally);
         if !permit.rule().ends_tls() {
-            return self.one(TokioIo::new(wire)).await;
+            return self.one(TokioIo::new(wire), slot).await;
         }
         let both = session.version == Version::Two && !self.only_one.get();
         let tls = secure(session, &permit, wire, both).await?;
         if tls.get_ref().1.alpn_protocol() == Some(b"h2") {
-            return self.two(TokioIo::new(tls)).await;
+            return self.two(TokioIo::new(tls), slot).await;
         }
         self.only_one.set(true);
-        self.one(TokioIo::new(tls)).await
+        self.one(TokioIo::new(tls), slot).await
     }
 
-    async fn one<T>(&self, io: T) -> Result<Line, Fault>
+    fn is_first(&self) -> bool {
+        self.tasks.borrow().iter().all(AbortHandle::is_finished)
+    }
+
+    async fn one<T>(&self, io: T, slot: Option<Slot>) -> Result<Line, Fault>
     where
         T: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
     {
         let (line, connection) =
             http1::Builder::new().max_buf_size(super::LONGEST_HEAD).handshake(io).await.map_err(broken)?;
-        self.drive(connection.with_upgrades());
+        self.drive(connection.with_upgrades(), slot);
         Ok(Line::One(line))
     }
 
-    async fn two<T>(&self, io: T) -> Result<Line, Fault>
+    async fn two<T>(&self, io: T, slot: Option<Slot>) -> Result<Line, Fault>
     where
         T: hyper::rt::Read + hyper::rt::Write + Unpin + 'static,
     {
         let (line, connection) = http2::Builder::new(Local)
             .timer(TokioTimer::new())
-            .adaptive_window(true)
+            .initial_stream_window_size(super::STREAM_WINDOW)
+            .initial_connection_window_size(super::CONNECTION_WINDOW)
+            .max_send_buf_size(super::MOST_UNSENT)
             .max_header_list_size(u32::try_from(super::LONGEST_HEAD).unwrap_or(u32::MAX))
             .handshake(io)
             .await
             .map_err(broken)?;
-        self.drive(connection);
+        self.drive(connection, slot);
         self.two.borrow_mut().replace(line.clone());
         Ok(Line::Two(line))
     }
 
     /// Runs a connection beside its session, and never longer than it.
-    fn drive(&self, connection: impl Future<Output = Result<(), hyper::Error>> + 'static) {
+    fn drive(&self, connection: impl Future<Output = Result<(), hyper::Error>> + 'static, slot: Option<Slot>) {
         let task = tokio::task::spawn_local(async move {
             let _ = connection.await;
+            drop(slot);
         });
         let mut tasks = self.tasks.borrow_mut();
         tasks.retain(|task| !task.is_finished());
@@ -201,11 +215,10 @@ async fn secure(
 ) -> Result<tokio_rustls::client::TlsStream<Wire>, Fault> {
     debug_assert_eq!(permit.transport(), Transport::Tcp);
     let policy = session.shared.rules().policy;
-    let config = session
-        .shared
-        .roots
-        .client(&policy, permit.rule(), both)
-        .map_err(|error| Fault::new(Reason::Untrusted, error.to_string(), "untrusted"))?;
+    let roots = std::rc::Rc::clone(&session.shared.roots.borrow());
+    let config = roots.client(&policy, permit.rule(), both).ok_or_else(|| {
+        Fault::new(Reason::Untrusted, "the gate has no certificates to verify it by", "untrusted")
+    })?;
     let name = match permit.host() {
         PermitHost::Name(name) => ServerName::try_from(name.to_string()),
         PermitHost::Address(address) => Ok(ServerName::IpAddress((*address).into())),

@@ -11,7 +11,7 @@ use claw_ledger::record::{Decision as Verdict, Event};
 use claw_model::host::HostName;
 use claw_policy::{Denial, Host, PermitHost, Reason, Request as Asked, Rule, decide_request};
 use claw_wire::fields;
-use http::header::{CONNECTION, COOKIE, EXPECT, HOST, HeaderValue, TE, UPGRADE};
+use http::header::{CONNECTION, COOKIE, EXPECT, HOST, HeaderMap, HeaderValue, TE, UPGRADE};
 use http::uri::{Authority, Scheme};
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body::Body as _;
@@ -26,7 +26,7 @@ use super::line::{Fault, Lines};
 use super::{Version, answer};
 use crate::budget::{Counted, Way};
 use crate::flow::Slot;
-use crate::live::{Exchange, Flow, Open, Stop};
+use crate::live::{Exchange, Flow, Open};
 use crate::{Attempt, Rules, Shared, Target};
 
 /// A connection whose requests are judged.
@@ -45,8 +45,7 @@ pub(super) struct Session {
 pub(super) struct Exchanging {
     session: Rc<Session>,
     exchange: Rc<Exchange>,
-    rule: Arc<Rule>,
-    counted: Counted,
+    _counted: Counted,
     /// The agent's body cannot be read as HTTP.
     unread: Cell<bool>,
 }
@@ -67,6 +66,11 @@ impl Session {
 
     pub(super) fn flow(&self) -> &Rc<Flow> {
         self.open.flow()
+    }
+
+    /// How many connections are open, of all sessions.
+    pub(super) fn connections(&self) -> usize {
+        self.shared.open.get()
     }
 
     /// The library gave the connection up.
@@ -171,11 +175,10 @@ impl Session {
             sentence: Reason::Ledger.sentence().to_owned(),
             suggestion: None,
         })?;
-        let exchange =
-            Rc::new(Exchange { method: method.to_owned(), path: path.to_owned(), stop: Stop::default() });
+        let exchange = Rc::new(Exchange::new(method, path, &rule, counted.budget().cloned()));
         self.flow().exchanges.borrow_mut().push(Rc::clone(&exchange));
         let unread = Cell::new(false);
-        Ok(Rc::new(Exchanging { session: Rc::clone(self), exchange, rule, counted, unread }))
+        Ok(Rc::new(Exchanging { session: Rc::clone(self), exchange, _counted: counted, unread }))
     }
 
     fn record(
@@ -209,7 +212,11 @@ impl Session {
         // a refusal that cannot be written is still a refusal
         let _ = self.shared.journal.write(&event, denial.suggestion.as_deref());
         let place = denial.rule.as_ref().map(|rule| format!(" ({})", rule.location())).unwrap_or_default();
-        let sentence = denial.sentence.strip_suffix(&place).unwrap_or(&denial.sentence);
+        let sentence = match denial.reason {
+            // where a name leads is not the agent's to know
+            Reason::PrivateAddress => denial.reason.sentence(),
+            _ => denial.sentence.strip_suffix(&place).unwrap_or(&denial.sentence),
+        };
         match denial.reason {
             Reason::NotHttp => answer::unreadable(denial.reason.code(), sentence),
             reason => answer::refused(reason.code(), sentence),
@@ -288,7 +295,7 @@ async fn forward(
         Err(denial) => return Err((End::Denied(denial), Some(request.into_body()))),
     };
     let flow = session.flow();
-    flow.on_plane(exchanging.rule.plane().as_str(), 1, Way::Out, 0);
+    flow.on_plane(exchanging.exchange.rule().plane().as_str(), 1, Way::Out, 0);
     if let Err(sentence) = exchanging.take(Way::Out, head_length(&request)) {
         return Err((denied(Reason::Limit, sentence), Some(request.into_body())));
     }
@@ -302,7 +309,7 @@ async fn forward(
         };
         let sent = async {
             let mut line = session.lines.take(session, fresh).await.map_err(Err)?;
-            let request = fitted(session, &exchanging.rule, request, line.is_two()).map_err(Err)?;
+            let request = fitted(session, &exchanging.exchange.rule(), request, line.is_two()).map_err(Err)?;
             let response = line.send(request).await.map_err(Ok)?;
             if upgrade.is_none() || response.status() != StatusCode::SWITCHING_PROTOCOLS {
                 session.lines.keep(line);
@@ -346,6 +353,9 @@ async fn forward(
             }
         };
     }
+    if let Err(sentence) = exchanging.take(Way::Back, fields_length(response.headers())) {
+        return Err((denied(Reason::Limit, sentence), None));
+    }
     fields::strip(response.headers_mut());
     response.extensions_mut().clear();
     *response.version_mut() = http::Version::HTTP_11;
@@ -375,7 +385,7 @@ fn anew(
     parts.extensions.clear();
     let lost = || End::Failed(Fault::new(Reason::Upstream, "the request cannot be written anew", "reset"));
     let path = parts.uri.path_and_query().cloned().ok_or_else(lost)?;
-    let (authority, scheme) = session.authority(&exchanging.rule).ok_or_else(lost)?;
+    let (authority, scheme) = session.authority(&exchanging.exchange.rule()).ok_or_else(lost)?;
     parts.uri = Uri::builder()
         .scheme(scheme)
         .authority(authority)
@@ -484,11 +494,15 @@ async fn pump(
 /// What a request's head is on the wire, nearly.
 fn head_length(request: &Request<Incoming>) -> usize {
     let target = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
-    let fields = request
-        .headers()
+    target.saturating_add(fields_length(request.headers()))
+}
+
+/// What fields are on the wire, nearly, with the line before them.
+pub(super) fn fields_length(headers: &HeaderMap) -> usize {
+    let fields = headers
         .iter()
         .map(|(name, value)| name.as_str().len().saturating_add(value.len()).saturating_add(4));
-    fields.fold(target.saturating_add(16), usize::saturating_add)
+    fields.fold(16, usize::saturating_add)
 }
 
 /// Takes what a refused client still sends, up to a bound.
@@ -529,17 +543,16 @@ impl Exchanging {
 
     /// Takes bytes of the rule's limits, and counts them on its plane.
     pub(super) fn take(&self, way: Way, bytes: usize) -> Result<(), String> {
-        if let Some(budget) = self.counted.budget()
-            && let Err(sentence) = budget.take(way, u64::try_from(bytes).unwrap_or_default())
-        {
+        let rule = self.exchange.rule();
+        if let Err(sentence) = self.exchange.take(way, bytes) {
             let Exchange { method, path, .. } = &*self.exchange;
             let why = Some((Reason::Limit, sentence.as_str()));
-            let event = self.session.record(method, path, Verdict::Deny, Some(&self.rule), why);
+            let event = self.session.record(method, path, Verdict::Deny, Some(&rule), why);
             let _ = self.session.shared.journal.write(&event, None);
             self.session.flow().ends("limit");
             return Err(sentence);
         }
-        self.session.flow().on_plane(self.rule.plane().as_str(), 0, way, bytes);
+        self.session.flow().on_plane(rule.plane().as_str(), 0, way, bytes);
         Ok(())
     }
 }
