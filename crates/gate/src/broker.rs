@@ -68,7 +68,12 @@ enum Act {
         stream: bool,
     },
     /// A UNIX socket with a path: found below the agent's root.
-    Path { socket: OwnedFd, root: fs::File, path: PathBuf, bind: Option<u32> },
+    Path {
+        socket: OwnedFd,
+        root: fs::File,
+        path: PathBuf,
+        bind: Option<u32>,
+    },
     /// To be connected outside and handed over.
     Hand {
         socket: OwnedFd,
@@ -128,7 +133,9 @@ impl Broker {
         match self.act(&call) {
             Act::Reply(reply) => self.reply(&call, reply),
             Act::Perform { socket, address, stream: false } => self.reply(&call, perform(&socket, &address)),
-            Act::Perform { socket, address, stream: true } => self.elsewhere(call, move || perform(&socket, &address)),
+            Act::Perform { socket, address, stream: true } => {
+                self.elsewhere(call, move || perform(&socket, &address))
+            }
             Act::Path { socket, root, path, bind: None } => {
                 self.elsewhere(call, move || by_path(&socket, &root, &path));
             }
@@ -225,7 +232,9 @@ impl Broker {
         });
         match found {
             // what was opened is the caller's only if it still waits
-            Ok(_) if !notify::waits(self.listener.get_ref().as_fd(), call) => Act::Reply(Reply::Error(libc::EINTR)),
+            Ok(_) if !notify::waits(self.listener.get_ref().as_fd(), call) => {
+                Act::Reply(Reply::Error(libc::EINTR))
+            }
             Ok((root, path, bind)) => Act::Path { socket, root, path, bind },
             Err(error) => Act::Reply(Reply::Error(error.raw_os_error().unwrap_or(libc::EACCES))),
         }
@@ -388,8 +397,16 @@ impl Broker {
         for key in gone {
             if let Some(one) = handed.remove(&key) {
                 one.count();
-                // whoever may still hold it somewhere holds nothing
-                notify::end(one.socket.as_fd());
+                let flow = one.open.flow();
+                if flow.limit().is_some() {
+                    flow.ends("limit");
+                }
+                // whoever may still hold it somewhere holds nothing; what waits to be sent goes only if it is permitted
+                let torn = notify::wants_tearing(one.socket.as_fd());
+                match torn || flow.stop.is_called() || flow.limit().is_some() {
+                    true => notify::tear(one.socket.as_fd()),
+                    false => notify::end(one.socket.as_fd()),
+                }
             }
         }
     }
@@ -539,7 +556,8 @@ fn bind_path(socket: &OwnedFd, root: &fs::File, path: &Path, mask: u32) -> Reply
 
 fn mask(thread: u32) -> u32 {
     let status = fs::read_to_string(format!("/proc/{thread}/status")).unwrap_or_default();
-    let mask = status.lines().find_map(|line| u32::from_str_radix(line.strip_prefix("Umask:")?.trim(), 8).ok());
+    let mask =
+        status.lines().find_map(|line| u32::from_str_radix(line.strip_prefix("Umask:")?.trim(), 8).ok());
     mask.unwrap_or(0o077)
 }
 

@@ -146,11 +146,9 @@ fn spent(way: Way, most: u64) -> String {
     format!("the rule's limit of {most} bytes {what} is reached")
 }
 
-/// What makes two rules of two policies the same rule.
+/// What makes two rules of two policies the same rule. Not its requests: whoever adds one does not begin anew.
 fn identity(rule: &Rule) -> String {
-    let requests: Vec<String> = rule.http().into_iter().flatten().map(ToString::to_string).collect();
-    let (list, destination, plane) = (rule.list().as_str(), rule.destination(), rule.plane());
-    format!("{list} {destination} {} {plane} {}", rule.protocol(), requests.join(","))
+    format!("{} {} {} {}", rule.list().as_str(), rule.destination(), rule.plane(), rule.ordinal())
 }
 
 #[cfg(test)]
@@ -184,6 +182,20 @@ mod tests {
             budgets.of(&wider.rules()[0]).unwrap().take(Way::Out, 21).is_err(),
             "what was used stays used"
         );
+    }
+
+    #[test]
+    fn another_request_on_a_rule_does_not_begin_its_limits_anew() {
+        let policy = |requests: &str| {
+            let text = format!(
+                "network_policy:\n  workload:\n    - {{destination: a.test:80, plane: tool, purpose: x, http: [{requests}], limits: {{bytes_out: 10}}}}\n"
+            );
+            Policy::parse(&text, "p.yaml").unwrap()
+        };
+        let budgets = Budgets::default();
+        let (first, second) = (policy("GET /a"), policy("GET /a, GET /b"));
+        assert_eq!(budgets.of(&first.rules()[0]).unwrap().take(Way::Out, 10), Ok(()));
+        assert!(budgets.begin(&second.rules()[0]).is_err());
     }
 
     #[test]

@@ -70,11 +70,12 @@ impl Gate {
             let _ = shared.steering.replace(&steered(shared, &old));
             return Err(error.into());
         }
+        let roots_differ = old.policy.upstream_ca() != new.policy.upstream_ca();
         shared.rules.replace(new);
         if let Some(roots) = roots {
             shared.roots.replace(Rc::new(roots));
         }
-        Ok(shared.judge_again(why))
+        Ok(shared.judge_again(why, roots_differ))
     }
 
     /// The policy that was offered is not taken.
@@ -91,7 +92,7 @@ impl Gate {
         let next = rules.policy.next_expiry(shared.expired.get());
         if next.is_some_and(|next| now >= next) {
             shared.expired.set(now);
-            shared.judge_again("a rule is past its date");
+            shared.judge_again("a rule is past its date", false);
         }
     }
 
@@ -137,14 +138,17 @@ impl Shared {
         Ok(())
     }
 
-    /// Judges every open flow, and every request on it, by the rules as they are now.
-    fn judge_again(&self, why: &str) -> u64 {
+    /// Judges every open flow, and every request on it, by the rules as they are now. Where other roots are believed now,
+    /// no connection goes on that was verified by the old ones.
+    fn judge_again(&self, why: &str, roots_differ: bool) -> u64 {
         let mut closed: BTreeMap<String, u64> = BTreeMap::new();
         let mut stopped: Vec<Rc<Flow>> = Vec::new();
         for flow in self.flows.all() {
             match self.decide(&flow.attempt) {
                 // how a flow is looked into is settled when it begins
-                Decision::Allow(permit) if same_look(&permit, &flow) => {
+                Decision::Allow(permit)
+                    if same_look(&permit, &flow) && !(roots_differ && flow.rule().ends_tls()) =>
+                {
                     let rule = permit.rule();
                     let budget = if rule.reads_http() { None } else { self.budgets.of(rule) };
                     flow.moved(rule, budget);

@@ -101,7 +101,8 @@ impl Roots {
             match policy.upstream_ca() {
                 Some(path) => add(&mut store, path)?,
                 None => {
-                    let certificates = system.get_or_insert_with(|| rustls_native_certs::load_native_certs().certs);
+                    let certificates =
+                        system.get_or_insert_with(|| rustls_native_certs::load_native_certs().certs);
                     // one bad certificate among the system's does not spoil the others
                     let (_, _) = store.add_parsable_certificates(certificates.iter().cloned());
                 }
@@ -151,8 +152,7 @@ fn add(store: &mut RootCertStore, path: &Path) -> Result<(), RootsError> {
     file.take(LARGEST).read_to_end(&mut text).map_err(fail)?;
     let mut found = 0usize;
     for certificate in CertificateDer::pem_slice_iter(&text) {
-        let certificate =
-            certificate.map_err(|source| RootsError::File { path: path.to_owned(), source })?;
+        let certificate = certificate.map_err(|source| RootsError::File { path: path.to_owned(), source })?;
         if store.add(certificate).is_ok() {
             found = found.saturating_add(1);
         }

@@ -214,6 +214,8 @@ fn check(segment: &str) -> Result<(), PathError> {
             byte if byte.is_ascii_alphanumeric() => {
                 return Err(PathError("the path escapes a character that needs none"));
             }
+            // never a part of UTF-8: some servers read them as a longer way to write `.` and `/`
+            0xc0 | 0xc1 => return Err(PathError("the path escapes bytes that are no text")),
             byte if byte < b' ' || byte == 0x7f => {
                 return Err(PathError("the path escapes a control character"));
             }
@@ -224,7 +226,7 @@ fn check(segment: &str) -> Result<(), PathError> {
         }
     }
     // what some servers cut off or split at must not leave a dot segment behind
-    let dots = |part: &[u8]| matches!(part, b"." | b"..");
+    let dots = |part: &[u8]| matches!(part.trim_ascii_end(), b"." | b"..");
     let cut = |part: &[u8]| part.split(|byte| *byte == b';').next().is_some_and(dots);
     if decoded.split(|byte| matches!(byte, b'/' | b'\\')).any(cut) {
         return Err(PathError("the path holds a dot segment (`.` or `..`)"));
@@ -403,6 +405,9 @@ mod tests {
             "/a b",
             "/é",
             "/a%252e",
+            "/%c0%ae%c0%ae/b",
+            "/..%20/b",
+            "/.%20",
             "/a#b",
             "/a?b",
             "/a\"b",

@@ -235,7 +235,8 @@ impl View {
         for file in files {
             let Some(above) = self.write.iter().find(|path| file.starts_with(path)) else { continue };
             let directories = file.ancestors().skip(1);
-            let directories = directories.take_while(|directory| *directory != above && directory.starts_with(above));
+            let directories =
+                directories.take_while(|directory| *directory != above && directory.starts_with(above));
             steps.extend(directories.map(|directory| Step::Writable {
                 source: directory.to_owned(),
                 target: directory.to_owned(),

@@ -3,9 +3,11 @@
 //! Order: read the YAML, check each rule alone, then the rules together (conflicts, `never`, world-open unions,
 //! UDP ports). The second step runs only on rules that are right alone, so that one slip is told once.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use claw_model::digest::Digest;
+use claw_model::plane::Plane;
 
 use crate::error::{Place, PolicyError, Problem};
 use crate::index::Index;
@@ -28,6 +30,8 @@ pub(crate) struct Loader<'a> {
     pub(crate) rules: Vec<Arc<Rule>>,
     /// Where each rule's destination stands, by the rule's id.
     pub(crate) places: Vec<Place>,
+    /// Limited rules so far, by list, destination and plane.
+    pub(crate) limited: HashMap<(RuleList, String, Option<Plane>), u32>,
 }
 
 /// Reads and checks a policy.
@@ -41,6 +45,7 @@ pub(crate) fn load(text: &str, name: &str) -> Result<Policy, PolicyError> {
         problems: Vec::new(),
         rules: Vec::new(),
         places: Vec::new(),
+        limited: HashMap::new(),
     };
     let inner = loader.policy(raw);
     match loader.problems.is_empty() {

@@ -21,29 +21,39 @@ pub struct Source {
     pub trust: Option<Trust>,
 }
 
+/// Why a file is no policy.
+#[derive(Debug)]
+pub(crate) enum Unusable {
+    /// It could not be read now: that may pass.
+    Unread(String),
+    /// What it says is wrong.
+    Bad(String),
+}
+
 /// What tells one state of a file from another.
 pub(crate) type Stamp = Option<(u64, u64, u64, i64, i64)>;
 
 impl Source {
     /// Reads and checks the file as it is now. What is wrong is said in one text.
-    pub(crate) fn read(&self) -> Result<Policy, String> {
+    pub(crate) fn read(&self) -> Result<Policy, Unusable> {
         let name = self.name.display();
         let mut bytes = Vec::new();
         fs::File::open(&self.file)
             .and_then(|file| file.take(LARGEST).read_to_end(&mut bytes))
-            .map_err(|error| format!("cannot read `{name}`: {error}"))?;
+            .map_err(|error| Unusable::Unread(format!("cannot read `{name}`: {error}")))?;
         if let Some(trust) = &self.trust
-            && !trust.accepts(&Digest::of(&bytes)).map_err(|error| error.to_string())?
+            && !trust.accepts(&Digest::of(&bytes)).map_err(|error| Unusable::Unread(error.to_string()))?
         {
-            return Err(format!(
+            return Err(Unusable::Bad(format!(
                 "the content of `{name}` was not accepted; read it, then `claw policy trust {name}`"
-            ));
+            )));
         }
-        let text = String::from_utf8(bytes).map_err(|_| format!("`{name}` is not UTF-8 text"))?;
+        let text =
+            String::from_utf8(bytes).map_err(|_| Unusable::Bad(format!("`{name}` is not UTF-8 text")))?;
         Policy::parse(&text, &name.to_string()).map_err(|error| {
             let problems = error.problems().iter();
             let lines = problems.map(|problem| format!("{name}:{}: {}", problem.line(), problem.message()));
-            lines.collect::<Vec<_>>().join("; ")
+            Unusable::Bad(lines.collect::<Vec<_>>().join("; "))
         })
     }
 

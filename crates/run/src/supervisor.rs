@@ -23,7 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::confine::confine;
 use crate::control::{self, Answer, Question, Running};
 use crate::ledger::{Flush, Ledger, LedgerError};
-use crate::source::Stamp;
+use crate::source::{Stamp, Unusable};
 use crate::{Host, Job, PlanError, Source, plan};
 
 /// What a finished run leaves.
@@ -130,7 +130,8 @@ pub fn run(job: &Job, host: &Host, fresh: Result<Fresh, LaunchError>) -> Result<
         ledger: Rc::clone(&ledger),
         sandbox,
     };
-    let ended = tokio::task::LocalSet::new().block_on(&runtime, supervisor.serve((authority, roots), questions));
+    let ended =
+        tokio::task::LocalSet::new().block_on(&runtime, supervisor.serve((authority, roots), questions));
     runtime.shutdown_background();
     let sandbox = supervisor.sandbox;
     // the limit was raised for the gate; whoever called this function gets its own back
@@ -182,7 +183,11 @@ struct Ended {
 }
 
 impl Supervisor<'_> {
-    async fn serve(&self, trust: (Option<Authority>, Roots), questions: UnixListener) -> Result<Ended, RunError> {
+    async fn serve(
+        &self,
+        trust: (Option<Authority>, Roots),
+        questions: UnixListener,
+    ) -> Result<Ended, RunError> {
         let result = self.stages(trust, questions).await;
         if result.is_err() {
             self.sandbox.kill();
@@ -333,6 +338,7 @@ impl Supervisor<'_> {
                     let _ = answer.send(self.answer(&question, gate, &mut policies));
                 }
                 _ = tick.tick() => {
+                    policies.try_again(gate);
                     gate.expire();
                     self.ledger.flush(Flush::Due);
                     if let Some(file) = self.ledger.unsynced() {
@@ -439,6 +445,8 @@ struct Policies<'a> {
     job: &'a Job,
     watch: Option<AsyncFd<OwnedFd>>,
     stamp: Stamp,
+    /// The file could not be read: it is tried again.
+    unread: bool,
 }
 
 impl<'a> Policies<'a> {
@@ -456,7 +464,7 @@ impl<'a> Policies<'a> {
             None => None,
         };
         let stamp = job.source.as_ref().and_then(Source::stamp);
-        Policies { job, watch, stamp }
+        Policies { job, watch, stamp, unread: false }
     }
 
     fn has_source(&self) -> bool {
@@ -480,17 +488,35 @@ impl<'a> Policies<'a> {
         }
     }
 
+    /// A file that could not be read may be readable now.
+    fn try_again(&mut self, gate: &Gate) {
+        if self.unread {
+            let _ = self.reload(gate, "the file changed");
+        }
+    }
+
     /// Reads the policy again and lets it hold. A broken one changes nothing, and that is said.
     fn reload(&mut self, gate: &Gate, why: &str) -> Result<u64, String> {
         let Some(source) = &self.job.source else { return Err("the run has no policy file".to_owned()) };
         self.stamp = source.stamp();
         let (old, _) = gate.rules();
-        let adopted = source.read().and_then(|new| {
+        let read = source.read();
+        // a change that takes something back must not be lost to a full table of descriptors: tried again, told once
+        let again = self.unread;
+        self.unread = matches!(read, Err(Unusable::Unread(_)));
+        if let (Err(Unusable::Unread(why)), true) = (&read, again) {
+            return Err(why.clone());
+        }
+        let read = read.map_err(|unusable| match unusable {
+            Unusable::Unread(why) | Unusable::Bad(why) => why,
+        });
+        let adopted = read.and_then(|new| {
             if new.digest() == old.digest() {
                 return Ok(None);
             }
             let roots = Roots::of(&new).map_err(|error| told(&error))?;
-            let closed = gate.adopt(Change::Policy(new.clone()), Some(roots), why).map_err(|error| told(&error))?;
+            let closed =
+                gate.adopt(Change::Policy(new.clone()), Some(roots), why).map_err(|error| told(&error))?;
             Ok(Some((new, closed)))
         });
         match adopted {

@@ -224,6 +224,23 @@ pub fn listen(socket: BorrowedFd<'_>, backlog: i32) -> io::Result<()> {
     check(unsafe { libc::listen(socket.as_raw_fd(), backlog) }).map(|_| ())
 }
 
+/// Tears the connection, now: a reset is sent, and what waits to be sent is dropped (connect(2) with `AF_UNSPEC`).
+pub fn tear(socket: BorrowedFd<'_>) {
+    let mut nowhere = [0u8; 16];
+    if let (Some(place), Ok(family)) = (nowhere.first_chunk_mut::<2>(), u16::try_from(libc::AF_UNSPEC)) {
+        *place = family.to_ne_bytes();
+    }
+    let _ = connect(socket, &nowhere);
+}
+
+/// Whether the socket was asked to be torn when it is closed (`SO_LINGER` of no seconds, socket(7)).
+pub fn wants_tearing(socket: BorrowedFd<'_>) -> bool {
+    let mut linger = libc::linger { l_onoff: 0, l_linger: 0 };
+    get(socket, libc::SOL_SOCKET, libc::SO_LINGER, &mut linger).is_ok()
+        && linger.l_onoff != 0
+        && linger.l_linger == 0
+}
+
 /// Ends both directions (shutdown(2)).
 pub fn end(socket: BorrowedFd<'_>) {
     // SAFETY: plain numbers.
@@ -247,7 +264,8 @@ pub fn inside(root: BorrowedFd<'_>, path: &Path) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(i32::try_from(opened).map_err(io::Error::other)?) })
 }
 
-/// Bytes of data that a connection has sent, what was sent again not counted, and has received (`TCP_INFO`, tcp(7)).
+/// Bytes of data that a connection has sent or is going to send, what was sent again not counted, and has received
+/// (`TCP_INFO`, tcp(7)).
 pub fn carried(socket: BorrowedFd<'_>) -> io::Result<(u64, u64)> {
     let mut info = [0u8; 232];
     let mut length = libc::socklen_t::try_from(info.len()).unwrap_or_default();
@@ -267,7 +285,9 @@ pub fn carried(socket: BorrowedFd<'_>) -> io::Result<(u64, u64)> {
             .map(u64::from_ne_bytes)
             .unwrap_or_default()
     };
-    Ok((at(SENT).saturating_sub(at(SENT_AGAIN)), at(RECEIVED)))
+    let waiting =
+        info.get(WAITING..WAITING + 4).and_then(|part| part.try_into().ok()).map_or(0, u32::from_ne_bytes);
+    Ok((at(SENT).saturating_sub(at(SENT_AGAIN)).saturating_add(waiting.into()), at(RECEIVED)))
 }
 
 fn number(socket: BorrowedFd<'_>, name: libc::c_int) -> io::Result<i32> {
@@ -310,7 +330,8 @@ const SET_NUMBER: u32 = 1;
 /// `PIDFD_THREAD`.
 const THREAD: libc::c_int = libc::O_EXCL;
 const NETWORK_COOKIE: libc::c_int = 71;
-/// Offsets of `tcpi_bytes_sent`, `tcpi_bytes_retrans` and `tcpi_bytes_received` in `struct tcp_info` (linux/tcp.h).
+/// Offsets of `tcpi_notsent_bytes`, `tcpi_bytes_sent`, `tcpi_bytes_retrans` and `tcpi_bytes_received` in `struct tcp_info` (linux/tcp.h).
+const WAITING: usize = 144;
 const SENT: usize = 200;
 const SENT_AGAIN: usize = 208;
 const RECEIVED: usize = 128;

@@ -103,8 +103,8 @@ fn not_text(file: &Path) -> u8 {
 }
 
 fn dry_run(arguments: &Run, job: &Job, host: &Host) -> u8 {
-    let planned =
-        claw_run::authority(&job.policy).and_then(|(authority, _)| claw_run::plan(job, host, authority.as_ref()));
+    let planned = claw_run::authority(&job.policy)
+        .and_then(|(authority, _)| claw_run::plan(job, host, authority.as_ref()));
     match planned {
         Ok(checked) => {
             if arguments.json {

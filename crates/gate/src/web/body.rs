@@ -44,7 +44,10 @@ impl Body for Passed {
                     }
                     Some(Ok(frame)) => frame,
                 };
-                let length = frame.data_ref().map_or_else(|| frame.trailers_ref().map_or(0, super::session::fields_length), Bytes::len);
+                let length = frame.data_ref().map_or_else(
+                    || frame.trailers_ref().map_or(0, super::session::fields_length),
+                    Bytes::len,
+                );
                 match exchange.take(*way, length) {
                     Ok(()) => Poll::Ready(Some(Ok(frame))),
                     Err(sentence) => Poll::Ready(Some(Err(sentence.into()))),

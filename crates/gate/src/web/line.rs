@@ -128,7 +128,9 @@ impl Lines {
         };
         let name = flow.attempt.name();
         // the session's own place counts a line of its own; every other needs another
-        let crowded = || Fault::new(Reason::Limit, "as many connections are open as the descriptor limit allows", "limit");
+        let crowded = || {
+            Fault::new(Reason::Limit, "as many connections are open as the descriptor limit allows", "limit")
+        };
         let slot = match self.is_first() {
             true => None,
             false => Some(Slot::take(&session.shared).ok_or_else(crowded)?),
@@ -191,7 +193,11 @@ impl Lines {
     }
 
     /// Runs a connection beside its session, and never longer than it.
-    fn drive(&self, connection: impl Future<Output = Result<(), hyper::Error>> + 'static, slot: Option<Slot>) {
+    fn drive(
+        &self,
+        connection: impl Future<Output = Result<(), hyper::Error>> + 'static,
+        slot: Option<Slot>,
+    ) {
         let task = tokio::task::spawn_local(async move {
             let _ = connection.await;
             drop(slot);

@@ -309,7 +309,8 @@ async fn forward(
         };
         let sent = async {
             let mut line = session.lines.take(session, fresh).await.map_err(Err)?;
-            let request = fitted(session, &exchanging.exchange.rule(), request, line.is_two()).map_err(Err)?;
+            let request =
+                fitted(session, &exchanging.exchange.rule(), request, line.is_two()).map_err(Err)?;
             let response = line.send(request).await.map_err(Ok)?;
             if upgrade.is_none() || response.status() != StatusCode::SWITCHING_PROTOCOLS {
                 session.lines.keep(line);
@@ -499,9 +500,8 @@ fn head_length(request: &Request<Incoming>) -> usize {
 
 /// What fields are on the wire, nearly, with the line before them.
 pub(super) fn fields_length(headers: &HeaderMap) -> usize {
-    let fields = headers
-        .iter()
-        .map(|(name, value)| name.as_str().len().saturating_add(value.len()).saturating_add(4));
+    let fields =
+        headers.iter().map(|(name, value)| name.as_str().len().saturating_add(value.len()).saturating_add(4));
     fields.fold(16, usize::saturating_add)
 }
 
