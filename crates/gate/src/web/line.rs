@@ -36,8 +36,34 @@ pub(super) struct Lines {
     one: RefCell<Vec<http1::SendRequest<Passed>>>,
     two: RefCell<Option<http2::SendRequest<Passed>>>,
     tasks: RefCell<Vec<AbortHandle>>,
+    /// Lines that are open or are being opened.
+    count: Rc<Cell<usize>>,
     /// The destination has been seen to speak HTTP/1 only.
     only_one: Cell<bool>,
+}
+
+/// A line is counted from before it is dialled until it is closed.
+struct Place {
+    count: Rc<Cell<usize>>,
+    _slot: Option<Slot>,
+}
+
+impl Place {
+    fn take(count: &Rc<Cell<usize>>) -> Place {
+        count.set(count.get().saturating_add(1));
+        Place { count: Rc::clone(count), _slot: None }
+    }
+
+    fn with(mut self, slot: Slot) -> Place {
+        self._slot = Some(slot);
+        self
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.count.set(self.count.get().saturating_sub(1));
+    }
 }
 
 /// The destination did not answer, or not as it should.
@@ -131,9 +157,9 @@ impl Lines {
         let crowded = || {
             Fault::new(Reason::Limit, "as many connections are open as the descriptor limit allows", "limit")
         };
-        let slot = match self.is_first() {
-            true => None,
-            false => Some(Slot::take(&session.shared).ok_or_else(crowded)?),
+        let place = match Place::take(&self.count) {
+            place if self.count.get() == 1 => place,
+            place => place.with(Slot::take(&session.shared).ok_or_else(crowded)?),
         };
         let addresses = session.shared.dialer.addresses(&permit).await.map_err(|error| match error {
             DialError::Refused(address) => {
@@ -149,32 +175,28 @@ impl Lines {
         let stream = session.shared.dialer.dial(&permit, &addresses, &[]).await.map_err(unreachable)?;
         let wire = Wire::outside(stream, &flow.tally);
         if !permit.rule().ends_tls() {
-            return self.one(TokioIo::new(wire), slot).await;
+            return self.one(TokioIo::new(wire), place).await;
         }
         let both = session.version == Version::Two && !self.only_one.get();
         let tls = secure(session, &permit, wire, both).await?;
         if tls.get_ref().1.alpn_protocol() == Some(b"h2") {
-            return self.two(TokioIo::new(tls), slot).await;
+            return self.two(TokioIo::new(tls), place).await;
         }
         self.only_one.set(true);
-        self.one(TokioIo::new(tls), slot).await
+        self.one(TokioIo::new(tls), place).await
     }
 
-    fn is_first(&self) -> bool {
-        self.tasks.borrow().iter().all(AbortHandle::is_finished)
-    }
-
-    async fn one<T>(&self, io: T, slot: Option<Slot>) -> Result<Line, Fault>
+    async fn one<T>(&self, io: T, place: Place) -> Result<Line, Fault>
     where
         T: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
     {
         let (line, connection) =
             http1::Builder::new().max_buf_size(super::LONGEST_HEAD).handshake(io).await.map_err(broken)?;
-        self.drive(connection.with_upgrades(), slot);
+        self.drive(connection.with_upgrades(), place);
         Ok(Line::One(line))
     }
 
-    async fn two<T>(&self, io: T, slot: Option<Slot>) -> Result<Line, Fault>
+    async fn two<T>(&self, io: T, place: Place) -> Result<Line, Fault>
     where
         T: hyper::rt::Read + hyper::rt::Write + Unpin + 'static,
     {
@@ -187,20 +209,16 @@ impl Lines {
             .handshake(io)
             .await
             .map_err(broken)?;
-        self.drive(connection, slot);
+        self.drive(connection, place);
         self.two.borrow_mut().replace(line.clone());
         Ok(Line::Two(line))
     }
 
     /// Runs a connection beside its session, and never longer than it.
-    fn drive(
-        &self,
-        connection: impl Future<Output = Result<(), hyper::Error>> + 'static,
-        slot: Option<Slot>,
-    ) {
+    fn drive(&self, connection: impl Future<Output = Result<(), hyper::Error>> + 'static, place: Place) {
         let task = tokio::task::spawn_local(async move {
             let _ = connection.await;
-            drop(slot);
+            drop(place);
         });
         let mut tasks = self.tasks.borrow_mut();
         tasks.retain(|task| !task.is_finished());
