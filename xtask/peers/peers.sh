@@ -61,7 +61,8 @@ table ip peers { chain out { type nat hook output priority -100;
   meta skgid "proxy" accept
   ip daddr 8.8.8.8 tcp dport 80 redirect to :$1
   ip daddr 8.8.8.8 tcp dport 443 redirect to :$2
-} }
+}
+}
 N
 }
 straight() { nft -f - <<< $'table ip peers\ndelete table ip peers'; }
@@ -107,8 +108,8 @@ fi
 if [ -n "$SANDLOCK_PYTHON" ]; then
     cat /etc/ssl/certs/ca-certificates.crt "$work/lab.pem" > "$work/bundle"
     mount --bind "$work/bundle" /etc/ssl/certs/ca-certificates.crt
-    openssl pkcs8 -topk8 -nodes -in "$work/middle.key" -out "$work/middle8.key"
-    cat > "$work/sandlock.py" <<P
+    openssl pkcs8 -topk8 -nocrypt -in "$work/middle.key" -out "$work/middle8.key"
+    cat > "$work/boxed.py" <<P
 import sys
 from sandlock import Sandbox
 box = Sandbox(fs_readable=["/"], fs_writable=["$work", "/dev/null"], http_allow=["GET $host/*"],
@@ -142,9 +143,9 @@ times = sorted(int(row[2]) for row in rows if len(row) == 3)
 good = rate and times and "Application protocol: h2" in head and all(row[1] == "200" for row in rows if len(row) == 3)
 print(int(float(rate[1])), times[len(times) // 2], times[len(times) * 99 // 100]) if good else print("- - -")'
 }
-load() { # PREFIX… -- SCHEME PROTOCOL CONNECTIONS
+load() { # PREFIX… :: SCHEME PROTOCOL CONNECTIONS
     local prefix=()
-    while [ "$1" != -- ]; do prefix+=("$1"); shift; done
+    while [ "$1" != :: ]; do prefix+=("$1"); shift; done
     shift
     if [ "$2" = h2 ]; then
         "${prefix[@]}" sh -c "h2load -D $SECS -c ${3%x*} -m ${3#*x} --log-file=/tmp/peers.log $1://$url; echo =; cat /tmp/peers.log; rm /tmp/peers.log" \
@@ -156,16 +157,16 @@ load() { # PREFIX… -- SCHEME PROTOCOL CONNECTIONS
 claws() { # POLICY SCHEME…
     local name=$1; shift
     straight
-    (cd "$work" && XDG_STATE_HOME=$work/state load "$claw" run -q --policy "$work/$name.yaml" -- -- "$@")
+    (cd "$work" && XDG_STATE_HOME=$work/state load "$claw" run -q --policy "$work/$name.yaml" -- :: "$@")
 }
 side() { # SIDE SCHEME PROTOCOL CONNECTIONS
     local one=$1; shift
     case $one in
-        direct) straight; load env -- "$@" ;;
+        direct) straight; load env :: "$@" ;;
         relay | brokered | requests) claws "$one" "$@" ;;
-        squid) redirect 3129 3130; load env -- "$@" ;;
-        mitmproxy) redirect 8081 8081; load env -- "$@" ;;
-        sandlock) straight; load "$SANDLOCK_PYTHON" "$work/sandlock.py" -- "$@" ;;
+        squid) redirect 3129 3130; load env :: "$@" ;;
+        mitmproxy) redirect 8081 8081; load env :: "$@" ;;
+        sandlock) straight; load "$SANDLOCK_PYTHON" "$work/boxed.py" :: "$@" ;;
     esac
 }
 sides="direct relay brokered requests"

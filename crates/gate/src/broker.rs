@@ -334,7 +334,9 @@ impl Broker {
         notify::like(own.as_fd(), outside.as_fd())?;
         let [number, ..] = call.arguments;
         let number = number as u32;
-        let inode = fs::metadata(format!("/proc/self/fd/{}", outside.as_raw_fd()))?.ino();
+        let outside = fs::File::from(outside);
+        let inode = outside.metadata()?.ino();
+        let outside = OwnedFd::from(outside);
         let close_on_exec = closes_on_exec(call.thread, number);
         // order: in the list first, so that from its first moment inside it can be taken back
         let key = self.next.get();

@@ -111,7 +111,7 @@ pub(crate) async fn carry(shared: Rc<Shared>, mut stream: TcpStream, attempt: At
         let said = tokio::select! {
             biased;
             () = flow.stop.called() => return reset(stream),
-            said = hello(&mut stream, &mut first, &mut held) => said,
+            said = Box::pin(hello(&mut stream, &mut first, &mut held)) => said,
         };
         let refusal = match said {
             Ok(()) => check(&permit, &first),
@@ -121,17 +121,18 @@ pub(crate) async fn carry(shared: Rc<Shared>, mut stream: TcpStream, attempt: At
         };
         if let Err(Refusal { reason, sentence, alert }) = refusal {
             shared.denied_because(attempt, Some(&permit), reason, sentence);
-            return alert_and_close(stream, alert).await;
+            return Box::pin(alert_and_close(stream, alert)).await;
         }
     }
     if permit.rule().reads_http() {
-        return web::serve(&shared, open, permit, stream, first, slot).await;
+        // boxed, as what follows: a connection that is relayed must not hold room for what it passed through
+        return Box::pin(web::serve(&shared, open, permit, stream, first, slot)).await;
     }
     // the policy may change while a name is looked up
     let addresses = tokio::select! {
         biased;
         () = flow.stop.called() => return reset(stream),
-        addresses = shared.dialer.addresses(&permit) => addresses,
+        addresses = Box::pin(shared.dialer.addresses(&permit)) => addresses,
     };
     let addresses = match addresses {
         Ok(addresses) => addresses,
@@ -149,7 +150,7 @@ pub(crate) async fn carry(shared: Rc<Shared>, mut stream: TcpStream, attempt: At
     let dialled = tokio::select! {
         biased;
         () = flow.stop.called() => Err(io::ErrorKind::PermissionDenied.into()),
-        dialled = dialled => dialled,
+        dialled = Box::pin(dialled) => dialled,
     };
     let end = match dialled {
         Ok(upstream) => {

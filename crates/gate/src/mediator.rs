@@ -98,7 +98,7 @@ async fn stream_session(shared: Rc<Shared>, mut stream: TcpStream, agent: Socket
     let attempt =
         Attempt { target, port: 53, transport: Transport::Tcp, agent, destination: server, process: None };
     if matches!(shared.decide(&attempt), claw_policy::Decision::Allow(_)) {
-        return flow::carry(shared, stream, attempt, slot).await;
+        return Box::pin(flow::carry(shared, stream, attempt, slot)).await;
     }
     let Some(_session) = Session::begin(&shared) else { return crowded(&shared, stream, agent) };
     for _ in 0..MOST_QUESTIONS {

@@ -42,6 +42,11 @@ pub(crate) async fn run(mut agent: TcpStream, mut upstream: TcpStream, flow: &Fl
     let Err(error) = result else { return "end" };
     let _ = socket::reset_on_close(&agent);
     let _ = socket::reset_on_close(&upstream);
+    if flow.stop.is_called() {
+        // thousands may be taken back at once: every agent's side first, then the rest of the work
+        drop(agent);
+        tokio::task::yield_now().await;
+    }
     match error.kind() {
         io::ErrorKind::PermissionDenied if flow.stop.is_called() => "revoked",
         io::ErrorKind::QuotaExceeded if flow.limit().is_some() => "limit",
