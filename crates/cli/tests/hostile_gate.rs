@@ -1,4 +1,4 @@
-//! Attacks on the gate that a hostile reading found: each went through once.
+//! Attacks on the gate that went through once.
 
 use std::thread;
 use std::time::{Duration, Instant};
