@@ -98,8 +98,9 @@ impl Lab {
         for address in four {
             let _ = writeln!(commands, "addr add {address}/32 dev lo");
         }
+        // without `nodad` the kernel takes its time until they can be bound
         for address in [Lab::PUBLIC6, Lab::PRIVATE6] {
-            let _ = writeln!(commands, "addr add {address}/128 dev lo");
+            let _ = writeln!(commands, "addr add {address}/128 dev lo nodad");
         }
         let mut child =
             Command::new("ip").args(["-batch", "-"]).stdin(Stdio::piped()).spawn().expect("ip (iproute2)");
