@@ -71,6 +71,17 @@ print(connection.recv(100)); connection.close()",
 }
 
 #[test]
+fn a_name_without_an_address_is_written_down_as_such() {
+    each(CLAW, |lab| {
+        lab.policy(&["destination: \"nowhere.test:80\", protocol: TCP, path: brokered".to_owned()], "");
+        let run = lab.python("attempt(lambda: socket.create_connection(('nowhere.test', 80)))").ends(1);
+        let run = run.says("ENETUNREACH").allowed("nowhere.test", 80);
+        assert_eq!(run.of_kind("close")[0]["end"], "no-address", "{run:#?}");
+        assert!(run.stderr.contains("permitted, but no answer:"), "{run:#?}");
+    });
+}
+
+#[test]
 fn clients_of_every_kind_work() {
     each(CLAW, |lab| {
         let server = claw_testkit::http(Lab::PRIVATE);

@@ -92,6 +92,25 @@ fn a_changed_policy_closes_what_it_no_longer_permits_and_nothing_else() {
 }
 
 #[test]
+fn a_connection_taken_back_before_it_said_its_name_is_written_down_as_refused() {
+    each(CLAW, |lab| {
+        let server = echo(Lab::PRIVATE);
+        policy(lab, &[], &[format!("{}, protocol: TCP/TLS", server.rule("one.test"))]);
+        let code = format!(
+            "connection = socket.create_connection(('one.test', {})); open('up', 'w').close()
+attempt(lambda: connection.recv(1))",
+            server.port()
+        );
+        let file = lab.program_file(&code);
+        let running = lab.claw().start(&["python3", &file]);
+        wait_for(lab, "up");
+        policy(lab, &[], &[]);
+        let run = running.end().ends(1).says("ECONNRESET").denied("one.test", server.port(), "no-rule");
+        assert!(run.of_kind("close").is_empty(), "nothing was carried: {run:#?}");
+    });
+}
+
+#[test]
 fn a_broken_policy_keeps_the_old_one_and_says_so() {
     each(CLAW, |lab| {
         let server = echo(Lab::PRIVATE);

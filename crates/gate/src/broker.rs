@@ -77,6 +77,7 @@ enum Act {
     /// To be connected outside and handed over.
     Hand {
         socket: OwnedFd,
+        address: Vec<u8>,
         attempt: Attempt,
         permit: Permit,
     },
@@ -143,8 +144,10 @@ impl Broker {
             Act::Path { socket, root, path, bind: Some(mask) } => {
                 self.reply(&call, bind_path(&socket, &root, &path, mask));
             }
-            Act::Hand { socket, attempt, permit } => {
-                tokio::task::spawn_local(async move { self.hand(call, socket, attempt, permit).await });
+            Act::Hand { socket, address, attempt, permit } => {
+                tokio::task::spawn_local(
+                    async move { self.hand(call, socket, address, attempt, permit).await },
+                );
             }
         }
     }
@@ -175,6 +178,10 @@ impl Broker {
         };
         let foreign = matches!(domain, libc::AF_INET | libc::AF_INET6) && network != self.inside;
         if call.number == libc::SYS_listen {
+            // what was taken is the caller's only if it still waits
+            if !notify::waits(self.listener.get_ref().as_fd(), call) {
+                return Act::Reply(Reply::Error(libc::EINTR));
+            }
             if foreign {
                 return Act::Reply(Reply::Error(libc::EINVAL));
             }
@@ -196,7 +203,7 @@ impl Broker {
         if notify::memory(call.thread, pointer, &mut address).is_err() {
             return Act::Reply(Reply::Error(libc::EFAULT));
         }
-        // what was read is the caller's only if it still waits
+        // so is what was read
         if !notify::waits(self.listener.get_ref().as_fd(), call) {
             return Act::Reply(Reply::Error(libc::EINTR));
         }
@@ -215,7 +222,7 @@ impl Broker {
         }
         let target = (kind == libc::SOCK_STREAM).then(|| internet(domain, &address)).flatten();
         match target.and_then(|target| self.permitted(call, target)) {
-            Some((attempt, permit)) => Act::Hand { socket, attempt, permit },
+            Some((attempt, permit)) => Act::Hand { socket, address, attempt, permit },
             None => Act::Perform { socket, address, stream: kind != libc::SOCK_DGRAM },
         }
     }
@@ -272,15 +279,31 @@ impl Broker {
     }
 
     /// Resolves, writes down, connects outside, hands over.
-    async fn hand(self: Rc<Self>, call: Call, own: OwnedFd, attempt: Attempt, permit: Permit) {
-        let error = match self.try_hand(&call, &own, attempt, permit).await {
-            Ok(()) => return self.reply(&call, Reply::Done),
-            Err(error) => error,
-        };
-        self.reply(&call, Reply::Error(error.raw_os_error().unwrap_or(libc::ECONNREFUSED)));
+    async fn hand(
+        self: Rc<Self>,
+        call: Call,
+        own: OwnedFd,
+        address: Vec<u8>,
+        attempt: Attempt,
+        permit: Permit,
+    ) {
+        match self.try_hand(&call, &own, attempt, permit).await {
+            Ok(true) => self.reply(&call, Reply::Done),
+            Ok(false) => self.elsewhere(call, move || perform(&own, &address)),
+            Err(error) => {
+                self.reply(&call, Reply::Error(error.raw_os_error().unwrap_or(libc::ECONNREFUSED)));
+            }
+        }
     }
 
-    async fn try_hand(&self, call: &Call, own: &OwnedFd, attempt: Attempt, permit: Permit) -> io::Result<()> {
+    /// `false` if the policy changed meanwhile: the connection is then made inside, where it is decided anew.
+    async fn try_hand(
+        &self,
+        call: &Call,
+        own: &OwnedFd,
+        attempt: Attempt,
+        permit: Permit,
+    ) -> io::Result<bool> {
         let shared = &self.shared;
         let refused = |number: i32| io::Error::from_raw_os_error(number);
         let deny = |attempt: &Attempt, reason, sentence| {
@@ -303,7 +326,7 @@ impl Broker {
         // in the list from here on; the policy may have changed since the call was read
         if !matches!(shared.decide(&flow.attempt), Decision::Allow(now) if now.rule().travel() == Travel::Brokered)
         {
-            return Err(refused(libc::ECONNREFUSED));
+            return Ok(false);
         }
         let addresses = match shared.dialer.addresses(&permit).await {
             Ok(addresses) => addresses,
@@ -311,10 +334,15 @@ impl Broker {
                 let sentence = dial::private(&flow.attempt.name(), address);
                 return deny(&flow.attempt, Reason::PrivateAddress, sentence);
             }
-            Err(DialError::NoAddress) => return Err(refused(libc::ENETUNREACH)),
+            Err(DialError::NoAddress) => {
+                let process = shared.allowed(&flow.attempt, &permit);
+                open.begun(process.map_err(|_| refused(libc::ECONNREFUSED))?);
+                flow.ends("no-address");
+                return Err(refused(libc::ENETUNREACH));
+            }
         };
         if flow.stop.is_called() {
-            return Err(refused(libc::ECONNREFUSED));
+            return Ok(false);
         }
         // order: written down before it takes effect
         let process = shared.allowed(&flow.attempt, &permit).map_err(|_| refused(libc::ECONNREFUSED))?;
@@ -327,7 +355,7 @@ impl Broker {
         let outside = match dialled.and_then(tokio::net::TcpStream::into_std) {
             Ok(outside) => OwnedFd::from(outside),
             Err(error) => {
-                flow.ends("unreachable");
+                flow.ends(if flow.stop.is_called() { "revoked" } else { "unreachable" });
                 return Err(error);
             }
         };
@@ -346,7 +374,8 @@ impl Broker {
         let handed = Handed { socket, inode, seen, missed: 0, permit, open, _counted: counted, _slot: slot };
         self.handed.borrow_mut().insert(key, handed);
         notify::replace(self.listener.get_ref().as_fd(), call, outside.as_fd(), number, close_on_exec)
-            .inspect_err(|_| drop(self.handed.borrow_mut().remove(&key)))
+            .inspect_err(|_| drop(self.handed.borrow_mut().remove(&key)))?;
+        Ok(true)
     }
 
     /// Follows the sockets that were handed over: counts their bytes, takes back those that are no longer permitted, and

@@ -110,7 +110,7 @@ pub(crate) async fn carry(shared: Rc<Shared>, mut stream: TcpStream, attempt: At
         let mut held = Held::new(&shared);
         let said = tokio::select! {
             biased;
-            () = flow.stop.called() => return reset(stream),
+            () = flow.stop.called() => return taken_back(&shared, attempt, stream),
             said = Box::pin(hello(&mut stream, &mut first, &mut held)) => said,
         };
         let refusal = match said {
@@ -131,7 +131,7 @@ pub(crate) async fn carry(shared: Rc<Shared>, mut stream: TcpStream, attempt: At
     // the policy may change while a name is looked up
     let addresses = tokio::select! {
         biased;
-        () = flow.stop.called() => return reset(stream),
+        () = flow.stop.called() => return taken_back(&shared, attempt, stream),
         addresses = Box::pin(shared.dialer.addresses(&permit)) => addresses,
     };
     let addresses = match addresses {
@@ -171,6 +171,14 @@ pub(crate) async fn carry(shared: Rc<Shared>, mut stream: TcpStream, attempt: At
     }
     flow.ends(end);
     drop((open, counted, slot));
+}
+
+/// The policy changed before the flow was written down: what holds now says why.
+fn taken_back(shared: &Shared, attempt: &Attempt, stream: TcpStream) {
+    if let Decision::Deny(denial) = shared.decide(attempt) {
+        shared.denied(attempt, &denial);
+    }
+    reset(stream);
 }
 
 /// Resolving failed, or led only where this rule may not go.
