@@ -2,6 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::thread;
+use std::time::Duration;
+
 use claw_testkit::{Authority, Lab, Outcome, Server, User, each, once, web, web_over_tls};
 use serde_json::Value;
 
@@ -95,6 +100,46 @@ fn only_the_named_requests_pass_in_plain_text() {
             requests(&run),
             ["allow GET /a/b tool", "allow GET /a/c tool", "deny GET /b path", "deny GET /a/ host-mismatch"]
         );
+    });
+}
+
+#[test]
+fn a_destination_that_does_not_answer_is_not_reached() {
+    each(CLAW, |lab| {
+        let begin = || TcpListener::bind((Lab::PRIVATE, 0)).unwrap();
+        let port = begin().local_addr().unwrap().port();
+        let rule = format!(
+            "destination: \"{NAME}:{port}\", addresses: [\"{}\"], protocol: TCP/HTTP, http: ['GET /']",
+            Lab::PRIVATE
+        );
+        lab.policy(&[rule], "filesystem: {write: [.]}\n");
+        let run = lab.run(&format!("curl -s -o /dev/null -w '%{{http_code}}\\n' http://{NAME}:{port}/"));
+        let run = run.ends(0).says("502").warns("reached: nothing").warns("permitted, but no answer:");
+        assert_eq!(run.of_kind("close")[0]["end"], "unreachable", "{run:#?}");
+
+        // the same connection, and the destination comes up between two requests
+        let code = format!(
+            "import http.client
+connection = http.client.HTTPConnection('{NAME}', {port})
+def get():
+    connection.request('GET', '/'); answer = connection.getresponse(); answer.read(); print(answer.status)
+get(); own = connection.sock.getsockname(); open('first', 'w').close()
+while not os.path.exists('second'): time.sleep(0.01)
+get(); print(connection.sock.getsockname() == own)"
+        );
+        let file = lab.program_file(&code);
+        let running = lab.claw().start(&["python3", &file]);
+        while !lab.path("work/first").exists() {
+            thread::sleep(Duration::from_millis(5));
+        }
+        let listener = TcpListener::bind((Lab::PRIVATE, port)).unwrap();
+        lab.write("work/second", "");
+        let (mut connection, _) = listener.accept().unwrap();
+        let _ = connection.read(&mut [0; 1000]).unwrap();
+        connection.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
+        let run = running.end().ends(0).prints("502\n200\nTrue");
+        assert_eq!(run.of_kind("close")[0]["end"], "end", "{run:#?}");
+        assert!(run.stderr.contains(&format!("{NAME}:{port}  tool  2x")), "{run:#?}");
     });
 }
 

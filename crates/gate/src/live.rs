@@ -257,6 +257,13 @@ impl Flow {
         self.end.set(end);
     }
 
+    /// A request was answered: what failed before it on the same connection is not how the connection ends.
+    pub(crate) fn answered(&self) {
+        if !matches!(self.end.get(), "limit" | "revoked") {
+            self.end.set("end");
+        }
+    }
+
     /// The rule that permits it now.
     pub(crate) fn rule(&self) -> Arc<Rule> {
         Arc::clone(&self.rule.borrow())

@@ -100,6 +100,9 @@ impl Summary {
                     if let Some(entry) = at.and_then(|&at| self.reached.get_mut(at)) {
                         entry.bytes_out = entry.bytes_out.saturating_add(tally.bytes_out);
                         entry.bytes_in = entry.bytes_in.saturating_add(tally.bytes_in);
+                        if tally.bytes_in == 0 {
+                            entry.unanswered = entry.unanswered.saturating_add(tally.requests);
+                        }
                     }
                 }
             }

@@ -245,7 +245,10 @@ pub(super) async fn exchange(
     let path = request.uri().path().to_owned();
     let waits = request.headers().contains_key(EXPECT);
     let response = match forward(&session, request, &method, &path).await {
-        Ok(response) => response,
+        Ok(response) => {
+            session.flow().answered();
+            response
+        }
         Err((End::Denied(denial), rest)) => {
             let response = session.deny(&method, &path, &denial);
             // a client that is still sending would lose the answer to the reset
