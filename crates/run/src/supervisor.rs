@@ -287,10 +287,10 @@ impl Supervisor<'_> {
         let Outside { channel, signals, questions } = outside;
         let (ask, mut asked) = mpsc::channel::<(Question, oneshot::Sender<Answer>)>(8);
         let mut agent = 0;
-        let mut tick = tokio::time::interval(Duration::from_millis(100));
+        // order: a first tick at once would be rounded up to a millisecond, in which nothing is heard
+        let every = Duration::from_millis(100);
+        let mut tick = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-        // order: the first tick comes at once and would start a thread for nothing
-        tick.tick().await;
         loop {
             tokio::select! {
                 report = self.next(channel) => match report {
