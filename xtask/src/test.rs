@@ -27,6 +27,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("unshare", "util-linux"),
     ("wget", "wget"),
     ("git", "git"),
+    ("/usr/share/containers/seccomp.json", "golang-github-containers-common"),
 ];
 
 /// Seconds for each fuzz target.

@@ -5,6 +5,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsFd;
 
+use claw_policy::seccomp::CallProfile;
 use claw_sys::probe;
 use claw_sys::socket::{self, Kind};
 
@@ -23,10 +24,12 @@ pub fn probe_number(destination: (IpAddr, u16), transport: u8) -> Option<usize> 
     PROBES.iter().position(|probe| *probe == (destination.0, destination.1, transport))
 }
 
-/// Tries everything. Returns how many ways were refused.
-pub(crate) fn sing() -> Result<u32, Failure> {
+/// Tries everything. Returns how many ways were refused. What a profile ends a process for cannot be tried: its filters
+/// are put on after this.
+pub(crate) fn sing(profile: Option<&CallProfile>) -> Result<u32, Failure> {
     let mut refused = 0u32;
-    for (name, attempt) in probe::CALLS {
+    let ends = |name: &str| profile.is_some_and(|profile| profile.kills_by_name(name));
+    for (name, attempt) in probe::CALLS.iter().filter(|(name, _)| !ends(name)) {
         expect_refusal(name, attempt())?;
         refused = refused.saturating_add(1);
     }

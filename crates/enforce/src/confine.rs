@@ -28,6 +28,9 @@ pub(crate) fn confine(plan: &Plan, filter: &Program) -> Result<(Applied, Option<
                 "`path: brokered` needs seccomp notifications (Linux 5.9); leave it out to use the relay",
             )
         })?)
+    } else if let Some(profile) = &plan.calls {
+        seccomp::under(profile).step(step)?.install().step(step)?;
+        None
     } else {
         filter.install().step(step)?;
         None
@@ -35,6 +38,10 @@ pub(crate) fn confine(plan: &Plan, filter: &Program) -> Result<(Applied, Option<
     let mut applied = receipt(landlock_abi)?;
     if plan.broker {
         applied.seccomp.push_str(", connect brokered");
+    }
+    if plan.calls.is_some() {
+        applied.seccomp.push_str(", ");
+        applied.seccomp.push_str(&plan.seccomp);
     }
     Ok((applied, listener))
 }

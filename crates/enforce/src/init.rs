@@ -11,7 +11,7 @@ use claw_plan::Plan;
 use claw_sys::process::{self, Bell, Change, Fork, Wait};
 use claw_sys::{capability, signal, socket};
 
-use crate::seccomp::Program;
+use crate::seccomp::{Program as Filter, Stack};
 use crate::words::{Ending, Failure, Order, Others, Report, Step, hear, say};
 use crate::{canary, confine, network, seccomp, tree};
 
@@ -68,7 +68,7 @@ struct Agent {
 }
 
 impl Agent {
-    fn fork(channel: &OwnedFd, filter: &Program, cgroup: bool) -> Result<Agent, Failure> {
+    fn fork(channel: &OwnedFd, filter: &Filter, cgroup: bool) -> Result<Agent, Failure> {
         let (words, theirs) = socket::pair().step(|| "make a channel to the agent".to_owned())?;
         let bell = Bell::new().step(|| "make a bell".to_owned())?;
         match process::fork().step(|| "fork".to_owned())? {
@@ -97,7 +97,7 @@ struct Chrysalis<'a> {
     channel: &'a OwnedFd,
     init: &'a OwnedFd,
     bell: &'a Bell,
-    filter: &'a Program,
+    filter: &'a Filter,
     cgroup: bool,
 }
 
@@ -106,8 +106,11 @@ impl Chrysalis<'_> {
     /// caller's code.
     fn start(&self) -> ! {
         let code = match self.prepare() {
-            Ok(plan) => {
-                let (code, message) = execute(&plan);
+            Ok((plan, stack)) => {
+                let (code, message) = match &stack {
+                    None => execute(&plan),
+                    Some(stack) => self.execute_under(&plan, stack),
+                };
                 let _ = say(self.init.as_fd(), &Report::NotStarted { code, message }, &[]);
                 code
             }
@@ -119,8 +122,10 @@ impl Chrysalis<'_> {
         process::exit_now(code)
     }
 
-    fn prepare(&self) -> Result<Plan, Failure> {
+    fn prepare(&self) -> Result<(Plan, Option<Stack>), Failure> {
         let plan = read(&File::from(self.hear(Order::Plan)?)).step(|| "read the plan".to_owned())?;
+        let profile = plan.calls.as_ref().map(Stack::of).transpose();
+        let stack = profile.step(|| format!("compile the seccomp profile `{}`", plan.seccomp))?;
         network::make(&plan.network, self.channel.as_fd())?;
         let processes = self.hear(Order::Tree)?;
         let directory = &plan.directory;
@@ -139,14 +144,45 @@ impl Chrysalis<'_> {
             .filter(|(name, _)| name != "cgroup" || self.cgroup)
             .map(|(_, identifier)| identifier)
             .collect();
-        applied.refused = canary::sing()?;
+        applied.refused = canary::sing(plan.calls.as_ref())?;
         say(self.channel.as_fd(), &Report::Confined(applied), &[processes.as_fd()])
             .step(|| "report the confinement".to_owned())?;
         let (Order::Go, _) = hear(self.channel.as_fd()).step(|| "wait for the word".to_owned())? else {
             return Err(Failure::new("wait for the word", "the supervisor spoke out of turn"));
         };
         process::close_on_exec_from(3).step(|| "close descriptors".to_owned())?;
-        Ok(plan)
+        Ok((plan, stack))
+    }
+
+    /// The same under a profile, which holds from the agent's first instruction on. Everything is looked up before, since
+    /// only one execution is let through.
+    fn execute_under(&self, plan: &Plan, stack: &Stack) -> (i32, String) {
+        let program = match found(plan) {
+            Ok(program) => program,
+            Err(why) => return why,
+        };
+        let failed = |what: &str, error: &dyn std::fmt::Display| {
+            (125, format!("cannot {what} the seccomp profile `{}`: {error}", plan.seccomp))
+        };
+        let arguments: Vec<_> = program.arguments.iter().map(CString::as_c_str).collect();
+        let environment = texts(plan.environment.iter().map(|(name, value)| format!("{name}={value}")));
+        let environment: Vec<_> = environment.iter().map(CString::as_c_str).collect();
+        let listener = match stack.listen() {
+            Ok(listener) => listener,
+            Err(error) => return failed("install", &error),
+        };
+        // order: this process may close nothing once the profile holds
+        let listener = std::mem::ManuallyDrop::new(listener);
+        if let Err(error) = say(self.channel.as_fd(), &Report::Listener, &[listener.as_fd()]) {
+            return failed("hand out the listener of", &error);
+        }
+        // order: memory that is free now need not be asked of the kernel when only execve(2) is left
+        drop(Vec::<u8>::with_capacity(SPARE));
+        if let Err(error) = stack.install() {
+            return failed("install", &error);
+        }
+        let error = process::execute(&program.path, &arguments, &environment);
+        (126, format!("{}: {error}", program.path.to_string_lossy()))
     }
 
     /// Waits for this word of init's and what comes with it.
@@ -164,13 +200,56 @@ impl Chrysalis<'_> {
     }
 }
 
+/// A program that was looked up, and what it is called with.
+struct Program {
+    path: CString,
+    arguments: Vec<CString>,
+}
+
+/// Looks the program up as a shell does, without trying to become it.
+fn found(plan: &Plan) -> Result<Program, (i32, String)> {
+    let name = plan.command.first().map(String::as_str).unwrap_or_default();
+    let mut worst = (127, format!("{name}: command not found"));
+    for candidate in candidates(plan, name) {
+        match process::executable(&candidate) {
+            Ok(()) => {
+                let path = text(candidate.to_string_lossy());
+                let arguments = texts(&plan.command);
+                // a script without a first line naming its interpreter: a shell runs it (execvp(3))
+                if is_plain_text(&candidate) {
+                    let script = [CString::from(c"sh"), path];
+                    let arguments = script.into_iter().chain(arguments.into_iter().skip(1)).collect();
+                    return Ok(Program { path: CString::from(c"/bin/sh"), arguments });
+                }
+                return Ok(Program { path, arguments });
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => worst = (126, format!("{}: {error}", candidate.display())),
+        }
+    }
+    Err(worst)
+}
+
+/// Neither a program nor a script that names its interpreter.
+fn is_plain_text(path: &Path) -> bool {
+    let mut head = [0; 4];
+    let read = File::open(path).and_then(|file| file.read_at(&mut head, 0));
+    read.is_ok() && !head.starts_with(b"\x7fELF") && !head.starts_with(b"#!")
+}
+
+fn text(value: impl AsRef<str>) -> CString {
+    CString::new(value.as_ref()).unwrap_or_default()
+}
+
+fn texts<T: AsRef<str>>(values: impl IntoIterator<Item = T>) -> Vec<CString> {
+    values.into_iter().map(text).collect()
+}
+
 /// Looks the program up as a shell does and becomes it. Returns only a shell's code and why.
 fn execute(plan: &Plan) -> (i32, String) {
     let name = plan.command.first().map(String::as_str).unwrap_or_default();
-    let text = |value: &str| CString::new(value).unwrap_or_default();
-    let arguments: Vec<CString> = plan.command.iter().map(|argument| text(argument)).collect();
-    let environment: Vec<CString> =
-        plan.environment.iter().map(|(name, value)| text(&format!("{name}={value}"))).collect();
+    let arguments = texts(&plan.command);
+    let environment = texts(plan.environment.iter().map(|(name, value)| format!("{name}={value}")));
     let arguments: Vec<_> = arguments.iter().map(CString::as_c_str).collect();
     let environment: Vec<_> = environment.iter().map(CString::as_c_str).collect();
     let mut worst = (127, format!("{name}: command not found"));
@@ -277,3 +356,6 @@ fn read(file: &File) -> io::Result<Plan> {
     file.read_exact_at(&mut bytes, 0)?;
     serde_json::from_slice(&bytes).map_err(io::Error::other)
 }
+
+/// More than the lists of pointers for execve(2) take.
+const SPARE: usize = 64 << 10;

@@ -3,14 +3,26 @@
 //! Arguments are compared as 32 bits, as the kernel reads them, so that set upper bits do not slip through. Calls of a
 //! foreign ABI end the process; x32 numbers are not listed and so do not exist.
 
+use claw_policy::seccomp::CallProfile;
+
+mod profile;
 mod table;
 
+pub(crate) use self::profile::Stack;
 use self::table::{Answer, Check, Table, any_of, bits, equal, kind_is, masked, unequal};
 pub(crate) use self::table::{ProfileError, Program};
 
 /// The filter of the profile `standard`.
 pub(crate) fn standard() -> Result<Program, ProfileError> {
     standard_table().compile()
+}
+
+/// The same under a profile of the policy: what the profile ends a process for is left to the profile.
+pub(crate) fn under(profile: &CallProfile) -> Result<Program, ProfileError> {
+    let ended = NEVER
+        .iter()
+        .filter(|number| u32::try_from(**number).is_ok_and(|number| profile.kills(number).is_some()));
+    standard_table().with(&ended.copied().collect::<Vec<_>>(), Answer::Allow).compile()
 }
 
 /// The same where the gate may hand sockets over that are connected outside. Every connect(2), bind(2) and listen(2) waits for the
@@ -177,7 +189,7 @@ const ALLOWED: &[i64] = calls! {
     SYS_read SYS_write SYS_readv SYS_writev SYS_pread64 SYS_pwrite64 SYS_preadv SYS_pwritev SYS_preadv2 SYS_pwritev2
     SYS_open SYS_openat SYS_openat2 SYS_creat SYS_close SYS_close_range SYS_dup SYS_dup2 SYS_dup3 SYS_fcntl SYS_flock
     SYS_ioctl SYS_lseek SYS_fsync SYS_fdatasync SYS_sync SYS_syncfs SYS_sync_file_range SYS_ftruncate SYS_truncate
-    SYS_fallocate SYS_fadvise64 SYS_readahead SYS_sendfile SYS_copy_file_range SYS_splice SYS_tee SYS_vmsplice
+    SYS_fallocate SYS_fadvise64 SYS_readahead SYS_sendfile SYS_copy_file_range SYS_splice SYS_tee
     SYS_pipe SYS_pipe2 SYS_memfd_create SYS_statfs SYS_fstatfs
     SYS_stat SYS_lstat SYS_fstat SYS_newfstatat SYS_statx SYS_access SYS_faccessat SYS_faccessat2 SYS_getdents
     SYS_getdents64 SYS_getcwd SYS_chdir SYS_fchdir SYS_mkdir SYS_mkdirat SYS_rmdir SYS_rename SYS_renameat
@@ -220,11 +232,40 @@ const ALLOWED: &[i64] = calls! {
 
 #[cfg(test)]
 mod tests {
+    use claw_policy::seccomp::{Architecture, Machine, name_of};
+
     use super::*;
 
     #[test]
     fn nothing_is_both_allowed_and_never_allowed() {
         assert!(ALLOWED.iter().all(|number| !NEVER.contains(number)));
+    }
+
+    /// Debian's golang-github-containers-common holds the profile that container engines use by default.
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn nothing_is_allowed_that_container_engines_do_not() {
+        let text =
+            std::fs::read_to_string("/usr/share/containers/seccomp.json").expect("the engines' profile");
+        let machine = Machine { architecture: Architecture::X86_64, kernel: (6, 18) };
+        let engine = CallProfile::parse(&text, "engine", machine).unwrap();
+        let listed =
+            |number: u32| engine.rules.iter().any(|rule| rule.calls.values().any(|own| *own == number));
+        // younger than that list, and of a kind with what it allows
+        let younger = [
+            "io_pgetevents",
+            "futex_waitv",
+            "fchmodat2",
+            "map_shadow_stack",
+            "futex_wake",
+            "futex_wait",
+            "futex_requeue",
+            "mseal",
+        ];
+        for number in ALLOWED.iter().filter_map(|number| u32::try_from(*number).ok()) {
+            let name = name_of(number, machine.architecture).unwrap_or("unknown");
+            assert!(listed(number) || younger.contains(&name), "{name}");
+        }
     }
 
     #[test]

@@ -504,7 +504,7 @@ fn socket_inode(place: &Path) -> Option<u64> {
 }
 
 /// Who makes the call: its number inside, and its program.
-fn caller(thread: u32) -> Option<Process> {
+pub(crate) fn caller(thread: u32) -> Option<Process> {
     let status = fs::read_to_string(format!("/proc/{thread}/status")).ok()?;
     let pid = status
         .lines()

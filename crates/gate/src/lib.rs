@@ -11,6 +11,7 @@ mod change;
 mod datagram;
 mod dial;
 mod flow;
+mod guard;
 mod journal;
 mod live;
 mod mediator;

@@ -150,6 +150,7 @@ impl Slot {
 fn identity(event: &Event) -> Option<(Key, Option<String>)> {
     let mut parts = Parts(Vec::with_capacity(256));
     parts.add(event.kind());
+    let seccomp = Some("seccomp".to_owned());
     let (decision, reason) = match event {
         Event::Dns { name, record_type, decision, rule, reason, process } => {
             parts.add(name).add(record_type).option(rule).option(reason).process(process);
@@ -191,6 +192,10 @@ fn identity(event: &Event) -> Option<(Key, Option<String>)> {
             parts.add(destination).add(&port.to_string()).add(method).add(path);
             parts.option(phase).option(plane).option(rule).option(reason);
             (*decision, reason)
+        }
+        Event::Syscall { name, action, rule, process } => {
+            parts.add(name).add(action).option(rule).process(process);
+            (Decision::Deny, &seccomp)
         }
         _ => return None,
     };

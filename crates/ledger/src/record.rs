@@ -197,6 +197,19 @@ pub enum Event {
         /// What led to it, or why it was refused.
         why: String,
     },
+    /// A system call was refused by the policy's seccomp profile, or ended its process.
+    Syscall {
+        /// The call.
+        name: String,
+        /// What it got, as the profile calls it.
+        action: String,
+        /// The rule, `profile:line`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rule: Option<String>,
+        /// Who called.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        process: Option<Process>,
+    },
     /// The agent ended.
     Exit {
         /// Its exit code.
@@ -275,7 +288,7 @@ impl Record {
 
 impl Event {
     /// Every kind, as it is written.
-    pub const KINDS: [&'static str; 12] = [
+    pub const KINDS: [&'static str; 13] = [
         "start",
         "applied",
         "dns",
@@ -286,6 +299,7 @@ impl Event {
         "revoke",
         "phase",
         "policy",
+        "syscall",
         "exit",
         "checkpoint",
     ];
@@ -303,6 +317,7 @@ impl Event {
             Self::Revoke { .. } => "revoke",
             Self::Phase { .. } => "phase",
             Self::Policy { .. } => "policy",
+            Self::Syscall { .. } => "syscall",
             Self::Exit { .. } => "exit",
             Self::Checkpoint { .. } => "checkpoint",
         }

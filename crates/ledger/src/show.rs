@@ -131,6 +131,11 @@ fn event(event: &Event) -> String {
             let to = to.as_ref().map_or("refused".to_owned(), |to| word(to));
             format!("{} to {to}  {}", word(from), word(why))
         }
+        Event::Syscall { name, action, rule, process } => {
+            let process = process.as_ref().map(|process| format!("  {}", who(process))).unwrap_or_default();
+            let rule = rule.as_ref().map(|rule| format!("  {}", word(rule))).unwrap_or_default();
+            format!("{} {}{rule}{process}", word(name), word(action))
+        }
         Event::Exit { code } => format!("code {code}"),
         Event::Checkpoint { upto, root, signature } => {
             let signed = if signature.is_some() { "signed" } else { "not signed" };
@@ -185,6 +190,7 @@ mod tests {
             "revoke  agent_runtime.yaml:7  expired  2 connections closed",
             "phase   bootstrap to workload  attested",
             "policy  sha256:00 to sha256:01  \"the file changed\"",
+            "syscall execve SCMP_ACT_KILL_PROCESS  nano:5  curl(64)",
             "exit    code -9",
             "checkpoint up to record 11  sha256:00  not signed",
         ];

@@ -93,6 +93,9 @@ impl Summary {
                 let what = format!("{method} {}{path}", target(destination, *port));
                 self.deny(seq, (what, None, code(reason)), suggestion);
             }
+            Event::Syscall { name, .. } => {
+                self.deny(seq, (format!("{name}(2)"), None, "seccomp".to_owned()), None);
+            }
             Event::Close { destination, port, planes, .. } if !planes.is_empty() => {
                 for tally in planes {
                     let key = (destination.clone(), *port, Some(tally.plane.clone()));
@@ -240,7 +243,7 @@ mod tests {
         summary.add(14, &Event::Repeat { of: Some(3), count: 5, reason: None }, None);
         let text = "reached:\n  api.test:443  inference  1x  10 B out, 2000 B in\n\
             denied:\n  evil.test:443  no-rule  13x\n    to allow: - {destination: evil.test:443}\n  \
-            \"POST api.test:443/v1/x\"  path  1x\n  and 5 more\n";
+            \"POST api.test:443/v1/x\"  path  1x\n  execve(2)  seccomp  1x\n  and 5 more\n";
         assert_eq!(summary.to_string(), text);
         assert_eq!(Summary::default().to_string(), "reached: nothing\ndenied: nothing\n");
     }

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
 use claw_model::phase::Phase;
-use claw_policy::{Policy, Travel};
+use claw_policy::seccomp::CallProfile;
+use claw_policy::{Policy, Seccomp, Travel};
 
 use crate::network::Network;
 use crate::tree::{CONFIGURATION, CREDENTIALS, SYSTEM, Step};
@@ -21,6 +22,8 @@ pub struct Inputs<'a> {
     pub command: &'a [String],
     /// Whom programs inside believe, if the gate ends TLS.
     pub trust: Option<&'a Trust>,
+    /// The seccomp profile that the policy names, if it is another than `standard`.
+    pub calls: Option<&'a CallProfile>,
 }
 
 /// Certificates for the trust stores inside.
@@ -88,6 +91,14 @@ pub enum BuildError {
     /// The facts are incomplete.
     #[error("the host's facts do not say who starts the agent")]
     NoIdentity,
+    /// Two things that both wait for the supervisor's answer.
+    #[error(
+        "`path: brokered` cannot be used with the seccomp profile `{name}`: leave one of them out, or use `seccomp: standard`"
+    )]
+    Brokered {
+        /// The profile.
+        name: String,
+    },
     /// There is nothing to run.
     #[error("no command was given")]
     NoCommand,
@@ -122,6 +133,11 @@ pub fn build(inputs: Inputs<'_>, facts: &Facts) -> Result<Plan, BuildError> {
     let view = View::of(inputs.policy, facts, &mut notes)?;
     let tree = view.steps(inputs, facts, &network, identity);
     let landlock = grants(&tree, &view);
+    notes.extend(inputs.calls.iter().flat_map(|calls| &calls.notes).cloned());
+    let broker = inputs.policy.rules().iter().any(|rule| rule.travel() == Travel::Brokered);
+    if let (true, Some(calls)) = (broker, inputs.calls) {
+        return Err(BuildError::Brokered { name: calls.name.clone() });
+    }
     let limits = inputs.policy.process().limits;
     Ok(Plan {
         identity,
@@ -130,8 +146,9 @@ pub fn build(inputs: Inputs<'_>, facts: &Facts) -> Result<Plan, BuildError> {
         network,
         tree,
         landlock,
-        seccomp: "standard".to_owned(),
-        broker: inputs.policy.rules().iter().any(|rule| rule.travel() == Travel::Brokered),
+        seccomp: inputs.calls.map_or("standard", |calls| calls.name.as_str()).to_owned(),
+        calls: inputs.calls.cloned(),
+        broker,
         limits: Limits { memory: limits.memory, pids: limits.pids, cpu: limits.cpu },
         directory: view.directory.clone(),
         environment: environment(inputs.policy, facts, &view.home, inputs.trust),
@@ -226,11 +243,11 @@ impl View {
         dedup(steps)
     }
 
-    /// The policy file, and the certificates that it names, are never writable inside: they are laid over themselves
+    /// The policy file, and the files that it names, are never writable inside: they are laid over themselves
     /// read-only, and so are the directories above them over themselves, since a directory that is a mount point cannot be
     /// renamed away.
     fn pins(&self, policy: &Policy, facts: &Facts) -> Vec<Step> {
-        let files = facts.policy.iter().cloned().chain(certificates(policy, facts));
+        let files = facts.policy.iter().cloned().chain(named(policy, facts));
         let mut steps = Vec::new();
         for file in files {
             let Some(above) = self.write.iter().find(|path| file.starts_with(path)) else { continue };
@@ -247,11 +264,15 @@ impl View {
     }
 }
 
-/// The files of certificates that a policy names.
-fn certificates(policy: &Policy, facts: &Facts) -> Vec<PathBuf> {
+/// The files that a policy names: certificates, and a seccomp profile.
+fn named(policy: &Policy, facts: &Facts) -> Vec<PathBuf> {
     let rules = policy.rules().iter().filter_map(|rule| rule.upstream_ca());
-    let mut files: Vec<PathBuf> =
-        policy.upstream_ca().into_iter().chain(rules).map(|path| absolute(&facts.directory, path)).collect();
+    let profile = match &policy.process().seccomp {
+        Seccomp::File(path) => Some(path.as_path()),
+        Seccomp::Standard | Seccomp::Nano => None,
+    };
+    let files = policy.upstream_ca().into_iter().chain(rules).chain(profile);
+    let mut files: Vec<PathBuf> = files.map(|path| absolute(&facts.directory, path)).collect();
     files.sort();
     files.dedup();
     files

@@ -51,7 +51,7 @@ pub fn check(plan: Plan) -> Result<Checked, Vec<Fault>> {
             faults.push(Fault::Namespace(name));
         }
     }
-    if plan.seccomp != "standard" {
+    if plan.seccomp != plan.calls.as_ref().map_or("standard", |calls| calls.name.as_str()) {
         faults.push(Fault::Seccomp(plan.seccomp.clone()));
     }
     network(&plan, &mut faults);

@@ -17,6 +17,7 @@ pub use tree::{CREDENTIALS, Step};
 
 use std::path::PathBuf;
 
+use claw_policy::seccomp::CallProfile;
 use serde::{Deserialize, Serialize};
 
 /// What the kernel must hold before an agent runs, in the order in which it is made.
@@ -36,6 +37,8 @@ pub struct Plan {
     pub landlock: Vec<Grant>,
     /// The name of the seccomp profile.
     pub seccomp: String,
+    /// What it refuses beyond `standard`.
+    pub calls: Option<CallProfile>,
     /// Whether connections may be handed over: the agent's connect(2) waits for the gate.
     pub broker: bool,
     /// Limits held by a control group.

@@ -17,6 +17,7 @@ mod reason;
 mod regime;
 mod rule;
 mod schema;
+pub mod seccomp;
 mod why;
 
 pub use check::{Finding, Severity, lint, policy_writable};

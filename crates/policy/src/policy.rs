@@ -66,11 +66,15 @@ pub struct Process {
 }
 
 /// The system call filter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Seccomp {
     /// Claw's own list.
     #[default]
     Standard,
+    /// On top of it: nothing is executed, traced or made executable.
+    Nano,
+    /// On top of it: a profile in a file, as container runtimes have them.
+    File(PathBuf),
 }
 
 /// What the process may use up; `None` is no limit of ours.

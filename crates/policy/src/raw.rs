@@ -165,8 +165,7 @@ keyed! {
 keyed! {
     /// How the process is held.
     RawProcess {
-        /// The system call filter.
-        #[schemars(extend("enum" = ["standard"]))]
+        /// The system call filter: `standard`, `nano`, or the path of an OCI seccomp profile.
         seccomp: At<Loose>,
         /// Which files may be executed.
         #[schemars(extend("enum" = ["any"]))]

@@ -15,12 +15,15 @@ pub use ledger::LedgerError;
 pub use source::Source;
 pub use supervisor::{Outcome, RunError, run};
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
 use claw_gate::{Authority, AuthorityError, Roots, RootsError};
 use claw_model::phase::Phase;
 use claw_plan::{Checked, Fault, Inputs, Trust};
-use claw_policy::Policy;
+use claw_policy::seccomp::{Architecture, CallProfile, Machine};
+use claw_policy::{Policy, PolicyError, Seccomp};
 
 /// What to run, and how.
 #[derive(Debug, Clone)]
@@ -50,6 +53,20 @@ pub enum PlanError {
     /// Certificates that the policy names cannot be used.
     #[error(transparent)]
     Roots(#[from] RootsError),
+    /// The seccomp profile that the policy names cannot be read.
+    #[error("cannot read the seccomp profile `{path}`: {why}")]
+    NoProfile {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
+    /// The seccomp profile is wrong.
+    #[error(transparent)]
+    Profile(#[from] PolicyError),
+    /// There is no table of system calls for this processor.
+    #[error("there are no seccomp profiles for this processor; use `seccomp: standard`")]
+    Processor,
     /// The run's own authority cannot be made.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
@@ -71,10 +88,52 @@ pub enum PlanError {
 pub fn plan(job: &Job, host: &Host, authority: Option<&Authority>) -> Result<Checked, PlanError> {
     let facts = host.facts(job)?;
     let trust = authority.map(trust);
-    let inputs =
-        Inputs { policy: &job.policy, phase: job.phase, command: &job.command, trust: trust.as_ref() };
+    let calls = profile(&job.policy, &host.directory)?;
+    let inputs = Inputs {
+        policy: &job.policy,
+        phase: job.phase,
+        command: &job.command,
+        trust: trust.as_ref(),
+        calls: calls.as_ref(),
+    };
     claw_plan::check(claw_plan::build(inputs, &facts)?).map_err(PlanError::Unsound)
 }
+
+/// The seccomp profile that the policy names, resolved for this machine; `None` for `standard`.
+pub fn profile(policy: &Policy, directory: &Path) -> Result<Option<CallProfile>, PlanError> {
+    let architecture = || match std::env::consts::ARCH {
+        "x86_64" => Ok(Architecture::X86_64),
+        "aarch64" => Ok(Architecture::Aarch64),
+        _ => Err(PlanError::Processor),
+    };
+    let machine = || Ok::<_, PlanError>(Machine { architecture: architecture()?, kernel: kernel() });
+    match &policy.process().seccomp {
+        Seccomp::Standard => Ok(None),
+        Seccomp::Nano => Ok(Some(CallProfile::nano(machine()?)?)),
+        Seccomp::File(path) => {
+            let failed = |why: String| PlanError::NoProfile { path: path.clone(), why };
+            let mut bytes = Vec::new();
+            let read = File::open(directory.join(path))
+                .and_then(|file| file.take(LARGEST_PROFILE).read_to_end(&mut bytes));
+            let length = read.map_err(|error| failed(error.to_string()))?;
+            if u64::try_from(length).is_ok_and(|length| length >= LARGEST_PROFILE) {
+                return Err(failed("it is larger than 4 MiB".to_owned()));
+            }
+            let text = String::from_utf8(bytes).map_err(|_| failed("it is not UTF-8 text".to_owned()))?;
+            Ok(Some(CallProfile::parse(&text, &path.display().to_string(), machine()?)?))
+        }
+    }
+}
+
+/// Major and minor number of the kernel.
+fn kernel() -> (u32, u32) {
+    let release = claw_sys::process::kernel_release();
+    let mut numbers =
+        release.split(|character: char| !character.is_ascii_digit()).map(|part| part.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+const LARGEST_PROFILE: u64 = 4 << 20;
 
 /// The authority that signs for hosts inside, if some rule makes the gate end TLS; and what the policy says of whom to
 /// believe outside must be usable.

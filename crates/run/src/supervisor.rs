@@ -77,7 +77,11 @@ pub enum RunError {
 impl RunError {
     /// Whether the input was unusable (exit 2) rather than the sandbox impossible (exit 125).
     pub fn is_input(&self) -> bool {
-        matches!(self, RunError::Plan(PlanError::Build(_) | PlanError::Roots(_)))
+        let RunError::Plan(error) = self else { return false };
+        matches!(
+            error,
+            PlanError::Build(_) | PlanError::Roots(_) | PlanError::NoProfile { .. } | PlanError::Profile(_)
+        )
     }
 
     /// What to do about it.
@@ -300,6 +304,16 @@ impl Supervisor<'_> {
                     }
                     Ok((Report::Ended(ending, others), _)) => {
                         return Ok(Ended { code: ending.code(), others, not_started: None });
+                    }
+                    Ok((Report::Listener, Some(listener))) => {
+                        // a call that nobody answers waits until the run ends: it was not let through
+                        if let Some(calls) = self.checked.plan().calls.clone()
+                            && let Err(error) = gate.guard(listener, calls, self.job.tell)
+                        {
+                            (self.job.tell)(&format!("cannot answer for system calls: {error}"));
+                            self.sandbox.kill();
+                            return Ok(killed());
+                        }
                     }
                     Ok((Report::Stopped, _)) => self.stop(agent, processes).await,
                     // the agent ran already: this is an end like any other, and is written down as one

@@ -94,6 +94,16 @@ pub fn fork() -> io::Result<Fork> {
     Ok(if pid == 0 { Fork::Child } else { Fork::Parent(pid) })
 }
 
+/// Whether this process may execute what stands at the path (access(2)): a regular file.
+pub fn executable(path: &std::path::Path) -> io::Result<()> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::from_raw_os_error(libc::EACCES));
+    }
+    let name = std::ffi::CString::new(path.as_os_str().as_encoded_bytes())?;
+    // SAFETY: a NUL-terminated string.
+    check(unsafe { libc::access(name.as_ptr(), libc::X_OK) }).map(|_| ())
+}
+
 /// execve(2). Comes back only to say why not.
 pub fn execute(program: &CStr, arguments: &[&CStr], environment: &[&CStr]) -> io::Error {
     let pointers = |list: &[&CStr]| -> Vec<*const libc::c_char> {

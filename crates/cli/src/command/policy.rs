@@ -5,6 +5,7 @@ use std::path::Path;
 
 use claw_policy::import::{self, import};
 use claw_policy::{Asked, Policy, Severity, lint, policy_writable, schema, why};
+use claw_run::PlanError;
 use claw_run::trust::Trust;
 use jiff::Timestamp;
 
@@ -44,6 +45,13 @@ fn check(file: &Path, json: bool, fail_on: FailOn) -> Result<u8, u8> {
     let policy = parse(&read(file)?, file)?;
     let mut findings = lint(&policy, Timestamp::now());
     let working = environment::host().map(|host| host.directory).unwrap_or_default();
+    claw_run::profile(&policy, &working).map_err(|error| {
+        match &error {
+            PlanError::Profile(profile) => print::diagnostic(profile),
+            other => print::error(other, None),
+        }
+        UNUSABLE
+    })?;
     findings.extend(policy_writable(&policy, file, &working));
     let least = match fail_on {
         FailOn::Note => Severity::Note,

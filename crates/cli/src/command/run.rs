@@ -9,7 +9,7 @@ use claw_model::digest::Digest;
 use claw_plan::Plan;
 use claw_policy::Policy;
 use claw_run::trust::Trust;
-use claw_run::{Fresh, Host, Job, Outcome, RunError, Source, run as run_job};
+use claw_run::{Fresh, Host, Job, Outcome, PlanError, RunError, Source, run as run_job};
 
 use crate::arguments::Run;
 use crate::environment;
@@ -46,11 +46,17 @@ pub(crate) fn run(arguments: &Run) -> u8 {
     let Some(fresh) = fresh else { return dry_run(arguments, &job, &host) };
     match run_job(&job, &host, fresh) {
         Ok(outcome) => finish(arguments, &outcome),
-        Err(error) => {
-            print::error(&error, error.hint().as_deref());
-            if error.is_input() { UNUSABLE } else { NO_SANDBOX }
-        }
+        Err(error) => refused(&error),
     }
+}
+
+/// Says why nothing was run; a file that is wrong is shown with the line.
+fn refused(error: &RunError) -> u8 {
+    match error {
+        RunError::Plan(PlanError::Profile(profile)) => print::diagnostic(profile),
+        other => print::error(other, other.hint().as_deref()),
+    }
+    if error.is_input() { UNUSABLE } else { NO_SANDBOX }
 }
 
 /// The policy to run under: the named file, the accepted one of this directory, or none.
@@ -114,11 +120,7 @@ fn dry_run(arguments: &Run, job: &Job, host: &Host) -> u8 {
             }
             DONE
         }
-        Err(error) => {
-            let error = RunError::Plan(error);
-            print::error(&error, error.hint().as_deref());
-            if error.is_input() { UNUSABLE } else { NO_SANDBOX }
-        }
+        Err(error) => refused(&RunError::Plan(error)),
     }
 }
 

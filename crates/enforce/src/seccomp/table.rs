@@ -20,11 +20,23 @@ pub(crate) enum ProfileError {
     /// A jump is longer than the instruction set allows.
     #[error("the system call filter is too long")]
     TooLong,
+    /// The library refuses it.
+    #[error("the system call filter cannot be compiled: {0}")]
+    Library(String),
+    /// No order of installing works.
+    #[error("the profile says several things about seccomp(2) itself: keep one")]
+    Order,
 }
 
 /// A compiled filter.
 #[derive(Debug, Clone)]
 pub(crate) struct Program(Vec<sock_filter>);
+
+impl From<Vec<sock_filter>> for Program {
+    fn from(program: Vec<sock_filter>) -> Program {
+        Program(program)
+    }
+}
 
 impl Program {
     /// Puts the filter on this process for good. Needs `no_new_privs`.
@@ -262,6 +274,8 @@ const AND: u16 = 0x54;
 const JUMP_EQUAL: u16 = 0x15;
 const JUMP_AT_LEAST: u16 = 0x35;
 const JUMP_ALWAYS: u16 = 0x05;
+#[cfg(test)]
+const JUMP_GREATER: u16 = 0x25;
 const RETURN: u16 = 0x06;
 const SECCOMP_RET_KILL_PROCESS: u32 = 0x8000_0000;
 const SECCOMP_RET_ERRNO: u32 = 0x0005_0000;
@@ -279,12 +293,17 @@ impl Program {
 
     /// What a call gets: it goes on, or an error number.
     pub(crate) fn answer(&self, number: i64, arguments: [u64; 6]) -> Result<(), i32> {
-        let own = if cfg!(target_arch = "x86_64") { AUDIT_ARCH_X86_64 } else { AUDIT_ARCH_AARCH64 };
-        match self.run(own, number as u32, arguments) {
+        match self.value(number, arguments) {
             SECCOMP_RET_ALLOW => Ok(()),
             value if value & 0xffff_0000 == SECCOMP_RET_ERRNO => Err((value & 0xffff) as i32),
             other => panic!("answer {other:x}"),
         }
+    }
+
+    /// What a call of this machine gets, as the kernel's number.
+    pub(crate) fn value(&self, number: i64, arguments: [u64; 6]) -> u32 {
+        let own = if cfg!(target_arch = "x86_64") { AUDIT_ARCH_X86_64 } else { AUDIT_ARCH_AARCH64 };
+        self.run(own, number as u32, arguments)
     }
 
     /// Runs the program as the kernel does.
@@ -298,12 +317,16 @@ impl Program {
                     value = match step.k {
                         NUMBER => number,
                         ARCHITECTURE => architecture,
-                        offset => arguments[((offset - ARGUMENTS) / 8) as usize] as u32,
+                        offset => {
+                            let argument = arguments[((offset - ARGUMENTS) / 8) as usize];
+                            if offset % 8 == 0 { argument as u32 } else { (argument >> 32) as u32 }
+                        }
                     }
                 }
                 AND => value &= step.k,
                 JUMP_EQUAL => at += usize::from(if value == step.k { step.jt } else { step.jf }),
                 JUMP_AT_LEAST => at += usize::from(if value >= step.k { step.jt } else { step.jf }),
+                JUMP_GREATER => at += usize::from(if value > step.k { step.jt } else { step.jf }),
                 JUMP_ALWAYS => at += step.k as usize,
                 RETURN => return step.k,
                 other => panic!("instruction {other}"),

@@ -103,6 +103,12 @@ pub(crate) fn every() -> Vec<Event> {
             to: Some("sha256:01".into()),
             why: "the file changed".into(),
         },
+        Event::Syscall {
+            name: "execve".into(),
+            action: "SCMP_ACT_KILL_PROCESS".into(),
+            rule: Some("nano:5".into()),
+            process: Some(Process { pid: 64, exe: "/usr/bin/curl".into() }),
+        },
         Event::Exit { code: -9 },
         Event::Checkpoint { upto: 11, root: "sha256:00".into(), signature: None },
     ]

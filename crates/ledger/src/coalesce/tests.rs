@@ -40,7 +40,7 @@ fn what_differs_is_written_and_what_is_allowed_is_never_held_back() {
         assert_eq!(coalescer.offer(0, 1, &event), Offer::Write, "{event:?}");
     }
     for event in every() {
-        let counted = matches!(&event, Event::Dns { .. } | Event::Request { .. })
+        let counted = matches!(&event, Event::Dns { .. } | Event::Request { .. } | Event::Syscall { .. })
             || matches!(&event, Event::Connect { decision: Decision::Deny, .. });
         let expect = if counted { Offer::Count } else { Offer::Write };
         assert_eq!(coalescer.offer(0, 1, &event), expect, "{event:?}");

@@ -135,11 +135,39 @@ impl Loader<'_> {
 
     pub(super) fn process(&mut self, raw: RawProcess) -> Process {
         self.refuse_extra(&raw.extra, RawProcess::KEYS, &[], "`process`");
-        self.only(raw.seccomp.as_ref(), "seccomp", "standard");
+        let seccomp = raw.seccomp.as_ref().map(|word| self.seccomp(word)).unwrap_or_default();
         self.only(raw.exec.as_ref(), "exec", "any");
         let limits = raw.limits.map(|raw| self.limits(raw)).unwrap_or_default();
         let env = raw.env.map(|raw| self.env(raw)).unwrap_or_default();
-        Process { seccomp: Seccomp::Standard, limits, env }
+        Process { seccomp, limits, env }
+    }
+
+    /// A profile's name, or the path of one.
+    fn seccomp(&mut self, word: &At<Loose>) -> Seccomp {
+        match &word.value {
+            Loose::Word(name) if name == "standard" => Seccomp::Standard,
+            Loose::Word(name) if name == "nano" => Seccomp::Nano,
+            Loose::Word(name) if name.contains('/') || name.ends_with(".json") => {
+                Seccomp::File(self.path(&At { value: name.clone(), place: word.place }))
+            }
+            Loose::Word(name) => {
+                let what = format!("`{}` is not a seccomp profile", name.escape_debug());
+                let help = match nearest(name, ["standard", "nano"]) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => {
+                        "write `standard`, `nano`, or the path of an OCI profile: `./profile.json`".to_owned()
+                    }
+                };
+                self.problems.push(Problem::new(what, word.place, "unknown word").help(help));
+                Seccomp::Standard
+            }
+            Loose::Other => {
+                let what = "`seccomp` is the name or the path of a profile";
+                let help = "write the profile into a file of its own: `seccomp: ./profile.json`";
+                self.problems.push(Problem::new(what, word.place, "here").help(help));
+                Seccomp::Standard
+            }
+        }
     }
 
     /// A field of which only one value is enforced yet.
