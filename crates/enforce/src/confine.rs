@@ -22,14 +22,13 @@ pub(crate) fn confine(plan: &Plan, filter: &Program) -> Result<(Applied, Option<
     let landlock_abi = landlock(&plan.landlock)?;
     let step = || "install the system call filter".to_owned();
     let listener = if plan.broker {
-        let filter = seccomp::brokered().step(step)?;
-        Some(filter.listen().step(step).map_err(|failure| {
+        Some(seccomp::of(plan).step(step)?.listen().step(step).map_err(|failure| {
             failure.hint(
                 "`path: brokered` needs seccomp notifications (Linux 5.9); leave it out to use the relay",
             )
         })?)
-    } else if let Some(profile) = &plan.calls {
-        seccomp::under(profile).step(step)?.install().step(step)?;
+    } else if plan.calls.is_some() || plan.listed {
+        seccomp::of(plan).step(step)?.install().step(step)?;
         None
     } else {
         filter.install().step(step)?;
@@ -38,6 +37,9 @@ pub(crate) fn confine(plan: &Plan, filter: &Program) -> Result<(Applied, Option<
     let mut applied = receipt(landlock_abi)?;
     if plan.broker {
         applied.seccomp.push_str(", connect brokered");
+    }
+    if plan.listed {
+        applied.seccomp.push_str(", executables listed");
     }
     if plan.calls.is_some() {
         applied.seccomp.push_str(", ");

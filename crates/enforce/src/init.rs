@@ -54,7 +54,7 @@ fn run(channel: &OwnedFd) -> Result<i32, Failure> {
     // order: the agent's process makes the network while this one makes the tree
     agent.tell(Order::Plan, file.as_fd())?;
     process::set_host_name(&plan.host_name).step(|| "set the host name".to_owned())?;
-    let processes = tree::make(&plan.tree)?;
+    let processes = tree::make(&plan.tree, plan.listed)?;
     agent.tell(Order::Tree, processes.as_fd())?;
     drop((processes, plan, filter, file));
     guard(channel, &agent)
@@ -268,6 +268,9 @@ fn execute(plan: &Plan) -> (i32, String) {
                 worst = (127, format!("{}: its interpreter is not visible inside", candidate.display()));
             }
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {}
+            io::ErrorKind::PermissionDenied if plan.listed => {
+                worst = (126, format!("{}: {error}: `process.exec` may not list it", candidate.display()));
+            }
             _ => worst = (126, format!("{}: {error}", candidate.display())),
         }
     }

@@ -131,6 +131,10 @@ impl Sandbox {
     /// Gives init its plan, inside a control group if the plan has limits.
     pub fn launch(mut fresh: Fresh, plan: &Checked, name: &str) -> Result<Sandbox, LaunchError> {
         let plan = plan.plan();
+        if plan.listed && process::is_file(0) {
+            // it could be mapped as code, whatever the mounts inside say
+            return Err(LaunchError::Stream { name: "input", what: "a file, which could be mapped as code" });
+        }
         let system = |step| move |source| LaunchError::System { step, source };
         let cgroup = if plan.limits.is_none() { None } else { Some(Cgroup::make(name, &plan.limits)?) };
         let limits = cgroup.as_ref().map(Cgroup::read_back).unwrap_or_default();

@@ -3,7 +3,7 @@
 //! Arguments are compared as 32 bits, as the kernel reads them, so that set upper bits do not slip through. Calls of a
 //! foreign ABI end the process; x32 numbers are not listed and so do not exist.
 
-use claw_policy::seccomp::CallProfile;
+use claw_plan::Plan;
 
 mod profile;
 mod table;
@@ -17,19 +17,30 @@ pub(crate) fn standard() -> Result<Program, ProfileError> {
     standard_table().compile()
 }
 
-/// The same under a profile of the policy: what the profile ends a process for is left to the profile.
-pub(crate) fn under(profile: &CallProfile) -> Result<Program, ProfileError> {
-    let ended = NEVER
-        .iter()
-        .filter(|number| u32::try_from(**number).is_ok_and(|number| profile.kills(number).is_some()));
-    standard_table().with(&ended.copied().collect::<Vec<_>>(), Answer::Allow).compile()
+/// The agent's filter under a plan that asks for more than `standard`.
+pub(crate) fn of(plan: &Plan) -> Result<Program, ProfileError> {
+    let mut table = if plan.broker { brokered_table() } else { standard_table() };
+    let mut refused = NEVER.to_vec();
+    if plan.listed {
+        // a file without a name, or shared memory, would be code that no list holds
+        table = table
+            .with(&[libc::SYS_memfd_create], Answer::Unknown)
+            .checked(libc::SYS_shmat, vec![Check::new(libc::EPERM, [masked(2, libc::SHM_EXEC)])]);
+        refused.push(libc::SYS_memfd_create);
+    }
+    if let Some(profile) = &plan.calls {
+        // what the profile ends a process for is left to the profile
+        refused.retain(|number| u32::try_from(*number).is_ok_and(|number| profile.kills(number).is_some()));
+        table = table.with(&refused, Answer::Allow);
+    }
+    table.compile()
 }
 
-/// The same where the gate may hand sockets over that are connected outside. Every connect(2), bind(2) and listen(2) waits for the
-/// supervisor, which performs it or refuses it: none is left to the kernel, which would read its arguments again. What
+/// The filter where the gate may hand sockets over that are connected outside. Every connect(2), bind(2) and listen(2) waits for
+/// the supervisor, which performs it or refuses it: none is left to the kernel, which would read its arguments again. What
 /// else could lead such a socket elsewhere is refused: source routes (RFC 7126), other interfaces, and requests to the
 /// socket's own network namespace.
-pub(crate) fn brokered() -> Result<Program, ProfileError> {
+fn brokered_table() -> Table {
     let options = |level: i32, names: &[i32]| -> Vec<Check> {
         names.iter().map(|name| Check::new(libc::EPERM, [equal(1, level), equal(2, *name)])).collect()
     };
@@ -46,7 +57,6 @@ pub(crate) fn brokered() -> Result<Program, ProfileError> {
         .with(&[libc::SYS_connect, libc::SYS_bind, libc::SYS_listen], Answer::Notify)
         .checked(libc::SYS_setsockopt, settings)
         .checked(libc::SYS_ioctl, requests)
-        .compile()
 }
 
 /// Keystrokes and selections put into the terminal of whoever started the agent (ioctl_tty(2)).
@@ -232,7 +242,7 @@ const ALLOWED: &[i64] = calls! {
 
 #[cfg(test)]
 mod tests {
-    use claw_policy::seccomp::{Architecture, Machine, name_of};
+    use claw_policy::seccomp::{Architecture, CallProfile, Machine, name_of};
 
     use super::*;
 
@@ -270,7 +280,8 @@ mod tests {
 
     #[test]
     fn filters_are_small() {
-        for program in [standard().unwrap(), brokered().unwrap(), supervisor(false).unwrap()] {
+        for program in [standard().unwrap(), brokered_table().compile().unwrap(), supervisor(false).unwrap()]
+        {
             assert!(program.len() < 800, "{}", program.len());
         }
     }
@@ -370,7 +381,7 @@ mod tests {
 
     #[test]
     fn a_socket_of_another_namespace_can_only_be_used_as_it_is() {
-        let program = brokered().unwrap();
+        let program = brokered_table().compile().unwrap();
         let ask = |number, arguments: [u64; 3]| {
             let [a, b, c] = arguments;
             program.answer(number, [a, b, c, 0, 0, 0])

@@ -1,10 +1,12 @@
 //! The file tree inside: a small root in memory, and on it only what the plan lists.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use claw_model::digest::Digest;
 use claw_plan::Step;
 use claw_sys::mount::{self, Attributes, Last, Reach};
 use claw_sys::terminal;
@@ -12,10 +14,12 @@ use claw_sys::terminal;
 use crate::words::{Failure, Step as _};
 
 /// Makes the tree and moves into it. Returns the `/proc` of the sandbox, for the supervisor.
-pub(crate) fn make(steps: &[Step]) -> Result<OwnedFd, Failure> {
+/// With `listed` only the files of [`Step::Listed`] can be executed or mapped as code: every mount but theirs is `noexec`
+/// (mount_setattr(2)), which execve(2) and mmap(2) honour on the very file that they use.
+pub(crate) fn make(steps: &[Step], listed: bool) -> Result<OwnedFd, Failure> {
     mount::make_private().step(|| "make mounts private".to_owned())?;
     // order: name every source first; the new root will cover one directory of the host
-    let mut tree = Tree::start(steps)?;
+    let mut tree = Tree::start(steps, listed)?;
     for step in steps {
         tree.apply(step)?;
     }
@@ -30,14 +34,21 @@ struct Tree {
     processes: Option<OwnedFd>,
     mounts: Vec<PathBuf>,
     texts: u32,
+    /// What every mount has that holds files.
+    quiet: Attributes,
+    /// Where copies of listed files are.
+    copies: Option<OwnedFd>,
 }
 
 impl Tree {
-    fn start(steps: &[Step]) -> Result<Tree, Failure> {
+    fn start(steps: &[Step], listed: bool) -> Result<Tree, Failure> {
+        let quiet = if listed { QUIET.and(Attributes::NO_EXEC) } else { QUIET };
         let mut sources = HashMap::new();
         for step in steps {
-            if let Step::Show { source, .. } | Step::File { source, .. } | Step::Writable { source, .. } =
-                step
+            if let Step::Show { source, .. }
+            | Step::File { source, .. }
+            | Step::Writable { source, .. }
+            | Step::Listed { target: source, .. } = step
             {
                 let place = mount::place_exactly(source).step(|| format!("open `{}`", source.display()))?;
                 sources.insert(source.clone(), place);
@@ -48,7 +59,7 @@ impl Tree {
             let place = mount::place(&path).step(|| format!("open `{}`", path.display()))?;
             sources.insert(path, place);
         }
-        let root = mount::create(c"tmpfs", &[("mode", "0755"), ("size", "16m")], QUIET)
+        let root = mount::create(c"tmpfs", &[("mode", "0755"), ("size", "16m")], quiet)
             .step(|| "make the root directory".to_owned())?;
         let directory = attach_somewhere(&root)?;
         for name in ["proc", "dev", "tmp"] {
@@ -59,7 +70,7 @@ impl Tree {
         let empty = mount::resolve(directory.as_fd(), Path::new("proc"), Last::Stay)
             .step(|| "open the empty layer".to_owned())?;
         let mounts = mount::points().step(|| "list the host's mounts".to_owned())?;
-        Ok(Tree { root, directory, sources, empty, processes: None, mounts, texts: 0 })
+        Ok(Tree { root, directory, sources, empty, processes: None, mounts, texts: 0, quiet, copies: None })
     }
 
     fn apply(&mut self, step: &Step) -> Result<(), Failure> {
@@ -70,17 +81,17 @@ impl Tree {
                 self.show(source, target, &place, 0)
             }
             Step::File { source, target } => {
-                let file = self.bind(source, QUIET.and(Attributes::READ_ONLY))?;
+                let file = self.bind(source, self.quiet.and(Attributes::READ_ONLY))?;
                 self.mount(&file, target, Shape::File)
             }
             Step::Writable { source, target } => {
                 let shape = if source.is_dir() { Shape::Directory } else { Shape::File };
-                let tree = self.bind(source, QUIET)?;
+                let tree = self.bind(source, self.quiet)?;
                 self.mount(&tree, target, shape)
             }
             Step::Private { target, mode } => {
                 let mode = format!("{mode:o}");
-                let private = mount::create(c"tmpfs", &[("mode", &mode)], QUIET)
+                let private = mount::create(c"tmpfs", &[("mode", &mode)], self.quiet)
                     .step(|| format!("make a private `{}`", target.display()))?;
                 self.mount(&private, target, Shape::Directory)
             }
@@ -99,12 +110,17 @@ impl Tree {
                     "inside a container, /proc must not be masked: run with an unmasked /proc or on the host",
                 )
             }),
+            Step::Listed { target, digest } => self.listed(target, digest),
             Step::Mask { target } => self.mask(target).step(|| format!("mask `{}`", target.display())),
         }
     }
 
     /// Seals the root and moves in.
     fn finish(self) -> Result<OwnedFd, Failure> {
+        if let Some(copies) = &self.copies {
+            mount::restrict(copies.as_fd(), Attributes::READ_ONLY, Reach::One)
+                .step(|| "make the listed executables read-only".to_owned())?;
+        }
         mount::restrict(self.root.as_fd(), Attributes::READ_ONLY, Reach::One)
             .step(|| "make the root read-only".to_owned())?;
         mount::pivot(self.directory.as_fd()).step(|| "move into the new root".to_owned())?;
@@ -117,7 +133,7 @@ impl Tree {
         let step = || format!("show `{}`", source.display());
         let held = Path::new(&link_to(place)).metadata().step(step)?;
         if held.is_file() {
-            let file = bind(place, QUIET.and(Attributes::READ_ONLY)).step(step)?;
+            let file = bind(place, self.quiet.and(Attributes::READ_ONLY)).step(step)?;
             return self.mount(&file, target, Shape::File);
         }
         if !held.is_dir() {
@@ -148,6 +164,34 @@ impl Tree {
         Ok(())
     }
 
+    /// A copy of what the list means, made and then summed up: what is executed is what was compared, whatever becomes of
+    /// the file outside.
+    fn listed(&mut self, target: &Path, digest: &Digest) -> Result<(), Failure> {
+        let step = || format!("copy the listed executable `{}`", target.display());
+        let source = self.source(target).step(step)?;
+        let mut source = File::open(link_to(source)).step(step)?;
+        if self.copies.is_none() {
+            let copies = mount::create(c"tmpfs", &[("mode", "0755")], QUIET).step(step)?;
+            let place = self.place(Path::new(COPIES), Shape::Directory).step(step)?;
+            mount::attach(copies.as_fd(), place.as_fd(), Path::new("")).step(step)?;
+            self.copies = Some(copies);
+        }
+        let copies =
+            mount::resolve(self.directory.as_fd(), Path::new(COPIES.trim_start_matches('/')), Last::Stay);
+        let copies = copies.step(step)?;
+        self.texts = self.texts.saturating_add(1);
+        let name = format!("{}", self.texts);
+        let copy = mount::make_file(copies.as_fd(), Path::new(&name), 0o555).step(step)?;
+        io::copy(&mut source, &mut File::from(copy)).step(step)?;
+        let copy = mount::resolve(copies.as_fd(), Path::new(&name), Last::Stay).step(step)?;
+        let found = Digest::of_reader(&mut File::open(link_to(&copy)).step(step)?).step(step)?;
+        if found != *digest {
+            return Err(Failure::new(step(), format!("it has the digest {found}, not {digest}")));
+        }
+        let copy = bind(&copy, QUIET.and(Attributes::READ_ONLY)).step(step)?;
+        self.mount(&copy, target, Shape::File)
+    }
+
     fn apply_link(&self, target: &Path, text: &Path) -> Result<(), Failure> {
         let (parent, name) = self.parent(target).step(|| format!("link `{}`", target.display()))?;
         match mount::make_link(parent.as_fd(), Path::new(&name), text) {
@@ -159,7 +203,7 @@ impl Tree {
     /// A read-only view in which sockets and pipes are not the host's: an overlay's special files are its own.
     fn overlay(&self, source: &OwnedFd) -> io::Result<OwnedFd> {
         let layers = format!("{}:{}", link_to(source), link_to(&self.empty));
-        mount::create(c"overlay", &[("lowerdir", &layers)], QUIET.and(Attributes::READ_ONLY))
+        mount::create(c"overlay", &[("lowerdir", &layers)], self.quiet.and(Attributes::READ_ONLY))
     }
 
     fn bind(&self, source: &Path, attributes: Attributes) -> Result<OwnedFd, Failure> {
@@ -235,7 +279,7 @@ impl Tree {
         std::fs::File::from(file).write_all(content)?;
         let file = mount::resolve(self.directory.as_fd(), Path::new(&private), Last::Stay)?;
         let file = mount::clone_tree(Path::new(&link_to(&file)))?;
-        mount::restrict(file.as_fd(), QUIET.and(Attributes::READ_ONLY), Reach::One)?;
+        mount::restrict(file.as_fd(), self.quiet.and(Attributes::READ_ONLY), Reach::One)?;
         mount::attach(file.as_fd(), there.as_fd(), Path::new(""))
     }
 
@@ -359,6 +403,8 @@ fn clean(path: &Path) -> PathBuf {
     clean
 }
 
+/// Where the copies of listed executables are. Nothing else lies there, so it may be seen.
+const COPIES: &str = "/.listed";
 const QUIET: Attributes = Attributes::NO_SETUID.and(Attributes::NO_DEVICES);
 /// A directory with mounts below it is shown entry by entry: not more than these.
 const MOST_ENTRIES: usize = 4096;

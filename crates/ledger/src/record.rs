@@ -210,6 +210,16 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         process: Option<Process>,
     },
+    /// A listed executable was changed outside while the agent ran.
+    Integrity {
+        /// The file.
+        path: String,
+        /// The digest that is listed.
+        expected: String,
+        /// The digest it has now; absent if it cannot be read.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        found: Option<String>,
+    },
     /// The agent ended.
     Exit {
         /// Its exit code.
@@ -288,7 +298,7 @@ impl Record {
 
 impl Event {
     /// Every kind, as it is written.
-    pub const KINDS: [&'static str; 13] = [
+    pub const KINDS: [&'static str; 14] = [
         "start",
         "applied",
         "dns",
@@ -300,6 +310,7 @@ impl Event {
         "phase",
         "policy",
         "syscall",
+        "integrity",
         "exit",
         "checkpoint",
     ];
@@ -318,6 +329,7 @@ impl Event {
             Self::Phase { .. } => "phase",
             Self::Policy { .. } => "policy",
             Self::Syscall { .. } => "syscall",
+            Self::Integrity { .. } => "integrity",
             Self::Exit { .. } => "exit",
             Self::Checkpoint { .. } => "checkpoint",
         }

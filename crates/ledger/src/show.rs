@@ -136,6 +136,10 @@ fn event(event: &Event) -> String {
             let rule = rule.as_ref().map(|rule| format!("  {}", word(rule))).unwrap_or_default();
             format!("{} {}{rule}{process}", word(name), word(action))
         }
+        Event::Integrity { path, expected, found } => {
+            let found = found.as_ref().map_or("unreadable".to_owned(), |found| word(found));
+            format!("{}  listed {}  now {found}", word(path), word(expected))
+        }
         Event::Exit { code } => format!("code {code}"),
         Event::Checkpoint { upto, root, signature } => {
             let signed = if signature.is_some() { "signed" } else { "not signed" };
@@ -191,6 +195,7 @@ mod tests {
             "phase   bootstrap to workload  attested",
             "policy  sha256:00 to sha256:01  \"the file changed\"",
             "syscall execve SCMP_ACT_KILL_PROCESS  nano:5  curl(64)",
+            "integrity /usr/bin/env  listed sha256:00  now sha256:01",
             "exit    code -9",
             "checkpoint up to record 11  sha256:00  not signed",
         ];

@@ -1,6 +1,7 @@
 //! SHA-256 digests, written `sha256:HEX`.
 
 use std::fmt;
+use std::io::{self, Read};
 use std::str::FromStr;
 
 use sha2::{Digest as _, Sha256};
@@ -30,6 +31,18 @@ impl Digest {
     /// The digest of these bytes.
     pub fn of(bytes: &[u8]) -> Digest {
         Digest(Sha256::digest(bytes).into())
+    }
+
+    /// The digest of what is left to read.
+    pub fn of_reader(reader: &mut dyn Read) -> io::Result<Digest> {
+        let mut sum = Sha256::new();
+        let mut buffer = vec![0; 1 << 18];
+        loop {
+            match reader.read(&mut buffer)? {
+                0 => return Ok(Digest(sum.finalize().into())),
+                length => sum.update(buffer.get(..length).unwrap_or_default()),
+            }
+        }
     }
 
     /// The 64 hex digits without the algorithm.

@@ -5,10 +5,10 @@ use std::path::{Component, Path, PathBuf};
 
 use claw_model::phase::Phase;
 use claw_policy::seccomp::CallProfile;
-use claw_policy::{Policy, Seccomp, Travel};
+use claw_policy::{Exec, Policy, Seccomp, Travel};
 
 use crate::network::Network;
-use crate::tree::{CONFIGURATION, CREDENTIALS, SYSTEM, Step};
+use crate::tree::{CONFIGURATION, CREDENTIALS, Listing, SYSTEM, Step};
 use crate::{Access, Facts, Grant, Identity, Limits, Node, Plan};
 
 /// What a plan is made for.
@@ -24,6 +24,8 @@ pub struct Inputs<'a> {
     pub trust: Option<&'a Trust>,
     /// The seccomp profile that the policy names, if it is another than `standard`.
     pub calls: Option<&'a CallProfile>,
+    /// The files that may be executed, if the policy lists them.
+    pub executables: Option<&'a [Listing]>,
 }
 
 /// Certificates for the trust stores inside.
@@ -148,6 +150,7 @@ pub fn build(inputs: Inputs<'_>, facts: &Facts) -> Result<Plan, BuildError> {
         landlock,
         seccomp: inputs.calls.map_or("standard", |calls| calls.name.as_str()).to_owned(),
         calls: inputs.calls.cloned(),
+        listed: inputs.executables.is_some(),
         broker,
         limits: Limits { memory: limits.memory, pids: limits.pids, cpu: limits.cpu },
         directory: view.directory.clone(),
@@ -155,6 +158,12 @@ pub fn build(inputs: Inputs<'_>, facts: &Facts) -> Result<Plan, BuildError> {
         command: inputs.command.to_vec(),
         notes,
     })
+}
+
+/// The paths of the host that are visible inside.
+pub fn shown(policy: &Policy, facts: &Facts) -> Result<Vec<PathBuf>, BuildError> {
+    let View { read, write, .. } = View::of(policy, facts, &mut Vec::new())?;
+    Ok(read.into_iter().chain(write).collect())
 }
 
 /// Which paths are seen, before they are put in order.
@@ -232,6 +241,8 @@ impl View {
         steps.extend(self.pins(inputs.policy, facts));
         steps.extend(generated(network, identity, &steps));
         steps.extend(inputs.trust.into_iter().flat_map(trusted));
+        let listed = inputs.executables.into_iter().flatten();
+        steps.extend(listed.map(|file| Step::Listed { target: file.path.clone(), digest: file.digest }));
         let visible = |path: &Path| self.read.iter().chain(&self.write).any(|above| path.starts_with(above));
         let masked = CREDENTIALS.iter().map(PathBuf::from).chain(facts.state.iter().cloned());
         steps.extend(
@@ -264,14 +275,18 @@ impl View {
     }
 }
 
-/// The files that a policy names: certificates, and a seccomp profile.
+/// The files that a policy names: certificates, a seccomp profile, a list of digests.
 fn named(policy: &Policy, facts: &Facts) -> Vec<PathBuf> {
     let rules = policy.rules().iter().filter_map(|rule| rule.upstream_ca());
     let profile = match &policy.process().seccomp {
         Seccomp::File(path) => Some(path.as_path()),
         Seccomp::Standard | Seccomp::Nano => None,
     };
-    let files = policy.upstream_ca().into_iter().chain(rules).chain(profile);
+    let list = match &policy.process().exec {
+        Exec::Listed(listed) => listed.file.as_deref(),
+        Exec::Any => None,
+    };
+    let files = policy.upstream_ca().into_iter().chain(rules).chain(profile).chain(list);
     let mut files: Vec<PathBuf> = files.map(|path| absolute(&facts.directory, path)).collect();
     files.sort();
     files.dedup();
@@ -478,7 +493,11 @@ fn dedup(steps: Vec<Step>) -> Vec<Step> {
         match (&step, kept.iter().position(same)) {
             (_, None) => kept.push(step),
             (
-                Step::Writable { .. } | Step::Mask { .. } | Step::Text { .. } | Step::Bytes { .. },
+                Step::Writable { .. }
+                | Step::Mask { .. }
+                | Step::Text { .. }
+                | Step::Bytes { .. }
+                | Step::Listed { .. },
                 Some(at),
             ) => {
                 if let Some(place) = kept.get_mut(at) {

@@ -9,11 +9,11 @@ mod facts;
 mod network;
 mod tree;
 
-pub use build::{BuildError, Inputs, Trust, build, wanted};
+pub use build::{BuildError, Inputs, Trust, build, shown, wanted};
 pub use check::{Checked, Fault, check};
 pub use facts::{Facts, Node};
 pub use network::{Network, Opening, apart, openings};
-pub use tree::{CREDENTIALS, Step};
+pub use tree::{CREDENTIALS, Listing, Step};
 
 use std::path::PathBuf;
 
@@ -39,6 +39,8 @@ pub struct Plan {
     pub seccomp: String,
     /// What it refuses beyond `standard`.
     pub calls: Option<CallProfile>,
+    /// Whether only the files of [`Step::Listed`] may be executed or mapped as code.
+    pub listed: bool,
     /// Whether connections may be handed over: the agent's connect(2) waits for the gate.
     pub broker: bool,
     /// Limits held by a control group.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use claw_model::digest::Digest;
 use serde::{Deserialize, Serialize};
 
 /// One step of building the tree. Targets are absolute paths inside.
@@ -57,6 +58,13 @@ pub enum Step {
         /// What it holds.
         content: String,
     },
+    /// A file of the host that may be executed: a copy with exactly this content, read-only.
+    Listed {
+        /// On the host, and inside.
+        target: PathBuf,
+        /// What it must contain.
+        digest: Digest,
+    },
     /// `/dev` with the harmless devices and terminals of its own.
     Devices,
     /// `/proc` of the new pid namespace, read-only.
@@ -79,11 +87,21 @@ impl Step {
             | Step::Link { target, .. }
             | Step::Text { target, .. }
             | Step::Bytes { target, .. }
+            | Step::Listed { target, .. }
             | Step::Mask { target } => target,
             Step::Devices => std::path::Path::new("/dev"),
             Step::Processes => std::path::Path::new("/proc"),
         }
     }
+}
+
+/// A file that may be executed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing {
+    /// Where it really is.
+    pub path: PathBuf,
+    /// What it contains.
+    pub digest: Digest,
 }
 
 /// What is shown when a policy says nothing of files: system directories.

@@ -8,6 +8,7 @@
 pub mod check;
 mod decide;
 mod error;
+mod executables;
 pub mod import;
 mod index;
 mod load;
@@ -26,6 +27,7 @@ pub use decide::{
     resolvable,
 };
 pub use error::{PolicyError, Problem};
+pub use executables::{Changed as ExecutableChanged, Exec, Executable, Listed, parse_list};
 pub use policy::{Env, Filesystem, Limits, Policy, Process, Profile, Seccomp};
 pub use reason::Reason;
 pub use regime::{Change, Regime};

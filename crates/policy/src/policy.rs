@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use crate::check::Finding;
 use crate::error::PolicyError;
+use crate::executables::Exec;
 use crate::index::Index;
 use crate::rule::Rule;
 
@@ -59,6 +60,8 @@ pub struct Filesystem {
 pub struct Process {
     /// The system call filter.
     pub seccomp: Seccomp,
+    /// Which files may be executed.
+    pub exec: Exec,
     /// What it may use up.
     pub limits: Limits,
     /// Its environment.

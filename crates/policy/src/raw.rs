@@ -57,7 +57,7 @@ macro_rules! keyed {
 }
 
 pub(crate) use keyed;
-pub(crate) use place::{At, Extra, Key, Loose};
+pub(crate) use place::{At, Extra, Key, Loose, RawExec};
 pub(crate) use read::read;
 
 keyed! {
@@ -167,13 +167,33 @@ keyed! {
     RawProcess {
         /// The system call filter: `standard`, `nano`, or the path of an OCI seccomp profile.
         seccomp: At<Loose>,
-        /// Which files may be executed.
-        #[schemars(extend("enum" = ["any"]))]
-        exec: At<Loose>,
+        /// Which files may be executed: `any`, or those whose digest is listed.
+        exec: At<RawExec>,
         /// What it may use up.
         limits: RawLimits,
         /// Its environment.
         env: RawEnv,
+    }
+}
+
+keyed! {
+    /// Which files may be executed.
+    RawExecMap {
+        /// Only those whose digest is listed.
+        listed: RawListed,
+    }
+}
+
+keyed! {
+    /// Files by their digests.
+    RawListed {
+        /// `sha256:HEX /path` each; without a path, wherever a visible file has that digest.
+        digests: Vec<At<String>>,
+        /// A file of lines as sha256sum(1) prints them.
+        file: At<String>,
+        /// What follows when one of them changes outside while the agent runs.
+        #[schemars(extend("enum" = ["record", "end"]))]
+        changed: At<String>,
     }
 }
 

@@ -3,7 +3,9 @@
 mod confine;
 pub mod control;
 pub mod doctor;
+mod executables;
 mod facts;
+mod integrity;
 mod ledger;
 mod source;
 mod supervisor;
@@ -64,6 +66,27 @@ pub enum PlanError {
     /// The seccomp profile is wrong.
     #[error(transparent)]
     Profile(#[from] PolicyError),
+    /// The list of digests cannot be read.
+    #[error("cannot read the list of executables `{path}`: {why}")]
+    NoList {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
+    /// A file of the list is not what the list says.
+    #[error("{entry}: `{path}` is listed as executable, but {why}")]
+    Listed {
+        /// Where it is listed.
+        entry: String,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// Nothing could be executed.
+    #[error("the list of executables is empty: not even the agent could be started")]
+    NothingListed,
     /// There is no table of system calls for this processor.
     #[error("there are no seccomp profiles for this processor; use `seccomp: standard`")]
     Processor,
@@ -89,12 +112,15 @@ pub fn plan(job: &Job, host: &Host, authority: Option<&Authority>) -> Result<Che
     let facts = host.facts(job)?;
     let trust = authority.map(trust);
     let calls = profile(&job.policy, &host.directory)?;
+    let executables =
+        executables::listed(&job.policy, &host.directory, &claw_plan::shown(&job.policy, &facts)?)?;
     let inputs = Inputs {
         policy: &job.policy,
         phase: job.phase,
         command: &job.command,
         trust: trust.as_ref(),
         calls: calls.as_ref(),
+        executables: executables.as_deref(),
     };
     claw_plan::check(claw_plan::build(inputs, &facts)?).map_err(PlanError::Unsound)
 }

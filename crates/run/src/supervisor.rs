@@ -12,8 +12,8 @@ use claw_gate::{Authority, Gate, Journal, Roots, Settings};
 use claw_ledger::record::Event;
 use claw_ledger::summary::Summary;
 use claw_model::digest::Digest;
-use claw_plan::Checked;
-use claw_policy::Change;
+use claw_plan::{Checked, Step};
+use claw_policy::{Change, Exec, ExecutableChanged};
 use claw_sys::{process, resource, signal, terminal, watch};
 use jiff::Timestamp;
 use tokio::io::unix::AsyncFd;
@@ -22,6 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::confine::confine;
 use crate::control::{self, Answer, Question, Running};
+use crate::integrity::{Changed, Watched};
 use crate::ledger::{Flush, Ledger, LedgerError};
 use crate::source::{Stamp, Unusable};
 use crate::{Host, Job, PlanError, Source, plan};
@@ -80,7 +81,13 @@ impl RunError {
         let RunError::Plan(error) = self else { return false };
         matches!(
             error,
-            PlanError::Build(_) | PlanError::Roots(_) | PlanError::NoProfile { .. } | PlanError::Profile(_)
+            PlanError::Build(_)
+                | PlanError::Roots(_)
+                | PlanError::NoProfile { .. }
+                | PlanError::Profile(_)
+                | PlanError::NoList { .. }
+                | PlanError::Listed { .. }
+                | PlanError::NothingListed
         )
     }
 
@@ -225,6 +232,7 @@ impl Supervisor<'_> {
         let channel = waitable(channel).map_err(system("watch the channel"))?;
         let questions = tokio::net::UnixListener::from_std(questions).map_err(system("watch questions"))?;
         let policies = Policies::watch(self.job);
+        let watched = self.watched().map_err(system("watch the listed executables"))?;
         let signals = signal::descriptor(FORWARDED).and_then(waitable).map_err(system("watch signals"))?;
         // order: while init builds; nothing is opened for writing or executed from here on
         confine(self.checked.plan().broker).map_err(system("confine the supervisor"))?;
@@ -240,7 +248,7 @@ impl Supervisor<'_> {
         gate.released();
         self.sandbox.release(&applied).map_err(system("let the agent go"))?;
         let outside = Outside { channel: &channel, signals: &signals, questions: &questions };
-        let ended = self.watch(&outside, &processes, &gate, policies).await?;
+        let ended = self.watch(&outside, &processes, &gate, (policies, watched)).await?;
         gate.close();
         // connections end with the agent: give their last records a moment
         for _ in 0..50 {
@@ -286,7 +294,7 @@ impl Supervisor<'_> {
         outside: &Outside<'_>,
         processes: &OwnedFd,
         gate: &Rc<Gate>,
-        mut policies: Policies<'_>,
+        (mut policies, mut watched): (Policies<'_>, Option<Watched>),
     ) -> Result<Ended, RunError> {
         let Outside { channel, signals, questions } = outside;
         let (ask, mut asked) = mpsc::channel::<(Question, oneshot::Sender<Answer>)>(8);
@@ -344,6 +352,16 @@ impl Supervisor<'_> {
                         Err(_) => ready.clear_ready(),
                     }
                 }
+                () = touched(watched.as_ref()) => {
+                    let changed = match &mut watched {
+                        Some(watched) => watched.look().await,
+                        None => Vec::new(),
+                    };
+                    if self.changed(&changed) {
+                        self.sandbox.kill();
+                        return Ok(killed());
+                    }
+                }
                 () = policies.changed() => policies.take_change(gate),
                 Ok((stream, _)) = questions.accept() => {
                     tokio::task::spawn_local(hear(stream, ask.clone()));
@@ -361,6 +379,32 @@ impl Supervisor<'_> {
                 }
             }
         }
+    }
+
+    /// The listed executables, to be watched outside.
+    fn watched(&self) -> io::Result<Option<Watched>> {
+        let listed = self.checked.plan().tree.iter().filter_map(|step| match step {
+            Step::Listed { target, digest } => Some((target.clone(), *digest)),
+            _ => None,
+        });
+        if self.checked.plan().listed { Watched::begin(listed.collect()).map(Some) } else { Ok(None) }
+    }
+
+    /// Writes down what changed. `true`: the policy wants the run to end.
+    fn changed(&self, changed: &[Changed]) -> bool {
+        for Changed { path, expected, found } in changed {
+            let path = path.display().to_string();
+            (self.job.tell)(&format!("`{path}` is listed as executable and was changed outside"));
+            let (expected, found) = (expected.to_string(), found.map(|found| found.to_string()));
+            // what has changed has changed, written down or not
+            let _ = write(&self.ledger, &Event::Integrity { path, expected, found });
+        }
+        let Exec::Listed(listed) = &self.job.policy.process().exec else { return false };
+        let ends = !changed.is_empty() && listed.changed == ExecutableChanged::End;
+        if ends {
+            (self.job.tell)("the run ends: the policy says `changed: end`");
+        }
+        ends
     }
 
     fn answer(&self, question: &Question, gate: &Gate, policies: &mut Policies<'_>) -> Answer {
@@ -417,6 +461,14 @@ impl Supervisor<'_> {
             limits: limits.into(),
             missing: Vec::new(),
         }
+    }
+}
+
+/// Waits until something happens to a listed executable.
+async fn touched(watched: Option<&Watched>) {
+    match watched {
+        Some(watched) => watched.touched().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -590,7 +642,7 @@ fn system(step: &'static str) -> impl FnOnce(io::Error) -> RunError {
     deprecated,
     reason = "the replacement is unsafe for types whose descriptor may change; this owns one for good"
 )]
-fn waitable(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+pub(crate) fn waitable(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     AsyncFd::with_interest(descriptor, Interest::READABLE)
 }
 

@@ -219,6 +219,15 @@ pub enum Stream {
     Other,
 }
 
+/// Whether a descriptor is a regular file (fstat(2)).
+pub fn is_file(number: RawFd) -> bool {
+    // SAFETY: the kernel fills a live structure.
+    unsafe {
+        let mut status: libc::stat = std::mem::zeroed();
+        libc::fstat(number, &raw mut status) == 0 && status.st_mode & libc::S_IFMT == libc::S_IFREG
+    }
+}
+
 /// What descriptor 0, 1 or 2 is (fstat(2), getpeername(2)).
 pub fn stream(number: RawFd) -> Stream {
     // SAFETY: zeroed structures are valid, and the kernel writes at most their size.

@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -22,6 +22,27 @@ pub fn directory(path: &Path) -> io::Result<OwnedFd> {
     Ok(watch)
 }
 
+/// A descriptor that becomes readable when one of these files was written, replaced, taken away, or given other attributes.
+pub fn files<'a>(paths: impl Iterator<Item = &'a Path>) -> io::Result<OwnedFd> {
+    // SAFETY: no pointers; the result is checked before it is used.
+    let number = check(unsafe { libc::inotify_init1(libc::IN_CLOEXEC | libc::IN_NONBLOCK) })?;
+    // SAFETY: the kernel gave this descriptor to us alone.
+    let watch = unsafe { OwnedFd::from_raw_fd(number) };
+    more(watch.as_fd(), paths)?;
+    Ok(watch)
+}
+
+/// Watches these files too.
+pub fn more<'a>(watch: BorrowedFd<'_>, paths: impl Iterator<Item = &'a Path>) -> io::Result<()> {
+    let changes = libc::IN_MODIFY | libc::IN_ATTRIB | libc::IN_MOVE_SELF | libc::IN_DELETE_SELF;
+    for path in paths {
+        let path = CString::new(path.as_os_str().as_bytes())?;
+        // SAFETY: the path is a live string that ends with NUL.
+        check(unsafe { libc::inotify_add_watch(watch.as_raw_fd(), path.as_ptr(), changes) })?;
+    }
+    Ok(())
+}
+
 /// Takes what has happened; which file it was does not matter to the caller, who looks at its own.
 pub fn take(watch: BorrowedFd<'_>) -> io::Result<()> {
     let mut buffer = [0u8; 4096];
@@ -38,10 +59,8 @@ pub fn take(watch: BorrowedFd<'_>) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-    use std::os::fd::AsFd;
-
     use super::*;
+    use std::fs;
 
     #[test]
     fn a_written_file_is_told_once() {

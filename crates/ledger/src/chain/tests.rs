@@ -109,6 +109,11 @@ pub(crate) fn every() -> Vec<Event> {
             rule: Some("nano:5".into()),
             process: Some(Process { pid: 64, exe: "/usr/bin/curl".into() }),
         },
+        Event::Integrity {
+            path: "/usr/bin/env".into(),
+            expected: "sha256:00".into(),
+            found: Some("sha256:01".into()),
+        },
         Event::Exit { code: -9 },
         Event::Checkpoint { upto: 11, root: "sha256:00".into(), signature: None },
     ]

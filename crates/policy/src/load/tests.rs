@@ -94,7 +94,6 @@ refused! {
         "4: `inference` is not enforced by this version of claw [`inference` not enforced] remove it: a field that is not enforced would promise what does not hold",
         "5: `tools` is not enforced by this version of claw [`tools` not enforced] remove it: a field that is not enforced would promise what does not hold",
         "11: `when` is not enforced by this version of claw [`when` not enforced] remove it: a field that is not enforced would promise what does not hold",
-        "14: `exec` other than `any` is not enforced by this version of claw [`{` not enforced] remove it: a field that is not enforced would promise what does not hold",
     ]
     not_yaml "not-yaml": [
         "3: unclosed bracket '[' [`[` here] see `claw policy schema` for the shape of a policy",

@@ -7,8 +7,11 @@ use claw_model::nearest::nearest;
 
 use super::Loader;
 use crate::error::{Place, Problem};
+use crate::executables::{self, Changed, Exec, Executable, Listed};
 use crate::policy::{Env, Filesystem, Limits, Process, Seccomp};
-use crate::raw::{At, Extra, Keyed, Loose, RawEnv, RawFilesystem, RawLimits, RawProcess};
+use crate::raw::{
+    At, Extra, Keyed, Loose, RawEnv, RawExec, RawExecMap, RawFilesystem, RawLimits, RawListed, RawProcess,
+};
 
 impl Loader<'_> {
     /// Every unknown key is a problem: a typing slip must not become a missing check.
@@ -136,10 +139,10 @@ impl Loader<'_> {
     pub(super) fn process(&mut self, raw: RawProcess) -> Process {
         self.refuse_extra(&raw.extra, RawProcess::KEYS, &[], "`process`");
         let seccomp = raw.seccomp.as_ref().map(|word| self.seccomp(word)).unwrap_or_default();
-        self.only(raw.exec.as_ref(), "exec", "any");
+        let exec = raw.exec.map(|exec| self.exec(exec)).unwrap_or_default();
         let limits = raw.limits.map(|raw| self.limits(raw)).unwrap_or_default();
         let env = raw.env.map(|raw| self.env(raw)).unwrap_or_default();
-        Process { seccomp, limits, env }
+        Process { seccomp, exec, limits, env }
     }
 
     /// A profile's name, or the path of one.
@@ -170,18 +173,52 @@ impl Loader<'_> {
         }
     }
 
-    /// A field of which only one value is enforced yet.
-    fn only(&mut self, word: Option<&At<Loose>>, field: &str, accepted: &str) {
-        match word {
-            None => {}
-            Some(At { value: Loose::Word(word), .. }) if word == accepted => {}
-            Some(At { value: Loose::Word(word), place }) => {
-                self.later(&format!("`{field}: {}`", word.escape_debug()), *place);
+    /// `any`, or a list of digests.
+    fn exec(&mut self, At { value, place }: At<RawExec>) -> Exec {
+        let listed = match value {
+            RawExec::Word(word) if word == "any" => return Exec::Any,
+            RawExec::Word(word) if word == "listed" => {
+                let what = "`exec: listed` without a list would execute nothing";
+                let help = "write `exec: {listed: {digests: [\"sha256:… /usr/bin/env\"]}}`, or `file: ./executables.sha256`";
+                self.problems.push(Problem::new(what, place, "here").help(help));
+                return Exec::Any;
             }
-            Some(At { value: Loose::Other, place }) => {
-                self.later(&format!("`{field}` other than `{accepted}`"), *place);
+            RawExec::Word(word) => {
+                self.unknown_word(&word, place, "value of `exec`", &["any", "listed"]);
+                return Exec::Any;
+            }
+            RawExec::Map(map) => {
+                self.refuse_extra(&map.extra, RawExecMap::KEYS, &[], "`exec`");
+                map.listed.unwrap_or_default()
+            }
+        };
+        self.refuse_extra(&listed.extra, RawListed::KEYS, &[], "`listed`");
+        let mut digests = Vec::new();
+        for text in listed.digests.unwrap_or_default() {
+            match executables::entry(&text.value) {
+                Ok((digest, path)) => {
+                    let entry = format!("{}:{}", self.file, text.place.line);
+                    digests.push(Executable { digest, path, entry });
+                }
+                Err(what) => {
+                    self.problems.push(Problem::new(what, text.place, "here").help(executables::SHAPE));
+                }
             }
         }
+        let file = listed.file.as_ref().map(|file| self.path(file));
+        if digests.is_empty() && file.is_none() && self.problems.is_empty() {
+            let what = "the list of what may be executed is empty";
+            self.problems.push(Problem::new(what, place, "here").help(executables::SHAPE));
+        }
+        let changed = match listed.changed.as_ref().map(|word| (word.value.as_str(), word.place)) {
+            None | Some(("record", _)) => Changed::Record,
+            Some(("end", _)) => Changed::End,
+            Some((word, place)) => {
+                self.unknown_word(word, place, "value of `changed`", &["record", "end"]);
+                Changed::Record
+            }
+        };
+        Exec::Listed(Listed { digests, file, changed })
     }
 
     fn limits(&mut self, raw: RawLimits) -> Limits {

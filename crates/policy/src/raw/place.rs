@@ -146,3 +146,43 @@ impl<'de> Visitor<'de> for LooseVisitor {
         Ok(Loose::Other)
     }
 }
+
+/// A word, or a mapping.
+#[derive(Debug)]
+pub(crate) enum RawExec {
+    Word(String),
+    Map(super::RawExecMap),
+}
+
+impl JsonSchema for RawExec {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        Cow::Borrowed("Exec")
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let map = generator.subschema_for::<super::RawExecMap>();
+        schemars::json_schema!({"anyOf": [{"enum": ["any"]}, map]})
+    }
+}
+
+impl<'de> Deserialize<'de> for RawExec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct WordOrMap;
+        impl<'de> Visitor<'de> for WordOrMap {
+            type Value = RawExec;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("`any` or a mapping of keys to values")
+            }
+            fn visit_str<E>(self, text: &str) -> Result<RawExec, E> {
+                Ok(RawExec::Word(text.to_owned()))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<RawExec, A::Error> {
+                let map = serde::de::value::MapAccessDeserializer::new(map);
+                super::RawExecMap::deserialize(map).map(RawExec::Map)
+            }
+        }
+        deserializer.deserialize_any(WordOrMap)
+    }
+}
