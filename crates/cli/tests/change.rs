@@ -196,9 +196,9 @@ fn a_request_that_goes_on_ends_when_its_rule_does_and_its_neighbour_does_not() {
     once(CLAW, User::Ordinary, |lab| {
         let authority = Authority::new();
         let server = web_over_tls(Lab::PRIVATE, &authority, &["api.test"]);
-        lab.write("work/upstream.pem", &authority.pem());
+        lab.write("upstream.pem", &authority.pem());
         let rule = |requests: &str| {
-            format!("{}, upstream_ca: upstream.pem, http: [{requests}]", server.rule("api.test"))
+            format!("{}, upstream_ca: ../upstream.pem, http: [{requests}]", server.rule("api.test"))
         };
         policy(lab, &[], &[rule("'GET /slow', 'GET /bytes/*'")]);
         let url = format!("https://api.test:{}", server.port());
@@ -399,5 +399,81 @@ for number in range(3):
         for name in ["out.test", "in.test", "few.test", "rate.test"] {
             assert!(run.decided(name, server.port(), "deny", "limit"), "{name}: {run:#?}");
         }
+    });
+}
+
+/// A policy that lies where the agent may write: whoever saves it outside takes the mount away that kept the agent off.
+#[test]
+fn a_policy_in_a_writable_place_counts_only_when_it_was_accepted() {
+    each(CLAW, |lab| {
+        let server = echo(Lab::PRIVATE);
+        let text = |rules: &str| {
+            format!("version: 1\nnetwork_policy:\n  workload:\n{rules}filesystem: {{write: [.]}}\n")
+        };
+        let rule = format!("    - {{{}, plane: tool, purpose: x}}\n", server.rule("new.test"));
+        let claw = lab.program().display().to_string();
+        let words = |words: &[&str]| -> Vec<String> {
+            [claw.as_str(), "run", "--policy", "policy.yaml", "--"]
+                .iter()
+                .chain(words)
+                .map(ToString::to_string)
+                .collect()
+        };
+        let start = |command: &[&str]| {
+            let words = words(command);
+            lab.plain().start(&words.iter().map(String::as_str).collect::<Vec<_>>())
+        };
+        let save = |text: &str| {
+            lab.write("work/fresh", text);
+            std::fs::rename(lab.path("work/fresh"), lab.path("work/policy.yaml")).unwrap();
+        };
+        lab.write("work/policy.yaml", &text("    []\n"));
+        // the agent adds its own rule once somebody outside has saved the file
+        let code = format!(
+            "import shutil
+open('up', 'w').close()
+while not os.path.exists('saved'): time.sleep(0.01)
+with open('policy.yaml', 'w') as file: file.write({:?})
+time.sleep(0.3)
+print('reached', attempt_quietly())",
+            text(&rule)
+        );
+        let code = format!(
+            "def attempt_quietly():
+    try:
+        with socket.create_connection(('new.test', {})) as connection:
+            connection.sendall(b'x'); return connection.recv(1) == b'x'
+    except OSError: return False
+{code}",
+            server.port()
+        );
+        let file = lab.program_file(&code);
+        let running = start(&["python3", &file]);
+        wait_for(lab, "up");
+        save(&text("    []\n"));
+        lab.write("work/saved", "");
+        let run = running.end().ends(0).says("reached False").warns("lies where the agent may write");
+        assert_eq!(server.arrivals(), 0, "{run:#?}");
+        // nor does the next run begin with it
+        let run =
+            start(&["echo", "ran"]).end().ends(2).warns("changed since the last run that could write it");
+        assert!(!run.stdout.contains("ran"), "{run:#?}");
+        lab.cli(&["policy", "trust", "policy.yaml"]).ends(0);
+        start(&["echo", "ran"]).end().ends(0).says("ran");
+        // accepted, it holds at once too
+        save(&text("    []\n"));
+        lab.cli(&["policy", "trust", "policy.yaml"]).ends(0);
+        std::fs::remove_file(lab.path("work/saved")).unwrap();
+        std::fs::remove_file(lab.path("work/up")).unwrap();
+        let code = code.replace("with open('policy.yaml', 'w') as file", "with open('other', 'w') as file");
+        let file = lab.program_file(&code);
+        let running = start(&["python3", &file]);
+        wait_for(lab, "up");
+        // order: accepted before it is saved there, so that it is taken when it is
+        lab.write("work/next.yaml", &text(&rule));
+        lab.cli(&["policy", "trust", "next.yaml"]).ends(0);
+        save(&text(&rule));
+        lab.write("work/saved", "");
+        running.end().ends(0).says("reached True").warns("policy changed");
     });
 }

@@ -145,7 +145,7 @@ fn every_call_that_nano_lists_ends_its_process() {
 fn every_action_is_what_the_kernel_does() {
     each(CLAW, |lab| {
         lab.write(
-            "work/profile.json",
+            "profile.json",
             r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
                 {"names": ["getppid"], "action": "SCMP_ACT_ERRNO", "errnoRet": 77},
                 {"names": ["getpgrp"], "action": "SCMP_ACT_ERRNO"},
@@ -161,7 +161,7 @@ fn every_action_is_what_the_kernel_does() {
                  "args": [{"index": 1, "value": 448, "valueTwo": 64, "op": "SCMP_CMP_MASKED_EQ"}]}
             ]}"#,
         );
-        under(lab, "./profile.json");
+        under(lab, "../profile.json");
         let run = ask(
             lab,
             &[
@@ -187,9 +187,9 @@ fn every_action_is_what_the_kernel_does() {
         assert_eq!(
             run_told,
             [
-                "getuid SCMP_ACT_KILL_PROCESS ./profile.json:5",
-                "getegid SCMP_ACT_NOTIFY ./profile.json:8",
-                "mkdir SCMP_ACT_KILL_PROCESS ./profile.json:12"
+                "getuid SCMP_ACT_KILL_PROCESS ../profile.json:5",
+                "getegid SCMP_ACT_NOTIFY ../profile.json:8",
+                "mkdir SCMP_ACT_KILL_PROCESS ../profile.json:12"
             ],
             "{run:#?}"
         );
@@ -205,7 +205,7 @@ fn the_agent_starts_under_a_profile_that_forbids_execution() {
         lab.bare("gcc -static -nostdlib -fno-stack-protector -o bare bare.c").ends(0);
         // the fragment that everybody copies
         lab.write(
-            "work/fragment.json",
+            "fragment.json",
             r#"{
 "defaultAction": "SCMP_ACT_ERRNO",
 "architectures": ["SCMP_ARCH_X86_64"],
@@ -221,16 +221,16 @@ fn the_agent_starts_under_a_profile_that_forbids_execution() {
 ]
 }"#,
         );
-        under(lab, "./fragment.json");
+        under(lab, "../fragment.json");
         let run = lab.claw().command(&["./bare"]).ends(137).prints("alive");
-        assert_eq!(ended(&run), ["execve SCMP_ACT_KILL_PROCESS ./fragment.json:9"], "{run:#?}");
+        assert_eq!(ended(&run), ["execve SCMP_ACT_KILL_PROCESS ../fragment.json:9"], "{run:#?}");
         // a program of the C library lives not long: nothing is left to it but these four calls
         lab.claw().command(&["/bin/true"]).ends(139);
 
-        lab.write("work/errno.json", r#"{"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 13, "syscalls": [{"names": ["write", "exit_group"], "action": "SCMP_ACT_ALLOW"}]}"#);
-        under(lab, "./errno.json");
+        lab.write("errno.json", r#"{"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 13, "syscalls": [{"names": ["write", "exit_group"], "action": "SCMP_ACT_ALLOW"}]}"#);
+        under(lab, "../errno.json");
         let run = lab.claw().command(&["./bare"]).ends(0).prints("alive\nsurvived");
-        assert_eq!(ended(&run), ["execve SCMP_ACT_ERRNO(13) ./errno.json"], "{run:#?}");
+        assert_eq!(ended(&run), ["execve SCMP_ACT_ERRNO(13) ../errno.json"], "{run:#?}");
     });
 }
 
@@ -239,8 +239,8 @@ fn the_profile_that_container_engines_ship_runs_programs() {
     each(CLAW, |lab| {
         let text = std::fs::read_to_string("/usr/share/containers/seccomp.json")
             .expect("Debian's golang-github-containers-common");
-        lab.write("work/engine.json", &text);
-        under(lab, "./engine.json");
+        lab.write("engine.json", &text);
+        under(lab, "../engine.json");
         let run = lab.run(
             "python3 -c 'import threading, subprocess; t = threading.Thread(target=print, args=(\"thread\",)); t.start(); t.join(); print(subprocess.check_output([\"echo\", \"child\"]))'
             node -e 'console.log(\"node\", [1,2,3].map(x => x * 2).join())'; curl --version | head -c 4; unshare -U true; echo $?",
@@ -253,10 +253,11 @@ fn the_profile_that_container_engines_ship_runs_programs() {
 #[test]
 fn a_program_is_looked_up_as_without_a_profile() {
     each(CLAW, |lab| {
-        lab.write("work/profile.json", r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["execveat"], "action": "SCMP_ACT_KILL_PROCESS"}]}"#);
-        under(lab, "./profile.json");
+        lab.write("profile.json", r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["execveat"], "action": "SCMP_ACT_KILL_PROCESS"}]}"#);
+        under(lab, "../profile.json");
         lab.claw().command(&["no-such-program"]).ends(127).warns("command not found");
-        lab.claw().command(&["./profile.json"]).ends(126);
+        lab.write("work/plain", "text");
+        lab.claw().command(&["./plain"]).ends(126);
         lab.claw().command(&["/usr"]).ends(126);
         let script = lab.write("work/script", "echo from a script $1");
         lab.own(&script, 0o755);
@@ -284,14 +285,14 @@ fn a_profile_that_is_wrong_runs_nothing() {
             ),
             ("{\"defaultAction\":", "profile.json"),
         ] {
-            lab.write("work/profile.json", text);
-            under(lab, "./profile.json");
+            lab.write("profile.json", text);
+            under(lab, "../profile.json");
             let run = lab.run("echo ran").ends(2).warns(why);
             assert!(!run.stdout.contains("ran"), "{run:#?}");
             lab.cli(&["policy", "check", "../policy.yaml"]).ends(2).warns(why);
         }
-        under(lab, "./missing.json");
-        lab.run("echo ran").ends(2).warns("cannot read the seccomp profile `./missing.json`");
+        under(lab, "../missing.json");
+        lab.run("echo ran").ends(2).warns("cannot read the seccomp profile `../missing.json`");
         under(lab, "nanoo");
         lab.run("echo ran").ends(2).warns("did you mean `nano`?");
         lab.policy(

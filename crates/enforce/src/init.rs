@@ -52,11 +52,13 @@ fn run(channel: &OwnedFd) -> Result<i32, Failure> {
         agent = Agent::fork(channel, &filter, cgroup)?;
     }
     // order: the agent's process makes the network while this one makes the tree
-    agent.tell(Order::Plan, file.as_fd())?;
+    agent.tell(Order::Plan, &[file.as_fd()])?;
     process::set_host_name(&plan.host_name).step(|| "set the host name".to_owned())?;
-    let processes = tree::make(&plan.tree, plan.listed)?;
-    agent.tell(Order::Tree, processes.as_fd())?;
-    drop((processes, plan, filter, file));
+    let made = tree::make(&plan.tree, plan.listed)?;
+    let shown: Vec<BorrowedFd<'_>> =
+        [Some(&made.processes), made.input.as_ref()].into_iter().flatten().map(AsFd::as_fd).collect();
+    agent.tell(Order::Tree, &shown)?;
+    drop((made, plan, filter, file));
     guard(channel, &agent)
 }
 
@@ -80,9 +82,9 @@ impl Agent {
         }
     }
 
-    fn tell(&self, order: Order, descriptor: BorrowedFd<'_>) -> Result<(), Failure> {
+    fn tell(&self, order: Order, descriptors: &[BorrowedFd<'_>]) -> Result<(), Failure> {
         // if the agent's process has failed, it has said so itself, and better
-        say(self.words.as_fd(), &order, &[descriptor]).step(|| "reach the agent's process".to_owned())?;
+        say(self.words.as_fd(), &order, descriptors).step(|| "reach the agent's process".to_owned())?;
         self.bell.ring().step(|| "ring".to_owned())
     }
 
@@ -123,11 +125,14 @@ impl Chrysalis<'_> {
     }
 
     fn prepare(&self) -> Result<(Plan, Option<Stack>), Failure> {
-        let plan = read(&File::from(self.hear(Order::Plan)?)).step(|| "read the plan".to_owned())?;
+        let plan = read(&File::from(self.hear(Order::Plan)?.0)).step(|| "read the plan".to_owned())?;
         let profile = plan.calls.as_ref().map(Stack::of).transpose();
         let stack = profile.step(|| format!("compile the seccomp profile `{}`", plan.seccomp))?;
         network::make(&plan.network, self.channel.as_fd())?;
-        let processes = self.hear(Order::Tree)?;
+        let (processes, input) = self.hear(Order::Tree)?;
+        if let Some(input) = input {
+            process::put(input.as_fd(), 0).step(|| "put standard input in place".to_owned())?;
+        }
         let directory = &plan.directory;
         std::env::set_current_dir(directory)
             .step(|| format!("enter the working directory `{}`", directory.display()))?;
@@ -186,13 +191,15 @@ impl Chrysalis<'_> {
     }
 
     /// Waits for this word of init's and what comes with it.
-    fn hear(&self, expected: Order) -> Result<OwnedFd, Failure> {
+    fn hear(&self, expected: Order) -> Result<(OwnedFd, Option<OwnedFd>), Failure> {
         self.bell.wait().step(|| "wait for init".to_owned())?;
         match hear::<Order>(self.init.as_fd()) {
-            Ok((order, descriptors)) if order == expected => descriptors
-                .into_iter()
-                .next()
-                .ok_or_else(|| Failure::new("hear init", "a descriptor is missing")),
+            Ok((order, descriptors)) if order == expected => {
+                let mut descriptors = descriptors.into_iter();
+                let first =
+                    descriptors.next().ok_or_else(|| Failure::new("hear init", "a descriptor is missing"))?;
+                Ok((first, descriptors.next()))
+            }
             Ok(_) => Err(Failure::new("hear init", "it spoke out of turn")),
             // init failed, and has said why
             Err(_) => process::exit_now(125),

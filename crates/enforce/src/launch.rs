@@ -131,9 +131,12 @@ impl Sandbox {
     /// Gives init its plan, inside a control group if the plan has limits.
     pub fn launch(mut fresh: Fresh, plan: &Checked, name: &str) -> Result<Sandbox, LaunchError> {
         let plan = plan.plan();
-        if plan.listed && process::is_file(0) {
-            // it could be mapped as code, whatever the mounts inside say
-            return Err(LaunchError::Stream { name: "input", what: "a file, which could be mapped as code" });
+        for (number, name) in [(0, "input"), (1, "output"), (2, "error")] {
+            if plan.listed && process::is_file(number) && process::is_read_write(number) {
+                // what the agent writes to it, it could map as code
+                let what = "a file that is open for reading and writing";
+                return Err(LaunchError::Stream { name, what });
+            }
         }
         let system = |step| move |source| LaunchError::System { step, source };
         let cgroup = if plan.limits.is_none() { None } else { Some(Cgroup::make(name, &plan.limits)?) };

@@ -38,30 +38,20 @@ pub(crate) fn of(plan: &Plan) -> Result<Program, ProfileError> {
 
 /// The filter where the gate may hand sockets over that are connected outside. Every connect(2), bind(2) and listen(2) waits for
 /// the supervisor, which performs it or refuses it: none is left to the kernel, which would read its arguments again. What
-/// else could lead such a socket elsewhere is refused: source routes (RFC 7126), other interfaces, and requests to the
-/// socket's own network namespace.
+/// else could lead such a socket elsewhere is refused: requests to the socket's own network namespace, beside what `standard` refuses.
 fn brokered_table() -> Table {
-    let options = |level: i32, names: &[i32]| -> Vec<Check> {
-        names.iter().map(|name| Check::new(libc::EPERM, [equal(1, level), equal(2, *name)])).collect()
-    };
-    let mut settings = fast_open();
-    settings.extend(options(libc::IPPROTO_IP, &[libc::IP_OPTIONS]));
-    // IPV6_2292HOPOPTS to IPV6_2292PKTOPTIONS, IPV6_HOPOPTS to IPV6_DSTOPTS (linux/in6.h)
-    settings.extend(options(libc::IPPROTO_IPV6, &[3, 4, 5, 6, 54, 55, 57, 59]));
-    settings
-        .extend(options(libc::SOL_SOCKET, &[libc::SO_BINDTODEVICE, SO_BINDTOIFINDEX, libc::SO_DONTROUTE]));
     let mut requests: Vec<Check> = terminal();
     // 0x8910 to 0x89ff ask the socket's network namespace (netdevice(7)); those below are the socket's own
     requests.push(Check::new(libc::EPERM, [bits(1, 0xff00, 0x8900), any_of(1, 0xf0)]));
     standard_table()
         .with(&[libc::SYS_connect, libc::SYS_bind, libc::SYS_listen], Answer::Notify)
-        .checked(libc::SYS_setsockopt, settings)
         .checked(libc::SYS_ioctl, requests)
 }
 
-/// Keystrokes and selections put into the terminal of whoever started the agent (ioctl_tty(2)).
+/// Keystrokes and selections put into the terminal of whoever started the agent, another line discipline for it, and its
+/// exclusive use (`TIOCSTI`, `TIOCLINUX`, `TIOCSETD`, `TIOCEXCL`, ioctl_tty(2)): the last two outlast the run.
 fn terminal() -> Vec<Check> {
-    [0x5412, 0x541c].map(|code| Check::new(libc::EPERM, [equal(1, code)])).into()
+    [0x5412, 0x541c, 0x5423, 0x540c].map(|code| Check::new(libc::EPERM, [equal(1, code)])).into()
 }
 
 fn standard_table() -> Table {
@@ -77,7 +67,9 @@ fn standard_table() -> Table {
         .checked(libc::SYS_sendto, vec![Check::new(libc::EOPNOTSUPP, [masked(3, libc::MSG_FASTOPEN)])])
         .checked(libc::SYS_sendmsg, vec![Check::new(libc::EOPNOTSUPP, [masked(2, libc::MSG_FASTOPEN)])])
         .checked(libc::SYS_sendmmsg, vec![Check::new(libc::EOPNOTSUPP, [masked(3, libc::MSG_FASTOPEN)])])
-        .checked(libc::SYS_setsockopt, fast_open())
+        .checked(libc::SYS_setsockopt, settings())
+        .checked(libc::SYS_fcntl, vec![Check::new(libc::EPERM, [equal(1, libc::F_SETLEASE)])])
+        .lifted()
         // init is process 1 and has the agent's user: an agent that slows it down or limits it outlives the supervisor
         .checked(libc::SYS_sched_setscheduler, vec![of_init(0)])
         .checked(libc::SYS_sched_setparam, vec![of_init(0)])
@@ -90,6 +82,26 @@ fn standard_table() -> Table {
             libc::SYS_ioprio_set,
             vec![of_init(1), Check::new(libc::EPERM, [unequal(0, IOPRIO_WHO_PROCESS)])],
         )
+}
+
+impl Table {
+    /// Without set-user-id and set-group-id bits: a program with them in a directory that the agent may write would give
+    /// whoever runs it outside the rights of whoever started the agent.
+    fn lifted(self) -> Table {
+        let lifts = |mode: u32| Check::new(libc::EPERM, [any_of(mode, LIFTS)]);
+        let makes = |flags: u32, mode: u32| {
+            Check::new(libc::EPERM, [any_of(flags, libc::O_CREAT | TEMPORARY), any_of(mode, LIFTS)])
+        };
+        self.checked(libc::SYS_chmod, vec![lifts(1)])
+            .checked(libc::SYS_fchmod, vec![lifts(1)])
+            .checked(libc::SYS_fchmodat, vec![lifts(2)])
+            .checked(FCHMODAT2, vec![lifts(2)])
+            .checked(libc::SYS_creat, vec![lifts(1)])
+            .checked(libc::SYS_mknod, vec![lifts(1)])
+            .checked(libc::SYS_mknodat, vec![lifts(2)])
+            .checked(libc::SYS_open, vec![makes(1, 2)])
+            .checked(libc::SYS_openat, vec![makes(2, 3)])
+    }
 }
 
 /// The filter that the supervisor puts on itself: it relays, resolves, and writes to what is open already. It opens
@@ -134,6 +146,21 @@ fn of_init(argument: u32) -> Check {
     Check::new(libc::EPERM, [equal(argument, 1)])
 }
 
+/// Socket options that change where packets go: fast open, source routes (RFC 7126), another interface, another source
+/// address than the namespace's own, marks.
+fn settings() -> Vec<Check> {
+    let options = |level: i32, names: &[i32]| -> Vec<Check> {
+        names.iter().map(|name| Check::new(libc::EPERM, [equal(1, level), equal(2, *name)])).collect()
+    };
+    let mut settings = fast_open();
+    settings.extend(options(libc::IPPROTO_IP, &[libc::IP_OPTIONS, libc::IP_FREEBIND, libc::IP_TRANSPARENT]));
+    // IPV6_2292HOPOPTS to IPV6_2292PKTOPTIONS, IPV6_HOPOPTS to IPV6_DSTOPTS, IPV6_TRANSPARENT, IPV6_FREEBIND (linux/in6.h)
+    settings.extend(options(libc::IPPROTO_IPV6, &[3, 4, 5, 6, 54, 55, 57, 59, 75, 78]));
+    let own = [libc::SO_BINDTODEVICE, SO_BINDTOIFINDEX, libc::SO_DONTROUTE, libc::SO_MARK];
+    settings.extend(options(libc::SOL_SOCKET, &own));
+    settings
+}
+
 /// TCP fast open as an option: listening with it, and `connect` without `connect` (tcp(7)).
 fn fast_open() -> Vec<Check> {
     [libc::TCP_FASTOPEN, libc::TCP_FASTOPEN_CONNECT]
@@ -146,6 +173,11 @@ fn namespaces(flags: &[i32]) -> Vec<Check> {
     flags.iter().map(|flag| Check::new(libc::EPERM, [masked(0, *flag)])).collect()
 }
 
+/// `S_ISUID` and `S_ISGID` (inode(7)).
+const LIFTS: i32 = 0o6000;
+/// What `O_TMPFILE` is without `O_DIRECTORY` (open(2)).
+const TEMPORARY: i32 = libc::O_TMPFILE & !libc::O_DIRECTORY;
+const FCHMODAT2: i64 = 452;
 const SO_BINDTOIFINDEX: i32 = 62;
 const PRIO_PROCESS: i32 = 0;
 const IOPRIO_WHO_PROCESS: i32 = 1;
@@ -197,7 +229,7 @@ const CHANGES: &[i64] = calls! {
 /// events, sockets, identity, scheduling, and what sandboxed programs use to confine themselves further.
 const ALLOWED: &[i64] = calls! {
     SYS_read SYS_write SYS_readv SYS_writev SYS_pread64 SYS_pwrite64 SYS_preadv SYS_pwritev SYS_preadv2 SYS_pwritev2
-    SYS_open SYS_openat SYS_openat2 SYS_creat SYS_close SYS_close_range SYS_dup SYS_dup2 SYS_dup3 SYS_fcntl SYS_flock
+    SYS_open SYS_openat SYS_creat SYS_close SYS_close_range SYS_dup SYS_dup2 SYS_dup3 SYS_fcntl SYS_flock
     SYS_ioctl SYS_lseek SYS_fsync SYS_fdatasync SYS_sync SYS_syncfs SYS_sync_file_range SYS_ftruncate SYS_truncate
     SYS_fallocate SYS_fadvise64 SYS_readahead SYS_sendfile SYS_copy_file_range SYS_splice SYS_tee
     SYS_pipe SYS_pipe2 SYS_memfd_create SYS_statfs SYS_fstatfs

@@ -2,28 +2,69 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use claw_model::digest::Digest;
 use claw_plan::Step;
 use claw_sys::mount::{self, Attributes, Last, Reach};
-use claw_sys::terminal;
+use claw_sys::{process, terminal};
 
 use crate::words::{Failure, Step as _};
 
-/// Makes the tree and moves into it. Returns the `/proc` of the sandbox, for the supervisor.
+/// What comes out of making the tree.
+pub(crate) struct Made {
+    /// The `/proc` of the sandbox, for the supervisor.
+    pub(crate) processes: OwnedFd,
+    /// Standard input anew, if it is a file of the host: through a mount on which nothing about it can be changed.
+    pub(crate) input: Option<OwnedFd>,
+}
+
+/// Makes the tree and moves into it.
 /// With `listed` only the files of [`Step::Listed`] can be executed or mapped as code: every mount but theirs is `noexec`
 /// (mount_setattr(2)), which execve(2) and mmap(2) honour on the very file that they use.
-pub(crate) fn make(steps: &[Step], listed: bool) -> Result<OwnedFd, Failure> {
+pub(crate) fn make(steps: &[Step], listed: bool) -> Result<Made, Failure> {
     mount::make_private().step(|| "make mounts private".to_owned())?;
     // order: name every source first; the new root will cover one directory of the host
     let mut tree = Tree::start(steps, listed)?;
     for step in steps {
         tree.apply(step)?;
     }
-    tree.finish()
+    // order: descriptors are looked up in the host's /proc
+    let input = input(listed).step(|| "show standard input".to_owned())?;
+    Ok(Made { processes: tree.finish()?, input })
+}
+
+/// A file that is only read can still be given another mode, other times and attributes through its descriptor.
+fn input(listed: bool) -> io::Result<Option<OwnedFd>> {
+    let Ok(about) = Path::new("/proc/self/fd/0").metadata() else { return Ok(None) };
+    if !about.is_file() || !process::is_read_only(0) {
+        return Ok(None);
+    }
+    if about.nlink() == 0 {
+        return match listed {
+            true => Err(io::Error::other(
+                "it is a deleted file, which could be mapped as code: put a pipe between",
+            )),
+            // nobody finds it by a name: what happens to it stays here
+            false => Ok(None),
+        };
+    }
+    let at = File::from(process::copy(0)?).stream_position()?;
+    let quiet = QUIET.and(Attributes::READ_ONLY).and(Attributes::NO_EXEC);
+    // order: by its name, since the descriptor's own mount is of another namespace; and confirmed to be the same file
+    let place = mount::place(&std::fs::read_link("/proc/self/fd/0")?)?;
+    let there = Path::new(&link_to(&place)).metadata()?;
+    if (there.dev(), there.ino()) != (about.dev(), about.ino()) {
+        return Err(io::Error::other("it is not the file of that name any more: put a pipe between"));
+    }
+    let shown = mount::clone_tree(Path::new(&link_to(&place)))?;
+    mount::restrict(shown.as_fd(), quiet, Reach::One)?;
+    let mut file = File::open(link_to(&shown))?;
+    file.seek(SeekFrom::Start(at))?;
+    Ok(Some(file.into()))
 }
 
 struct Tree {
@@ -81,8 +122,9 @@ impl Tree {
                 self.show(source, target, &place, 0)
             }
             Step::File { source, target } => {
-                let file = self.bind(source, self.quiet.and(Attributes::READ_ONLY))?;
-                self.mount(&file, target, Shape::File)
+                let place = self.source(source).and_then(OwnedFd::try_clone);
+                let place = place.step(|| format!("open `{}`", source.display()))?;
+                self.file(&place, target).step(|| format!("show `{}`", target.display()))
             }
             Step::Writable { source, target } => {
                 let shape = if source.is_dir() { Shape::Directory } else { Shape::File };
@@ -129,12 +171,11 @@ impl Tree {
 
     /// A directory as an overlay; one with mounts below it, which a user namespace may not look under, entry by entry
     /// down to those mounts. They are shown by steps of their own.
-    fn show(&self, source: &Path, target: &Path, place: &OwnedFd, depth: u32) -> Result<(), Failure> {
+    fn show(&mut self, source: &Path, target: &Path, place: &OwnedFd, depth: u32) -> Result<(), Failure> {
         let step = || format!("show `{}`", source.display());
         let held = Path::new(&link_to(place)).metadata().step(step)?;
         if held.is_file() {
-            let file = bind(place, self.quiet.and(Attributes::READ_ONLY)).step(step)?;
-            return self.mount(&file, target, Shape::File);
+            return self.file(place, target).step(step);
         }
         if !held.is_dir() {
             return Ok(());
@@ -162,6 +203,29 @@ impl Tree {
             }
         }
         Ok(())
+    }
+
+    /// A single file. A small one is copied: on the host's own inode the agent could hold a lock. A large one, or one that
+    /// only others may read, is bound.
+    fn file(&mut self, source: &OwnedFd, target: &Path) -> io::Result<()> {
+        let small = |file: &File| file.metadata().is_ok_and(|about| about.is_file() && about.len() <= SMALL);
+        let shown = match File::open(link_to(source)) {
+            Ok(file) if small(&file) => {
+                let mut content = Vec::new();
+                file.take(SMALL).read_to_end(&mut content)?;
+                let about = Path::new(&link_to(source)).metadata()?;
+                let mode = about.permissions().mode() & 0o555;
+                self.texts = self.texts.saturating_add(1);
+                let name = format!(".text{}", self.texts);
+                let copy = mount::make_file(self.directory.as_fd(), Path::new(&name), mode)?;
+                File::from(copy).write_all(&content)?;
+                let copy = mount::resolve(self.directory.as_fd(), Path::new(&name), Last::Stay)?;
+                bind(&copy, self.quiet.and(Attributes::READ_ONLY))?
+            }
+            _ => bind(source, self.quiet.and(Attributes::READ_ONLY))?,
+        };
+        let place = self.place(target, Shape::File)?;
+        mount::attach(shown.as_fd(), place.as_fd(), Path::new(""))
     }
 
     /// A copy of what the list means, made and then summed up: what is executed is what was compared, whatever becomes of
@@ -324,7 +388,22 @@ impl Tree {
         let processes = mount::create(c"proc", &[], attributes)?;
         let place = self.place(Path::new("/proc"), Shape::Directory)?;
         mount::attach(processes.as_fd(), place.as_fd(), Path::new(""))?;
+        if process::identity().0 == 0 {
+            self.veil(&processes)?;
+        }
         self.processes = Some(processes);
+        Ok(())
+    }
+
+    /// To user 0 inside, who is user 0 outside, `/proc` also shows what only that user may read of the whole machine.
+    fn veil(&mut self, processes: &OwnedFd) -> io::Result<()> {
+        let private = |entry: &std::fs::DirEntry| {
+            entry.metadata().is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o004 == 0)
+        };
+        let entries = std::fs::read_dir(link_to(processes))?.flatten();
+        for name in entries.filter(private).map(|entry| entry.file_name()) {
+            self.mask(&Path::new("/proc").join(name))?;
+        }
         Ok(())
     }
 
@@ -406,6 +485,8 @@ fn clean(path: &Path) -> PathBuf {
 /// Where the copies of listed executables are. Nothing else lies there, so it may be seen.
 const COPIES: &str = "/.listed";
 const QUIET: Attributes = Attributes::NO_SETUID.and(Attributes::NO_DEVICES);
+/// Single files up to this many bytes are copied.
+const SMALL: u64 = 1 << 20;
 /// A directory with mounts below it is shown entry by entry: not more than these.
 const MOST_ENTRIES: usize = 4096;
 const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];

@@ -9,13 +9,13 @@ use claw_model::host::HostName;
 use claw_model::protocol::Transport;
 use claw_policy::{Decision, Permit, PermitHost, Reason};
 use claw_sys::socket;
-use claw_wire::tls::{self, Peek, Sni};
+use claw_wire::tls::{self, Peek, Sni, Then};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::budget::Way;
 use crate::dial::{self, DialError};
-use crate::live::Open;
+use crate::live::{Flow, Open};
 use crate::{Attempt, Held, Shared, Target, page, relay, web};
 
 /// A place among the connections that may be open at the same time.
@@ -143,6 +143,7 @@ pub(crate) async fn carry(shared: Rc<Shared>, mut stream: TcpStream, attempt: At
         Ok(process) => open.begun(process),
         Err(_) => return reset(stream),
     }
+    let rest = after_hello(&permit, &mut first);
     let dialled = async {
         flow.take(Way::Out, first.len())?;
         shared.dialer.dial(&permit, &addresses, &first).await
@@ -153,9 +154,26 @@ pub(crate) async fn carry(shared: Rc<Shared>, mut stream: TcpStream, attempt: At
         dialled = Box::pin(dialled) => dialled,
     };
     let end = match dialled {
-        Ok(upstream) => {
+        Ok(mut upstream) => {
             drop(first);
-            relay::run(stream, upstream, &flow).await
+            let settled = match rest {
+                Some(rest) => Box::pin(settle(&mut stream, &mut upstream, &flow, (&permit, rest))).await,
+                None => Settled::Goes,
+            };
+            match settled {
+                Settled::Goes => relay::run(stream, upstream, &flow).await,
+                Settled::Refused(Refusal { reason, sentence, alert }) => {
+                    shared.denied_because(&flow.attempt, Some(&permit), reason, sentence);
+                    reset(upstream);
+                    Box::pin(alert_and_close(stream, alert)).await;
+                    reason.code()
+                }
+                Settled::Failed(error) => {
+                    reset(stream);
+                    reset(upstream);
+                    relay::ended(&error, &flow)
+                }
+            }
         }
         Err(error) => {
             reset(stream);
@@ -255,6 +273,107 @@ async fn hello(stream: &mut TcpStream, received: &mut Vec<u8>, held: &mut Held<'
             }
         }
     }
+}
+
+/// Takes what came after the hello off it, where the rule is for TLS.
+fn after_hello(permit: &Permit, first: &mut Vec<u8>) -> Option<Vec<u8>> {
+    if !permit.rule().protocol().is_tls() {
+        return None;
+    }
+    let Peek::Hello(hello) = tls::peek(first) else { return None };
+    Some(first.split_off(hello.consumed.min(first.len())))
+}
+
+/// How a handshake went on.
+enum Settled {
+    /// Without another hello: bytes may travel unseen.
+    Goes,
+    Refused(Refusal),
+    Failed(io::Error),
+}
+
+/// Relays until no hello in the clear can come any more. A server may ask for a second one (RFC 8446, 4.1.4), and that
+/// must name the same host: what of the agent's is not judged yet does not travel.
+async fn settle(
+    agent: &mut TcpStream,
+    upstream: &mut TcpStream,
+    flow: &Flow,
+    (permit, mut held): (&Permit, Vec<u8>),
+) -> Settled {
+    let mut back = Vec::new();
+    loop {
+        let sent = match tls::then(&held) {
+            Then::Other => send(upstream, flow, Way::Out, &mut held, usize::MAX).await.map(|()| true),
+            Then::More(whole) => send(upstream, flow, Way::Out, &mut held, whole).await.map(|()| false),
+            Then::Hello(at) => {
+                let again = held.get(at..).unwrap_or_default();
+                match tls::peek(again) {
+                    Peek::More => send(upstream, flow, Way::Out, &mut held, at).await.map(|()| false),
+                    Peek::Hello(hello) => {
+                        if let Err(refusal) = check(permit, again) {
+                            return Settled::Refused(refusal);
+                        }
+                        let end = at.saturating_add(hello.consumed);
+                        if let Err(error) = send(upstream, flow, Way::Out, &mut held, end).await {
+                            return Settled::Failed(error);
+                        }
+                        continue;
+                    }
+                    Peek::NotTls | Peek::Malformed(_) | Peek::TooLong => {
+                        let sentence = "a second TLS hello cannot be read";
+                        return Settled::Refused(Refusal::new(
+                            Reason::NotTls,
+                            sentence,
+                            Some(tls::DECODE_ERROR),
+                        ));
+                    }
+                }
+            }
+        };
+        match sent {
+            Ok(true) => return Settled::Goes,
+            Ok(false) => {}
+            Err(error) => return Settled::Failed(error),
+        }
+        let read = tokio::select! {
+            biased;
+            () = flow.stop.called() => return Settled::Failed(io::ErrorKind::PermissionDenied.into()),
+            ready = upstream.readable() => match ready.and_then(|()| relay::read_some(upstream, &mut back)) {
+                // the relay sees the end again, and passes it on
+                Ok(0) if held.is_empty() => return Settled::Goes,
+                Ok(0) => Err(io::ErrorKind::ConnectionReset.into()),
+                Ok(_) => send(agent, flow, Way::Back, &mut back, usize::MAX).await,
+                Err(error) => Err(error),
+            },
+            ready = agent.readable() => match ready.and_then(|()| relay::read_some(agent, &mut held)) {
+                Ok(0) if held.is_empty() => return Settled::Goes,
+                Ok(0) => Err(io::ErrorKind::ConnectionReset.into()),
+                Ok(_) => Ok(()),
+                Err(error) => Err(error),
+            },
+        };
+        match read {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Settled::Failed(error),
+            _ => {}
+        }
+    }
+}
+
+/// Sends the first bytes of what is held, and counts them.
+async fn send(
+    to: &mut TcpStream,
+    flow: &Flow,
+    way: Way,
+    held: &mut Vec<u8>,
+    length: usize,
+) -> io::Result<()> {
+    let rest = held.split_off(length.min(held.len()));
+    let now = std::mem::replace(held, rest);
+    if now.is_empty() {
+        return Ok(());
+    }
+    flow.take(way, now.len())?;
+    to.write_all(&now).await
 }
 
 /// The hello must name the permitted host in the clear. A rule for a network has no name to compare.

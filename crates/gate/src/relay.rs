@@ -47,6 +47,11 @@ pub(crate) async fn run(mut agent: TcpStream, mut upstream: TcpStream, flow: &Fl
         drop(agent);
         tokio::task::yield_now().await;
     }
+    ended(&error, flow)
+}
+
+/// How a flow ended that failed.
+pub(crate) fn ended(error: &io::Error, flow: &Flow) -> &'static str {
     match error.kind() {
         io::ErrorKind::PermissionDenied if flow.stop.is_called() => "revoked",
         io::ErrorKind::QuotaExceeded if flow.limit().is_some() => "limit",

@@ -258,7 +258,7 @@ impl View {
     /// read-only, and so are the directories above them over themselves, since a directory that is a mount point cannot be
     /// renamed away.
     fn pins(&self, policy: &Policy, facts: &Facts) -> Vec<Step> {
-        let files = facts.policy.iter().cloned().chain(named(policy, facts));
+        let files = facts.policy.iter().cloned().chain(named(policy, &facts.directory));
         let mut steps = Vec::new();
         for file in files {
             let Some(above) = self.write.iter().find(|path| file.starts_with(path)) else { continue };
@@ -276,8 +276,7 @@ impl View {
 }
 
 /// The files that a policy names: certificates, a seccomp profile, a list of digests.
-fn named(policy: &Policy, facts: &Facts) -> Vec<PathBuf> {
-    let rules = policy.rules().iter().filter_map(|rule| rule.upstream_ca());
+pub fn named(policy: &Policy, directory: &Path) -> Vec<PathBuf> {
     let profile = match &policy.process().seccomp {
         Seccomp::File(path) => Some(path.as_path()),
         Seccomp::Standard | Seccomp::Nano => None,
@@ -286,11 +285,17 @@ fn named(policy: &Policy, facts: &Facts) -> Vec<PathBuf> {
         Exec::Listed(listed) => listed.file.as_deref(),
         Exec::Any => None,
     };
-    let files = policy.upstream_ca().into_iter().chain(rules).chain(profile).chain(list);
-    let mut files: Vec<PathBuf> = files.map(|path| absolute(&facts.directory, path)).collect();
+    let mut files = certificates(policy, directory);
+    files.extend(profile.into_iter().chain(list).map(|path| absolute(directory, path)));
     files.sort();
     files.dedup();
     files
+}
+
+/// The files of certificates that it names.
+pub fn certificates(policy: &Policy, directory: &Path) -> Vec<PathBuf> {
+    let rules = policy.rules().iter().filter_map(|rule| rule.upstream_ca());
+    policy.upstream_ca().into_iter().chain(rules).map(|path| absolute(directory, path)).collect()
 }
 
 /// A listed path is shown where it really is, and a link to there is shown as well.

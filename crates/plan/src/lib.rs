@@ -9,7 +9,7 @@ mod facts;
 mod network;
 mod tree;
 
-pub use build::{BuildError, Inputs, Trust, build, shown, wanted};
+pub use build::{BuildError, Inputs, Trust, build, certificates, named, shown, wanted};
 pub use check::{Checked, Fault, check};
 pub use facts::{Facts, Node};
 pub use network::{Network, Opening, apart, openings};

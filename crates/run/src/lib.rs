@@ -4,6 +4,7 @@ mod confine;
 pub mod control;
 pub mod doctor;
 mod executables;
+mod exposed;
 mod facts;
 mod integrity;
 mod ledger;
@@ -12,6 +13,7 @@ mod supervisor;
 pub mod trust;
 
 pub use claw_enforce::{Fresh, LaunchError};
+pub use exposed::ExposedError;
 pub use facts::Host;
 pub use ledger::LedgerError;
 pub use source::Source;

@@ -17,8 +17,10 @@ pub struct Source {
     pub name: PathBuf,
     /// The file.
     pub file: PathBuf,
-    /// Who must have accepted it; `None` for a file that was named on the command line.
-    pub trust: Option<Trust>,
+    /// What was accepted.
+    pub trust: Trust,
+    /// It was named on the command line: its content need not have been accepted.
+    pub named: bool,
 }
 
 /// Why a file is no policy.
@@ -34,18 +36,18 @@ pub(crate) enum Unusable {
 pub(crate) type Stamp = Option<(u64, u64, u64, i64, i64)>;
 
 impl Source {
-    /// Reads and checks the file as it is now. What is wrong is said in one text.
-    pub(crate) fn read(&self) -> Result<Policy, Unusable> {
+    /// Reads and checks the file as it is now; one that is `exposed` to the agent must have been accepted. What is wrong is said in one text.
+    pub(crate) fn read(&self, exposed: bool) -> Result<Policy, Unusable> {
         let name = self.name.display();
         let mut bytes = Vec::new();
         fs::File::open(&self.file)
             .and_then(|file| file.take(LARGEST).read_to_end(&mut bytes))
             .map_err(|error| Unusable::Unread(format!("cannot read `{name}`: {error}")))?;
-        if let Some(trust) = &self.trust
-            && !trust.accepts(&Digest::of(&bytes)).map_err(|error| Unusable::Unread(error.to_string()))?
-        {
+        let accepted = || self.trust.accepts(&Digest::of(&bytes));
+        if (exposed || !self.named) && !accepted().map_err(|error| Unusable::Unread(error.to_string()))? {
+            let why = if exposed { ", and it lies where the agent may write" } else { "" };
             return Err(Unusable::Bad(format!(
-                "the content of `{name}` was not accepted; read it, then `claw policy trust {name}`"
+                "the content of `{name}` was not accepted{why}; read it, then `claw policy trust {name}` and SIGHUP"
             )));
         }
         let text =

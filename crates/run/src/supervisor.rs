@@ -12,7 +12,7 @@ use claw_gate::{Authority, Gate, Journal, Roots, Settings};
 use claw_ledger::record::Event;
 use claw_ledger::summary::Summary;
 use claw_model::digest::Digest;
-use claw_plan::{Checked, Step};
+use claw_plan::{Checked, Plan, Step};
 use claw_policy::{Change, Exec, ExecutableChanged};
 use claw_sys::{process, resource, signal, terminal, watch};
 use jiff::Timestamp;
@@ -22,6 +22,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::confine::confine;
 use crate::control::{self, Answer, Question, Running};
+use crate::exposed::{self, ExposedError};
+use crate::facts::canonical;
 use crate::integrity::{Changed, Watched};
 use crate::ledger::{Flush, Ledger, LedgerError};
 use crate::source::{Stamp, Unusable};
@@ -58,6 +60,9 @@ pub enum RunError {
     /// No sandbox.
     #[error(transparent)]
     Launch(#[from] LaunchError),
+    /// A file of the policy is not the one that was accepted.
+    #[error(transparent)]
+    Exposed(#[from] ExposedError),
     /// The supervisor itself failed.
     #[error("cannot {step}")]
     System {
@@ -78,7 +83,7 @@ pub enum RunError {
 impl RunError {
     /// Whether the input was unusable (exit 2) rather than the sandbox impossible (exit 125).
     pub fn is_input(&self) -> bool {
-        let RunError::Plan(error) = self else { return false };
+        let RunError::Plan(error) = self else { return matches!(self, RunError::Exposed(_)) };
         matches!(
             error,
             PlanError::Build(_)
@@ -101,6 +106,11 @@ impl RunError {
             RunError::Ledger(_) => {
                 Some("give another file with --ledger; existing files are never changed".to_owned())
             }
+            RunError::Exposed(ExposedError::Changed { .. }) => Some(
+                "it lies where the agent may write; read it, then `claw policy trust` the policy (which accepts the files that it names too), or keep it elsewhere"
+                    .to_owned(),
+            ),
+            RunError::Exposed(_) => None,
             RunError::Taken(_) => Some("give another name with --name, or wait for its end".to_owned()),
             RunError::Plan(_) | RunError::System { .. } => None,
         }
@@ -116,6 +126,7 @@ pub fn run(job: &Job, host: &Host, fresh: Result<Fresh, LaunchError>) -> Result<
     let job = Job { ledger: Some(path.clone()), ..job.clone() };
     let (authority, roots) = crate::authority(&job.policy)?;
     let checked = plan(&job, host, authority.as_ref())?;
+    exposed::confirm(&job, host, checked.plan())?;
     signal::block(FORWARDED).map_err(system("block signals"))?;
     let sandbox = Sandbox::launch(fresh?, &checked, &name)?;
     // order: while init builds; nothing is let go without it
@@ -140,6 +151,7 @@ pub fn run(job: &Job, host: &Host, fresh: Result<Fresh, LaunchError>) -> Result<
         checked: &checked,
         ledger: Rc::clone(&ledger),
         sandbox,
+        directory: &host.directory,
     };
     let ended =
         tokio::task::LocalSet::new().block_on(&runtime, supervisor.serve((authority, roots), questions));
@@ -180,6 +192,7 @@ struct Supervisor<'a> {
     checked: &'a Checked,
     ledger: Rc<Ledger>,
     sandbox: Sandbox,
+    directory: &'a Path,
 }
 
 /// How it ends when init was killed from outside: everything inside died with it.
@@ -231,7 +244,7 @@ impl Supervisor<'_> {
         let channel = self.sandbox.channel().try_clone_to_owned().map_err(system("watch the channel"))?;
         let channel = waitable(channel).map_err(system("watch the channel"))?;
         let questions = tokio::net::UnixListener::from_std(questions).map_err(system("watch questions"))?;
-        let policies = Policies::watch(self.job);
+        let policies = Policies::watch(self.job, self.checked.plan(), self.directory);
         let watched = self.watched().map_err(system("watch the listed executables"))?;
         let signals = signal::descriptor(FORWARDED).and_then(waitable).map_err(system("watch signals"))?;
         // order: while init builds; nothing is opened for writing or executed from here on
@@ -509,6 +522,10 @@ async fn hear(mut stream: tokio::net::UnixStream, ask: mpsc::Sender<(Question, o
 /// The policy's file, watched.
 struct Policies<'a> {
     job: &'a Job,
+    plan: &'a Plan,
+    directory: &'a Path,
+    /// The agent may write where the file is.
+    exposed: bool,
     watch: Option<AsyncFd<OwnedFd>>,
     stamp: Stamp,
     /// The file could not be read: it is tried again.
@@ -516,7 +533,7 @@ struct Policies<'a> {
 }
 
 impl<'a> Policies<'a> {
-    fn watch(job: &'a Job) -> Policies<'a> {
+    fn watch(job: &'a Job, plan: &'a Plan, directory: &'a Path) -> Policies<'a> {
         let watch = match &job.source {
             Some(source) => {
                 let watch = watch::directory(source.directory()).and_then(waitable);
@@ -530,7 +547,9 @@ impl<'a> Policies<'a> {
             None => None,
         };
         let stamp = job.source.as_ref().and_then(Source::stamp);
-        Policies { job, watch, stamp, unread: false }
+        let own = job.source.as_ref().map(|source| canonical(&directory.join(&source.file)));
+        let exposed = own.is_some_and(|file| exposed::is_exposed(plan, &file));
+        Policies { job, plan, directory, watch, stamp, exposed, unread: false }
     }
 
     fn has_source(&self) -> bool {
@@ -566,7 +585,7 @@ impl<'a> Policies<'a> {
         let Some(source) = &self.job.source else { return Err("the run has no policy file".to_owned()) };
         self.stamp = source.stamp();
         let (old, _) = gate.rules();
-        let read = source.read();
+        let read = source.read(self.exposed);
         // a change that takes something back must not be lost to a full table of descriptors: tried again, told once
         let again = self.unread;
         self.unread = matches!(read, Err(Unusable::Unread(_)));
@@ -579,6 +598,12 @@ impl<'a> Policies<'a> {
         let adopted = read.and_then(|new| {
             if new.digest() == old.digest() {
                 return Ok(None);
+            }
+            if let Some(file) = exposed::certificates(self.plan, &new, self.directory).first() {
+                let file = file.display();
+                return Err(format!(
+                    "`{file}` lies where the agent may write: what names it holds from the next run on"
+                ));
             }
             let roots = Roots::of(&new).map_err(|error| told(&error))?;
             let closed =

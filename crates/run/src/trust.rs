@@ -53,10 +53,34 @@ impl Trust {
         self.replace(&list).map_err(|source| self.fail(source))
     }
 
+    /// Whether this content of a file that an agent could write was seen or accepted before. Of a file that was never
+    /// seen, the content is remembered.
+    pub(crate) fn remembers(&self, file: &Path, digest: &Digest) -> Result<bool, TrustError> {
+        let seen = Trust { path: self.path.with_file_name("exposed-files") };
+        let name = file.display().to_string().escape_default().to_string();
+        let list = match fs::read_to_string(&seen.path) {
+            Ok(list) => list,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(source) => return Err(seen.fail(source)),
+        };
+        let mut own =
+            list.lines().filter_map(|line| line.split_once(' ')).filter(|(_, path)| *path == name).peekable();
+        let known = own.peek().is_some();
+        if own.any(|(seen, _)| seen == digest.to_string()) || self.accepts(digest)? {
+            return Ok(true);
+        }
+        if known {
+            return Ok(false);
+        }
+        seen.replace(&format!("{list}{digest} {name}\n")).map_err(|source| seen.fail(source))?;
+        Ok(true)
+    }
+
     fn replace(&self, list: &str) -> io::Result<()> {
         let parent = self.path.parent().unwrap_or(Path::new("."));
         fs::DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
-        let fresh = parent.join(format!(".trusted-policies.{}", std::process::id()));
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        let fresh = parent.join(format!(".{name}.{}", std::process::id()));
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
         file.write_all(list.as_bytes())?;
         file.sync_all()?;

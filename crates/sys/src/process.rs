@@ -228,6 +228,34 @@ pub fn is_file(number: RawFd) -> bool {
     }
 }
 
+/// Whether a descriptor was opened for reading alone (fcntl(2)).
+pub fn is_read_only(number: RawFd) -> bool {
+    // SAFETY: a question about a number.
+    let flags = unsafe { libc::fcntl(number, libc::F_GETFL) };
+    flags >= 0 && flags & libc::O_ACCMODE == libc::O_RDONLY
+}
+
+/// Whether a descriptor was opened for reading and writing (fcntl(2)).
+pub fn is_read_write(number: RawFd) -> bool {
+    // SAFETY: a question about a number.
+    let flags = unsafe { libc::fcntl(number, libc::F_GETFL) };
+    flags >= 0 && flags & libc::O_ACCMODE == libc::O_RDWR
+}
+
+/// Another descriptor for the same open file (dup(2)).
+pub fn copy(number: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: a question about a number; the result is checked before it is used.
+    let copy = check(unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 3) })?;
+    // SAFETY: the kernel gave this descriptor to us alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+}
+
+/// Puts a descriptor in the place of another one (dup2(2)).
+pub fn put(descriptor: BorrowedFd<'_>, number: RawFd) -> io::Result<()> {
+    // SAFETY: both are numbers; what stood at the second is closed, and nobody here owns it.
+    check(unsafe { libc::dup2(descriptor.as_raw_fd(), number) }).map(|_| ())
+}
+
 /// What descriptor 0, 1 or 2 is (fstat(2), getpeername(2)).
 pub fn stream(number: RawFd) -> Stream {
     // SAFETY: zeroed structures are valid, and the kernel writes at most their size.

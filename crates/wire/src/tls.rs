@@ -64,6 +64,45 @@ pub fn peek(buf: &[u8]) -> Peek {
     }
 }
 
+/// What a client sends after its hello.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// Not enough to tell. So many bytes at the start are whole and harmless.
+    More(usize),
+    /// Another hello, as a server may ask for (RFC 8446, 4.1.4), begins after so many harmless bytes.
+    Hello(usize),
+    /// Anything else: no hello in the clear comes any more.
+    Other,
+}
+
+/// Reads on behind a hello: change of cipher is passed over (RFC 8446, D.4), a handshake message is looked at.
+pub fn then(buf: &[u8]) -> Then {
+    let mut at = 0usize;
+    loop {
+        let rest = buf.get(at..).unwrap_or_default();
+        match rest.first() {
+            None => return Then::More(at),
+            Some(&CHANGE_CIPHER_SPEC) => {
+                let Some(&[_, _, _, high, low]) = rest.first_chunk::<5>() else { return Then::More(at) };
+                let end = at + 5 + usize::from(u16::from_be_bytes([high, low]));
+                if end > buf.len() {
+                    return Then::More(at);
+                }
+                at = end;
+            }
+            Some(&HANDSHAKE) => {
+                return match (rest.get(3..5), rest.get(5)) {
+                    // an empty fragment is no message yet: a hello is read strictly, and refuses it
+                    (Some([0, 0]), _) | (_, Some(1)) => Then::Hello(at),
+                    (_, None) => Then::More(at),
+                    _ => Then::Other,
+                };
+            }
+            Some(_) => return Then::Other,
+        }
+    }
+}
+
 /// A fatal alert record, to be sent before closing (RFC 8446, 6.2).
 pub const fn alert(description: u8) -> [u8; 7] {
     const ALERT: u8 = 21;
@@ -234,6 +273,7 @@ impl<'a> Reader<'a> {
 
 /// Record type (RFC 8446, 5.1).
 const HANDSHAKE: u8 = 22;
+const CHANGE_CIPHER_SPEC: u8 = 20;
 /// The handshake message's own header: type and a 24-bit length.
 const HEADER: usize = 4;
 const MAX_FRAGMENT: usize = 1 << 14;

@@ -63,13 +63,18 @@ fn refused(error: &RunError) -> u8 {
 fn policy(arguments: &Run, host: &Host) -> Result<(Policy, Option<Source>), u8> {
     if let Some(file) = &arguments.policy {
         let text = read(file)?;
-        let source = Source { name: file.clone(), file: host.directory.join(file), trust: None };
+        let source = Source {
+            name: file.clone(),
+            file: host.directory.join(file),
+            trust: Trust::at(&host.config),
+            named: true,
+        };
         return Ok((super::policy::parse(&text, file)?, Some(source)));
     }
     let file = host.directory.join(DEFAULT);
     let Ok(bytes) = fs::read(&file) else { return Ok((Policy::deny_all(), None)) };
     let trust = Trust::at(&host.config);
-    let source = Source { name: file.clone(), file: file.clone(), trust: Some(trust.clone()) };
+    let source = Source { name: file.clone(), file: file.clone(), trust: trust.clone(), named: false };
     match trust.accepts(&Digest::of(&bytes)) {
         Ok(true) => {
             let text = String::from_utf8(bytes).map_err(|_| not_text(&file))?;

@@ -80,8 +80,10 @@ pub fn special(ip: IpAddr) -> Option<Special> {
 
 fn special_v4(ip: Ipv4Addr) -> Option<Special> {
     match ip.octets() {
-        // AWS, GCP, Azure and others; ECS task credentials; Alibaba.
-        [169, 254, 169, 254] | [169, 254, 170, 2] | [100, 100, 100, 200] => Some(Special::Metadata),
+        // AWS, GCP, Azure and others; ECS task credentials; Alibaba; Azure's agents (a public address that is not routed).
+        [169, 254, 169, 254] | [169, 254, 170, 2] | [100, 100, 100, 200] | [168, 63, 129, 16] => {
+            Some(Special::Metadata)
+        }
         [0, ..] => Some(Special::Unspecified),
         [10, ..] | [192, 168, ..] => Some(Special::Private),
         [172, b, ..] if b & 0xf0 == 16 => Some(Special::Private),
@@ -117,6 +119,10 @@ fn special_v6(ip: Ipv6Addr) -> Option<Special> {
         [0x2001, 0xdb8, ..] => Some(Special::Documentation),
         [0x3fff, b, ..] if b & 0xf000 == 0 => Some(Special::Documentation),
         [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254] => Some(Special::Metadata),
+        // Oracle and Scaleway.
+        [0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe] | [0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42] => {
+            Some(Special::Metadata)
+        }
         // GCP over IPv6.
         [0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254] => Some(Special::Metadata),
         [a, ..] if a & 0xfe00 == 0xfc00 => Some(Special::UniqueLocal),

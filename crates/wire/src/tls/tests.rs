@@ -246,3 +246,25 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_follows_a_hello_is_told_apart() {
+    let change = [20, 3, 3, 0, 1, 1];
+    let hello = [22, 3, 3, 0, 5, 1, 0, 0, 1, 0];
+    let key = [22, 3, 3, 0, 5, 16, 0, 0, 1, 0];
+    let data = [23, 3, 3, 0, 1, 0];
+    let join = |parts: &[&[u8]]| parts.concat();
+    assert_eq!(then(&[]), Then::More(0));
+    assert_eq!(then(&data), Then::Other);
+    assert_eq!(then(&key), Then::Other);
+    assert_eq!(then(&hello), Then::Hello(0));
+    assert_eq!(then(&join(&[&change, &hello])), Then::Hello(6));
+    assert_eq!(then(&join(&[&change, &change, &data])), Then::Other);
+    assert_eq!(then(&join(&[&change, &key])), Then::Other);
+    for cut in 0..5 {
+        assert_eq!(then(&join(&[&change, hello.get(..cut).unwrap()])), Then::More(6), "{cut}");
+    }
+    assert_eq!(then(&change[..5]), Then::More(0));
+    // an empty fragment hides what comes next
+    assert_eq!(then(&[22, 3, 3, 0, 0]), Then::Hello(0));
+}
