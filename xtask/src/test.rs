@@ -23,6 +23,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("/usr/share/doc/python3-venv", "python3-venv"),
     ("script", "bsdutils"),
     ("setpriv", "util-linux"),
+    ("setcap", "libcap2-bin"),
     ("strace", "strace"),
     ("unshare", "util-linux"),
     ("wget", "wget"),

@@ -12,6 +12,7 @@ use claw_sys::process::{self, Bell, Change, Fork, Wait};
 use claw_sys::{capability, signal, socket};
 
 use crate::seccomp::{Program as Filter, Stack};
+use crate::walls::{self, Wall};
 use crate::words::{Ending, Failure, Order, Others, Report, Step, hear, say};
 use crate::{canary, confine, network, seccomp, tree};
 
@@ -32,7 +33,9 @@ pub(crate) fn init() -> ! {
 
 fn run(channel: &OwnedFd) -> Result<i32, Failure> {
     process::forget("claw-init").step(|| "forget the caller's environment".to_owned())?;
-    process::hide().step(|| "hide init's memory".to_owned())?;
+    if walls::stands(Wall::Hidden) {
+        process::hide().step(|| "hide init's memory".to_owned())?;
+    }
     // order: all this while the plan is being made outside
     let filter = seccomp::standard().step(|| "compile the system call filter".to_owned())?;
     network::calm()?;
@@ -149,13 +152,16 @@ impl Chrysalis<'_> {
             .filter(|(name, _)| name != "cgroup" || self.cgroup)
             .map(|(_, identifier)| identifier)
             .collect();
-        applied.refused = canary::sing(plan.calls.as_ref())?;
+        if walls::all_stand() {
+            applied.refused = canary::sing(plan.calls.as_ref())?;
+        }
         say(self.channel.as_fd(), &Report::Confined(applied), &[processes.as_fd()])
             .step(|| "report the confinement".to_owned())?;
         let (Order::Go, _) = hear(self.channel.as_fd()).step(|| "wait for the word".to_owned())? else {
             return Err(Failure::new("wait for the word", "the supervisor spoke out of turn"));
         };
-        process::close_on_exec_from(3).step(|| "close descriptors".to_owned())?;
+        let first = if walls::stands(Wall::Descriptors) { 3 } else { 1 << 20 };
+        process::close_on_exec_from(first).step(|| "close descriptors".to_owned())?;
         Ok((plan, stack))
     }
 

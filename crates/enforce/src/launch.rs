@@ -5,11 +5,12 @@ use std::io::{self, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use claw_plan::{Checked, Plan};
-use claw_sys::process::{self, Fork, Namespaces, Stream};
+use claw_sys::process::{self, Fork, Inherit, Namespaces, Stream};
 use claw_sys::socket;
 
 use crate::cgroup::{Cgroup, CgroupError};
 use crate::network::Door;
+use crate::walls::{self, Wall};
 use crate::words::{Applied, Failure, Order, Report, hear, say};
 
 /// New namespaces with init in them, which waits for its plan. Made before the policy and the environment are read: init
@@ -24,6 +25,7 @@ impl Fresh {
     /// Makes the namespaces. This process must have no other threads yet.
     pub fn make() -> Result<Fresh, LaunchError> {
         streams()?;
+        walls::read();
         let (channel, theirs) =
             socket::pair().map_err(|source| LaunchError::System { step: "make a channel", source })?;
         let (user, group) = process::identity();
@@ -31,8 +33,14 @@ impl Fresh {
         // order: supplementary groups can only be given up before the new user namespace forbids it; an ordinary user
         // may not, and keeps its own
         let _ = process::drop_groups();
-        match process::clone(Namespaces::ALL, (&maps.0, &maps.1), theirs.as_fd())
-            .map_err(LaunchError::Namespaces)?
+        let inherit = if walls::stands(Wall::Descriptors) { Inherit::Nothing } else { Inherit::All };
+        match process::clone(
+            if walls::stands(Wall::Ipc) { Namespaces::ALL } else { Namespaces::ALL_BUT_IPC },
+            (&maps.0, &maps.1),
+            theirs.as_fd(),
+            inherit,
+        )
+        .map_err(LaunchError::Namespaces)?
         {
             Fork::Child => crate::init::init(),
             Fork::Parent(pid) => Ok(Fresh { pid, channel }),
@@ -139,7 +147,11 @@ impl Sandbox {
             }
         }
         let system = |step| move |source| LaunchError::System { step, source };
-        let cgroup = if plan.limits.is_none() { None } else { Some(Cgroup::make(name, &plan.limits)?) };
+        let cgroup = if plan.limits.is_none() || !walls::stands(Wall::Limits) {
+            None
+        } else {
+            Some(Cgroup::make(name, &plan.limits)?)
+        };
         let limits = cgroup.as_ref().map(Cgroup::read_back).unwrap_or_default();
         if let Some(cgroup) = &cgroup {
             // order: before the plan: init makes its cgroup namespace when it has it, with the group as its root

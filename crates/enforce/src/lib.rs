@@ -12,12 +12,14 @@ mod launch;
 mod network;
 mod seccomp;
 mod tree;
+mod walls;
 mod words;
 
 pub use canary::{PROBES, probe_number};
 pub use cgroup::{Cgroup, CgroupError};
 pub use launch::{Fresh, LaunchError, Sandbox};
 pub use network::{Door, Steering};
+pub use walls::all_stand;
 pub use words::{Applied, Ending, Failure, Order, Others, Report};
 
 /// Puts the supervisor's own system call filter on this process: it executes nothing and opens nothing for writing from

@@ -12,6 +12,7 @@ use claw_plan::Step;
 use claw_sys::mount::{self, Attributes, Last, Reach};
 use claw_sys::{process, terminal};
 
+use crate::walls::{self, Wall};
 use crate::words::{Failure, Step as _};
 
 /// What comes out of making the tree.
@@ -131,6 +132,10 @@ impl Tree {
                 let tree = self.bind(source, self.quiet)?;
                 self.mount(&tree, target, shape)
             }
+            Step::Private { target, .. } if !walls::stands(Wall::Private) && target.is_dir() => {
+                let open = mount::place(target).and_then(|place| bind(&place, self.quiet));
+                self.mount(&open.step(|| format!("show `{}`", target.display()))?, target, Shape::Directory)
+            }
             Step::Private { target, mode } => {
                 let mode = format!("{mode:o}");
                 let private = mount::create(c"tmpfs", &[("mode", &mode)], self.quiet)
@@ -181,6 +186,10 @@ impl Tree {
             return Ok(());
         }
         if !self.mounts.iter().any(|mount| mount != source && mount.starts_with(source)) {
+            if !walls::stands(Wall::Tree) {
+                let open = bind(place, self.quiet).step(step)?;
+                return self.mount(&open, target, Shape::Directory);
+            }
             let shown = self.overlay(place).step(step).map_err(|failure| {
                 failure.hint("host directories are shown through overlayfs, which needs Linux 5.11 in a user namespace and a file system that it can stack on")
             })?;
@@ -384,7 +393,8 @@ impl Tree {
 
     /// Read-only as a whole: kernel settings stay out of reach even for an agent that root started.
     fn processes(&mut self) -> io::Result<()> {
-        let attributes = QUIET.and(Attributes::NO_EXEC).and(Attributes::READ_ONLY);
+        let sealed = if walls::stands(Wall::Processes) { Attributes::READ_ONLY } else { Attributes::NONE };
+        let attributes = QUIET.and(Attributes::NO_EXEC).and(sealed);
         let processes = mount::create(c"proc", &[], attributes)?;
         let place = self.place(Path::new("/proc"), Shape::Directory)?;
         mount::attach(processes.as_fd(), place.as_fd(), Path::new(""))?;

@@ -252,7 +252,10 @@ impl Supervisor<'_> {
         let (applied, processes) = tokio::time::timeout(STANDS_WITHIN, self.confined(&channel, &gate))
             .await
             .map_err(|_| RunError::Launch(LaunchError::Silent(io::ErrorKind::TimedOut.into())))??;
-        if tokio::time::timeout(Duration::from_secs(5), gate.hears_refusals()).await.is_err() {
+        // a debug build that leaves a wall out has no canary to hear
+        if claw_enforce::all_stand()
+            && tokio::time::timeout(Duration::from_secs(5), gate.hears_refusals()).await.is_err()
+        {
             return Err(RunError::Deaf);
         }
         write(&self.ledger, &self.applied(&applied, nft, ceiling))?;

@@ -20,6 +20,17 @@ impl Namespaces {
             | libc::CLONE_NEWUTS
             | libc::CLONE_NEWNET,
     );
+    /// The same without ipc.
+    pub const ALL_BUT_IPC: Namespaces = Namespaces(Namespaces::ALL.0 & !libc::CLONE_NEWIPC);
+}
+
+/// What becomes of this process's other descriptors in a new one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inherit {
+    /// They are closed.
+    Nothing,
+    /// They stay open.
+    All,
 }
 
 /// Which side of a fork this is.
@@ -33,22 +44,27 @@ pub enum Fork {
 
 /// clone(2) into new namespaces, in a process without other threads. The child dies with this thread
 /// (`PR_SET_PDEATHSIG`), has the given user and group maps (user_namespaces(7)), and of this process's descriptors only
-/// the standard three and `keep`, which becomes number 3. `Err` in the child means that it must end.
-pub fn clone(namespaces: Namespaces, maps: (&str, &str), keep: BorrowedFd<'_>) -> io::Result<Fork> {
+/// the standard three and `keep`, which becomes number 3, and the others as `inherit` says. `Err` in the child means that it must end.
+pub fn clone(
+    namespaces: Namespaces,
+    maps: (&str, &str),
+    keep: BorrowedFd<'_>,
+    inherit: Inherit,
+) -> io::Result<Fork> {
     let flags = libc::c_long::from(namespaces.0 | libc::SIGCHLD);
     // SAFETY: clone(2) without CLONE_VM copies this single-threaded process, as fork(2) does.
     let pid = check_long(unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) })?;
     if pid != 0 {
         return Ok(Fork::Parent(libc::c_int::try_from(pid).map_err(io::Error::other)?));
     }
-    if settle(maps, keep).is_err() {
+    if settle(maps, keep, inherit).is_err() {
         exit_now(125);
     }
     Ok(Fork::Child)
 }
 
 /// What a new child does first.
-fn settle(maps: (&str, &str), keep: BorrowedFd<'_>) -> io::Result<()> {
+fn settle(maps: (&str, &str), keep: BorrowedFd<'_>, inherit: Inherit) -> io::Result<()> {
     die_with_parent()?;
     for (path, text) in
         [("/proc/self/setgroups", "deny"), ("/proc/self/uid_map", maps.0), ("/proc/self/gid_map", maps.1)]
@@ -59,7 +75,9 @@ fn settle(maps: (&str, &str), keep: BorrowedFd<'_>) -> io::Result<()> {
     // under its old number again.
     unsafe {
         check(libc::dup2(keep.as_raw_fd(), 3))?;
-        check_long(libc::syscall(libc::SYS_close_range, 4u32, u32::MAX, 0))?;
+        if inherit == Inherit::Nothing {
+            check_long(libc::syscall(libc::SYS_close_range, 4u32, u32::MAX, 0))?;
+        }
     }
     Ok(())
 }

@@ -1,0 +1,105 @@
+//! The escape suite (`tests/escape`): nothing leaks, every probe succeeds where it is weaker, and every wall carries weight.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use serde_json::Value;
+
+const CLAW: &str = env!("CARGO_BIN_EXE_claw");
+const SUITE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/escape/run");
+
+/// Runs the suite; returns how each probe ended and why.
+fn suite(arguments: &[&str], without: &str) -> BTreeMap<String, (String, String)> {
+    let output = Command::new(SUITE)
+        .args(arguments)
+        .arg("--json")
+        .env("CLAW_TEST_WITHOUT", without)
+        .env_remove("XDG_CONFIG_HOME")
+        .output()
+        .expect("python3");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let result: Value = serde_json::from_str(&text)
+        .unwrap_or_else(|error| panic!("{error}: {text}{}", String::from_utf8_lossy(&output.stderr)));
+    let word = |probe: &Value, name: &str| probe[name].as_str().unwrap().to_owned();
+    let probes = result["probes"].as_array().unwrap().iter();
+    probes
+        .map(|probe| {
+            let name = format!("{}/{}", word(probe, "group"), word(probe, "probe"));
+            (name, (word(probe, "end"), word(probe, "why")))
+        })
+        .collect()
+}
+
+fn runner() -> String {
+    format!("{CLAW} run --policy {{policy}} --")
+}
+
+fn nothing_leaks(more: &[&str]) {
+    let runner = runner();
+    let probes = suite(&[&["--runner", runner.as_str()], more].concat(), "");
+    let good = ["held", "works", "not here"];
+    let bad: Vec<_> = probes.iter().filter(|(_, (end, _))| !good.contains(&end.as_str())).collect();
+    assert!(bad.is_empty(), "{bad:#?}");
+    let held = probes.values().filter(|(end, _)| end == "held").count();
+    assert!(held >= 600, "only {held} probes were held");
+}
+
+#[test]
+fn nothing_leaks_to_root() {
+    nothing_leaks(&[]);
+}
+
+#[test]
+fn nothing_leaks_to_an_ordinary_user() {
+    nothing_leaks(&["--user", "2002"]);
+}
+
+/// A probe that cannot fail proves nothing.
+#[test]
+fn every_probe_gets_out_where_it_is_weaker() {
+    let probes = suite(&["--weaker"], "");
+    let held: Vec<_> =
+        probes.iter().filter(|(_, (end, _))| !["leak", "works"].contains(&end.as_str())).collect();
+    assert!(held.is_empty(), "{held:#?}");
+}
+
+/// With one wall left out, something gets out that is held otherwise. Only debug builds can leave one out.
+#[test]
+#[cfg(debug_assertions)]
+fn every_wall_carries_weight() {
+    let walls = [
+        ("seccomp", "kernel/io-uring"),
+        ("landlock", "supervisor/signal-to-init"),
+        ("capabilities", "descriptors/own-address"),
+        ("descriptors", "descriptors/inherited-file"),
+        ("ipc", "descriptors/shared-memory-of-the-host"),
+        ("proc", "kernel/core-pattern"),
+        ("tree", "supervisor/own-executable-for-writing"),
+        ("private", "files/new-temporary-file"),
+        ("limits", "exhaustion/processes"),
+        // the second wall holds when the first falls: each alone is enough, and none is not
+        ("hidden,landlock", "supervisor/environment-of-the-first-process"),
+        ("tree,landlock", "files/program-of-the-system"),
+    ];
+    let all: Vec<&str> = walls.iter().map(|(_, probe)| *probe).collect();
+    let runner = runner();
+    let whole = suite(&["--runner", &runner, "--only", &all.join(",")], "");
+    assert_eq!(whole.len(), walls.len(), "{whole:#?}");
+    assert!(whole.values().all(|(end, _)| end == "held"), "{whole:#?}");
+    for (wall, probe) in walls {
+        let probes = suite(&["--runner", &runner, "--only", probe], wall);
+        assert_eq!(probes[probe].0, "leak", "without {wall}: {probes:#?}");
+    }
+    for wall in ["hidden", "landlock"] {
+        let probe = "supervisor/environment-of-the-first-process";
+        assert_eq!(suite(&["--runner", &runner, "--only", probe], wall)[probe].0, "held", "without {wall}");
+    }
+}
