@@ -288,7 +288,8 @@ class Lab:
                         self.seen.add("evil: a request that no rule permits was read", b"")
                     body = b"answer from " + where.encode() + b" to " + head.split(b"\r\n")[0]
                     if b"upgrade: websocket" in head.lower():
-                        connection.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+                        connection.sendall(b"HTTP/1.1 101 Switching Protocols\r\n"
+                                           b"Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
                         web = False
                         break
                     connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
@@ -580,7 +581,8 @@ class Lab:
             shutil.copy(shutil.which(of), path)
             os.chown(path, *owner)
             os.chmod(path, mode)
-            if name != "capable" or subprocess.run(["setcap", "cap_dac_read_search+ep", path], check=False).returncode == 0:
+            words = ["setcap", "cap_dac_read_search+ep", path]
+            if name != "capable" or subprocess.run(words, check=False).returncode == 0:
                 self.programs[name] = path
 
     def command_of_victim(self):

@@ -166,7 +166,7 @@ def main(modules):
         end, why = BROKEN, "the probe is broken"
     else:
         end, why = ESCAPED, "got out"
-    print(f"\n{why}", flush=True)
+    print(f"\nprobe: {why}", flush=True)
     os._exit(end)
 
 

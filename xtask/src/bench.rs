@@ -16,13 +16,14 @@ type Bench = fn(&Path) -> Outcome<()>;
 /// Runs the named benchmarks, or all.
 pub(crate) fn run(what: &[&str]) -> Outcome<()> {
     let claw = build()?;
-    let all: [(&str, Bench); 6] = [
+    let all: [(&str, Bench); 7] = [
         ("start", start),
         ("gate", gate),
         ("peers", peers),
         ("change", change),
         ("memory", memory),
         ("decide", decide),
+        ("files", files),
     ];
     for (name, bench) in all {
         if what.is_empty() || what.contains(&name) {
@@ -64,7 +65,8 @@ pub(crate) fn load(arguments: &[&str]) -> Outcome<()> {
         ["many", host, port, count] => {
             println!("{}", load::many(&way(host, "-"), port.parse()?, count.parse()?)?)
         }
-        _ => return Err("load: serve | relay | connect | bulk | http | hold | many".into()),
+        ["files", count] => println!("{}", load::files(count.parse()?)?),
+        _ => return Err("load: serve | relay | connect | bulk | http | hold | many | files".into()),
     }
     Ok(())
 }
@@ -248,7 +250,7 @@ fn change(claw: &Path) -> Outcome<()> {
     Ok(())
 }
 
-/// Memory of an idle sandbox, 500 sandboxes at once, and 10,000 connections.
+/// Memory of an idle sandbox, 1,000 sandboxes at once, and 10,000 connections.
 fn memory(claw: &Path) -> Outcome<()> {
     let state = Scratch::new("memory")?;
     let start = |count: usize| -> Outcome<Vec<Child>> {
@@ -269,11 +271,11 @@ fn memory(claw: &Path) -> Outcome<()> {
     let pss = one.iter().map(|child| pss_kib(child.id())).sum::<u64>();
     end(&mut one);
     let begun = Instant::now();
-    let mut many = start(500)?;
+    let mut many = start(MANY)?;
     let runs = state.path.join("claw/runs");
     let standing = loop {
         let standing = count_applied(&runs);
-        if standing >= 501 || begun.elapsed() > Duration::from_secs(120) {
+        if standing > MANY || begun.elapsed() > Duration::from_secs(120) {
             break standing.saturating_sub(1);
         }
         std::thread::sleep(Duration::from_millis(100));
@@ -287,8 +289,11 @@ fn memory(claw: &Path) -> Outcome<()> {
         "| supervisor and gate of one idle sandbox, PSS | {:.1} MiB | at most 8 MiB |",
         pss as f64 / 1024.0
     );
-    println!("| sandboxes at once | {standing} stood after {took:.1} s, {alive} alive | 500 |");
-    println!("| supervisor and gate, PSS each, with 500 | {:.1} MiB | |", total as f64 / 1024.0 / 500.0);
+    println!("| sandboxes at once | {standing} stood after {took:.1} s, {alive} alive | {MANY} |");
+    println!(
+        "| supervisor and gate, PSS each, with all of them | {:.1} MiB | at most 5 MiB |",
+        total as f64 / 1024.0 / MANY as f64
+    );
     let lab = Lab::new()?;
     let count = lab.inside(
         claw,
@@ -302,6 +307,68 @@ fn memory(claw: &Path) -> Outcome<()> {
     );
     Ok(())
 }
+
+/// File system calls inside, against the same outside and in bubblewrap: nothing is asked for each of them.
+fn files(claw: &Path) -> Outcome<()> {
+    let lab = Lab::new()?;
+    let own = lab.scratch.path.join("xtask");
+    let own = own.display().to_string();
+    fs::write(lab.scratch.path.join("files.yaml"), "version: 1\nfilesystem: {write: [.]}\n")?;
+    let here = lab.scratch.path.display().to_string();
+    let bwrap =
+        ["--unshare-all", "--ro-bind", "/", "/", "--bind", &here, &here, "--proc", "/proc", "--dev", "/dev"];
+    let task = ["load", "files", "20000"];
+    let mut samples: [[Vec<f64>; 4]; 3] = std::array::from_fn(|_| std::array::from_fn(|_| Vec::new()));
+    for _ in 0..21 {
+        let outputs = [
+            text(Command::new(&own).args(task).current_dir(&lab.scratch.path).output()?)?,
+            text(
+                Command::new("bwrap")
+                    .args(bwrap)
+                    .arg("--")
+                    .arg(&own)
+                    .args(task)
+                    .current_dir(&lab.scratch.path)
+                    .output()?,
+            )?,
+            lab.inside(claw, "files.yaml", task.get(1..).unwrap_or_default())?,
+        ];
+        for (output, samples) in outputs.iter().zip(&mut samples) {
+            for (word, samples) in output.split_whitespace().zip(samples) {
+                samples.push(word.parse()?);
+            }
+        }
+    }
+    println!("## File system calls\n\nMedian of 21 rounds, ns for each (ratio to direct).\n");
+    println!("| call | direct | bwrap | claw |\n|---|---|---|---|");
+    let names = [
+        "`stat` of a shown file",
+        "`open`, `read`, `close` of it",
+        "the same of a file that may be written",
+        "make and remove a file",
+    ];
+    let medians: Vec<Vec<f64>> = samples
+        .iter_mut()
+        .map(|samples| samples.iter_mut().map(|samples| median(samples)).collect())
+        .collect();
+    for (at, name) in names.iter().enumerate() {
+        let of = |which: usize| medians.get(which).and_then(|all| all.get(at)).copied().unwrap_or(f64::NAN);
+        let ratio = |which| of(which) / of(0);
+        println!(
+            "| {name} | {:.0} | {:.0} ({:.2}) | {:.0} ({:.2}) |",
+            of(0),
+            of(1),
+            ratio(1),
+            of(2),
+            ratio(2)
+        );
+    }
+    println!();
+    Ok(())
+}
+
+/// Sandboxes at once.
+const MANY: usize = 1_000;
 
 /// `decide` and loading, from the example of the policy crate.
 fn decide(_claw: &Path) -> Outcome<()> {

@@ -324,3 +324,31 @@ pub(crate) fn median(samples: &mut [f64]) -> f64 {
     samples.sort_by(f64::total_cmp);
     samples.get(samples.len() / 2).copied().unwrap_or_default()
 }
+
+/// Nanoseconds for a call on a shown file, opening and reading it, the same of a writable one, making and removing one.
+pub(crate) fn files(count: u32) -> io::Result<String> {
+    let shown = std::path::Path::new("/usr/include/stdio.h");
+    let shown = if shown.exists() { shown } else { std::path::Path::new("/usr/bin/env") };
+    let own = std::path::Path::new("own");
+    std::fs::write(own, [b'x'; 4096])?;
+    let mut buffer = [0; 4096];
+    let mut read =
+        |path: &std::path::Path| -> io::Result<()> { std::fs::File::open(path)?.read(&mut buffer).map(drop) };
+    let mut times = Vec::new();
+    let mut time = |each: &mut dyn FnMut() -> io::Result<()>| -> io::Result<()> {
+        let begun = Instant::now();
+        for _ in 0..count {
+            each()?;
+        }
+        times.push(format!("{:.1}", begun.elapsed().as_secs_f64() * 1e9 / f64::from(count)));
+        Ok(())
+    };
+    time(&mut || std::fs::metadata(shown).map(drop))?;
+    time(&mut || read(shown))?;
+    time(&mut || read(own))?;
+    time(&mut || {
+        std::fs::File::create("new")?;
+        std::fs::remove_file("new")
+    })?;
+    Ok(times.join(" "))
+}

@@ -214,27 +214,30 @@ impl Tree {
         Ok(())
     }
 
-    /// A single file. A small one is copied: on the host's own inode the agent could hold a lock. A large one, or one that
-    /// only others may read, is bound.
+    /// A single file. A small one is copied: on the host's own inode the agent could hold a lock. A large one, one that
+    /// only others may read, or one for which there is no room, is bound.
     fn file(&mut self, source: &OwnedFd, target: &Path) -> io::Result<()> {
         let small = |file: &File| file.metadata().is_ok_and(|about| about.is_file() && about.len() <= SMALL);
-        let shown = match File::open(link_to(source)) {
-            Ok(file) if small(&file) => {
-                let mut content = Vec::new();
-                file.take(SMALL).read_to_end(&mut content)?;
-                let about = Path::new(&link_to(source)).metadata()?;
-                let mode = about.permissions().mode() & 0o555;
-                self.texts = self.texts.saturating_add(1);
-                let name = format!(".text{}", self.texts);
-                let copy = mount::make_file(self.directory.as_fd(), Path::new(&name), mode)?;
-                File::from(copy).write_all(&content)?;
-                let copy = mount::resolve(self.directory.as_fd(), Path::new(&name), Last::Stay)?;
-                bind(&copy, self.quiet.and(Attributes::READ_ONLY))?
-            }
-            _ => bind(source, self.quiet.and(Attributes::READ_ONLY))?,
+        let copied = match File::open(link_to(source)) {
+            Ok(file) if small(&file) => self.copy(file).ok(),
+            _ => None,
         };
+        let attributes = self.quiet.and(Attributes::READ_ONLY);
+        let shown = bind(copied.as_ref().unwrap_or(source), attributes)?;
         let place = self.place(target, Shape::File)?;
         mount::attach(shown.as_fd(), place.as_fd(), Path::new(""))
+    }
+
+    /// A copy on the private root, with the same permissions to read and execute.
+    fn copy(&mut self, file: File) -> io::Result<OwnedFd> {
+        let mode = file.metadata()?.permissions().mode() & 0o555;
+        let mut content = Vec::new();
+        file.take(SMALL).read_to_end(&mut content)?;
+        self.texts = self.texts.saturating_add(1);
+        let name = format!(".text{}", self.texts);
+        let copy = mount::make_file(self.directory.as_fd(), Path::new(&name), mode)?;
+        File::from(copy).write_all(&content)?;
+        mount::resolve(self.directory.as_fd(), Path::new(&name), Last::Stay)
     }
 
     /// A copy of what the list means, made and then summed up: what is executed is what was compared, whatever becomes of
