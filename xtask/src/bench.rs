@@ -313,7 +313,8 @@ fn files(claw: &Path) -> Outcome<()> {
     let lab = Lab::new()?;
     let own = lab.scratch.path.join("xtask");
     let own = own.display().to_string();
-    fs::write(lab.scratch.path.join("files.yaml"), "version: 1\nfilesystem: {write: [.]}\n")?;
+    fs::create_dir_all(lab.scratch.path.join("w"))?;
+    fs::write(lab.scratch.path.join("files.yaml"), "version: 1\nfilesystem: {write: [./w]}\n")?;
     let here = lab.scratch.path.display().to_string();
     let bwrap =
         ["--unshare-all", "--ro-bind", "/", "/", "--bind", &here, &here, "--proc", "/proc", "--dev", "/dev"];
