@@ -78,7 +78,7 @@ network_policy:
     - {destination: "allowed.test:80", plane: tool, purpose: Requests by path, protocol: TCP/HTTP, private: allow, http: ["GET /open/**"]}
     - {destination: "allowed.test:443", plane: tool, purpose: TLS by its name, protocol: TCP/TLS, private: allow}
     - {destination: "allowed.test:7000", plane: tool, purpose: Plain bytes, protocol: TCP, private: allow}
-    - {destination: "api.test:443", plane: inference, purpose: Requests inside TLS, private: allow, upstream_ca: ca.pem, http: ["POST /v1/messages"]}
+    - {destination: "api.test:443", plane: inference, purpose: Requests inside TLS, private: allow, upstream_ca: ../ca.pem, http: ["POST /v1/messages"]}
     - {destination: "*.wild.test:443", plane: tool, purpose: A wildcard, protocol: TCP/TLS, private: allow}
     - {destination: "udp.test:5000", plane: tool, purpose: Datagrams, protocol: UDP, private: allow}
     - {destination: "rebind.test:7001", plane: tool, purpose: Leads to the host itself, protocol: TCP}
@@ -88,7 +88,7 @@ network_policy:
        http: ["GET /open/**", "POST /open/**"]}
     - {destination: "raw.test:443", plane: tool, purpose: TLS by its name, protocol: TCP/TLS, private: allow}
     - {destination: "retry.test:443", plane: tool, purpose: TLS by its name, protocol: TCP/TLS, private: allow}
-    - {destination: "wrong.test:443", plane: tool, purpose: Another certificate, private: allow, upstream_ca: ca.pem,
+    - {destination: "wrong.test:443", plane: tool, purpose: Another certificate, private: allow, upstream_ca: ../ca.pem,
        http: ["GET /open/**"]}
     - {destination: "unknown.test:443", plane: tool, purpose: An unknown authority, private: allow,
        http: ["GET /open/**"]}
@@ -469,7 +469,7 @@ class Lab:
                     if not path.endswith(("/hosts", "/resolv.conf", ".key")):
                         os.chown(path, self.user, self.user)
         for path in ("home/.ssh/authorized_keys", "home/.ssh/id_ed25519", "home/.bashrc", "home/.aws-credentials",
-                     "run/state", "home/state/claw/runs/earlier.jsonl", "work/policy.yaml", "work/ca.pem",
+                     "run/state", "home/state/claw/runs/earlier.jsonl", "work/policy.yaml", "ca.pem",
                      "home/config/claw/trusted-policies", "run/shared", *self.over):
             self.guarded[path] = self.state(path)
 

@@ -2,6 +2,10 @@
 
 use std::error::Error;
 use std::io::{self, IsTerminal, Write};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::{Duration, Instant};
 
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
 
@@ -59,3 +63,43 @@ pub(crate) fn plain(text: &str) -> String {
         .map(|character| if character.is_control() && character != '\n' { '\u{fffd}' } else { character })
         .collect()
 }
+
+/// Says something on standard error while the agent runs, without waiting for whoever reads it: the agent shares it, and could
+/// fill it up or make it non-blocking. What cannot be said is dropped; it is in the ledger.
+pub(crate) fn tell(text: &str) {
+    static QUEUE: OnceLock<SyncSender<String>> = OnceLock::new();
+    let queue = QUEUE.get_or_init(|| {
+        let (queue, told) = sync_channel::<String>(MOST_TOLD);
+        // it ends with the process
+        let _ = std::thread::Builder::new().spawn(move || {
+            for text in told {
+                let _ = io::stderr().write_all(text.as_bytes());
+                WAITING.fetch_sub(1, Ordering::SeqCst);
+            }
+        });
+        queue
+    });
+    WAITING.fetch_add(1, Ordering::SeqCst);
+    if queue.try_send(format!("claw: {}\n", plain(text))).is_err() {
+        WAITING.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Waits a moment until everything is said.
+pub(crate) fn told() {
+    let begun = Instant::now();
+    while WAITING.load(Ordering::SeqCst) > 0 && begun.elapsed() < Duration::from_secs(1) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// A line on standard error; one that cannot be written is no reason to end otherwise.
+pub(crate) fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// Messages that are not said yet.
+static WAITING: AtomicUsize = AtomicUsize::new(0);
+
+/// Messages that may wait to be said.
+const MOST_TOLD: usize = 256;

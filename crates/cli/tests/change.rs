@@ -469,10 +469,10 @@ print('reached', attempt_quietly())",
         let file = lab.program_file(&code);
         let running = start(&["python3", &file]);
         wait_for(lab, "up");
-        // order: accepted before it is saved there, so that it is taken when it is
-        lab.write("work/next.yaml", &text(&rule));
-        lab.cli(&["policy", "trust", "next.yaml"]).ends(0);
         save(&text(&rule));
+        lab.cli(&["policy", "trust", "policy.yaml"]).ends(0);
+        running.signal(1); // SIGHUP
+        thread::sleep(Duration::from_millis(200));
         lab.write("work/saved", "");
         running.end().ends(0).says("reached True").warns("policy changed");
     });

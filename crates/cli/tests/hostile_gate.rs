@@ -26,19 +26,14 @@ fn arrived(server: &Server) -> String {
 }
 
 #[test]
-fn certificates_are_read_once_and_the_agent_cannot_put_others_in_their_place() {
+fn certificates_that_the_agent_could_put_others_in_the_place_of_run_nothing() {
     each(CLAW, |lab| {
         let authority = Authority::new();
         let server = web_over_tls(Lab::PRIVATE, &authority, &[NAME]);
         lab.write("work/upstream.pem", &authority.pem());
         policy(lab, &format!("{}, http: ['GET /**'], upstream_ca: upstream.pem", server.rule(NAME)));
-        let url = format!("https://{NAME}:{}", server.port());
-        // a pipe in the file's place would stop whoever opens it
-        let run = lab.run(&format!(
-            "mv upstream.pem other.pem && echo moved; mkfifo upstream.pem && echo piped; echo x > upstream.pem & sleep 0.2; curl -sS -m 5 {url}/still; kill $! 2>/dev/null; true"
-        ));
-        let run = run.says("GET /still");
-        assert!(!run.stdout.contains("moved") && !run.stdout.contains("piped"), "{run:#?}");
+        let run = lab.run("echo ran").ends(2).warns("lies where the agent may write");
+        assert!(!run.stdout.contains("ran"), "{run:#?}");
     });
 }
 
@@ -252,8 +247,8 @@ fn streams_do_not_use_up_every_descriptor() {
             listener.incoming().flatten().for_each(|stream| kept.lock().unwrap().push(stream))
         });
         let rule = format!("destination: \"{NAME}:{port}\", addresses: [\"{}\"]", Lab::PRIVATE);
-        lab.write("work/upstream.pem", &authority.pem());
-        policy(lab, &format!("{}, http: ['GET /**'], upstream_ca: upstream.pem", rule));
+        lab.write("upstream.pem", &authority.pem());
+        policy(lab, &format!("{}, http: ['GET /**'], upstream_ca: ../upstream.pem", rule));
         // many streams to a destination that accepts and says nothing: each wants a connection of its own
         let code = format!(
             "import resource

@@ -304,14 +304,12 @@ fn a_profile_that_is_wrong_runs_nothing() {
 }
 
 #[test]
-fn a_profile_in_a_writable_directory_stays_as_it_is() {
+fn a_profile_that_the_agent_could_write_runs_nothing() {
     each(CLAW, |lab| {
-        let text = "{\"defaultAction\": \"SCMP_ACT_ALLOW\"}";
-        lab.write("work/profile.json", text);
+        lab.write("work/profile.json", "{\"defaultAction\": \"SCMP_ACT_ALLOW\"}");
         under(lab, "./profile.json");
-        lab.run("echo more > own; echo x > profile.json; rm -f profile.json; mv profile.json other; true")
-            .ends(0);
-        assert_eq!(std::fs::read_to_string(lab.path("work/profile.json")).unwrap(), text);
+        let run = lab.run("echo ran").ends(2).warns("lies where the agent may write");
+        assert!(!run.stdout.contains("ran"), "{run:#?}");
     });
 }
 

@@ -140,10 +140,17 @@ impl Sandbox {
     pub fn launch(mut fresh: Fresh, plan: &Checked, name: &str) -> Result<Sandbox, LaunchError> {
         let plan = plan.plan();
         for (number, name) in [(0, "input"), (1, "output"), (2, "error")] {
-            if plan.listed && process::is_file(number) && process::is_read_write(number) {
-                // what the agent writes to it, it could map as code
-                let what = "a file that is open for reading and writing";
+            if !process::is_file(number) {
+                continue;
+            }
+            let read_only = process::is_read_only(number);
+            // of standard input that is only read, init makes a view that cannot be changed or executed
+            if plan.listed && !(number == 0 && read_only) {
+                let what = "a file, which under `exec: listed` could be executed or mapped as code";
                 return Err(LaunchError::Stream { name, what });
+            }
+            if number != 0 && read_only {
+                return Err(LaunchError::Stream { name, what: "a file that is open for reading alone" });
             }
         }
         let system = |step| move |source| LaunchError::System { step, source };

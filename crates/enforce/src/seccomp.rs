@@ -49,9 +49,10 @@ fn brokered_table() -> Table {
 }
 
 /// Keystrokes and selections put into the terminal of whoever started the agent, another line discipline for it, and its
-/// exclusive use (`TIOCSTI`, `TIOCLINUX`, `TIOCSETD`, `TIOCEXCL`, ioctl_tty(2)): the last two outlast the run.
+/// exclusive use, and holding up its output, where whoever started the agent writes too (`TIOCSTI`, `TIOCLINUX`, `TIOCSETD`,
+/// `TIOCEXCL`, `TCXONC`, ioctl_tty(2)).
 fn terminal() -> Vec<Check> {
-    [0x5412, 0x541c, 0x5423, 0x540c].map(|code| Check::new(libc::EPERM, [equal(1, code)])).into()
+    [0x5412, 0x541c, 0x5423, 0x540c, 0x540a].map(|code| Check::new(libc::EPERM, [equal(1, code)])).into()
 }
 
 fn standard_table() -> Table {

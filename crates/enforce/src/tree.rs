@@ -63,7 +63,18 @@ fn input(listed: bool) -> io::Result<Option<OwnedFd>> {
     }
     let shown = mount::clone_tree(Path::new(&link_to(&place)))?;
     mount::restrict(shown.as_fd(), quiet, Reach::One)?;
-    let mut file = File::open(link_to(&shown))?;
+    let mut file = match File::open(link_to(&shown)) {
+        Ok(file) => file,
+        // somebody else opened it for this user, who may neither read nor change it otherwise
+        Err(error)
+            if error.kind() == io::ErrorKind::PermissionDenied
+                && !listed
+                && about.uid() != process::identity().0 =>
+        {
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
     file.seek(SeekFrom::Start(at))?;
     Ok(Some(file.into()))
 }
@@ -78,6 +89,8 @@ struct Tree {
     texts: u32,
     /// What every mount has that holds files.
     quiet: Attributes,
+    /// Bytes of single files that were copied.
+    copied: usize,
     /// Where copies of listed files are.
     copies: Option<OwnedFd>,
 }
@@ -112,7 +125,18 @@ impl Tree {
         let empty = mount::resolve(directory.as_fd(), Path::new("proc"), Last::Stay)
             .step(|| "open the empty layer".to_owned())?;
         let mounts = mount::points().step(|| "list the host's mounts".to_owned())?;
-        Ok(Tree { root, directory, sources, empty, processes: None, mounts, texts: 0, quiet, copies: None })
+        Ok(Tree {
+            root,
+            directory,
+            sources,
+            empty,
+            processes: None,
+            mounts,
+            texts: 0,
+            quiet,
+            copied: 0,
+            copies: None,
+        })
     }
 
     fn apply(&mut self, step: &Step) -> Result<(), Failure> {
@@ -176,11 +200,12 @@ impl Tree {
 
     /// A directory as an overlay; one with mounts below it, which a user namespace may not look under, entry by entry
     /// down to those mounts. They are shown by steps of their own.
-    fn show(&mut self, source: &Path, target: &Path, place: &OwnedFd, depth: u32) -> Result<(), Failure> {
+    fn show(&self, source: &Path, target: &Path, place: &OwnedFd, depth: u32) -> Result<(), Failure> {
         let step = || format!("show `{}`", source.display());
         let held = Path::new(&link_to(place)).metadata().step(step)?;
         if held.is_file() {
-            return self.file(place, target).step(step);
+            let file = bind(place, self.quiet.and(Attributes::READ_ONLY)).step(step)?;
+            return self.mount(&file, target, Shape::File);
         }
         if !held.is_dir() {
             return Ok(());
@@ -219,7 +244,7 @@ impl Tree {
     fn file(&mut self, source: &OwnedFd, target: &Path) -> io::Result<()> {
         let small = |file: &File| file.metadata().is_ok_and(|about| about.is_file() && about.len() <= SMALL);
         let copied = match File::open(link_to(source)) {
-            Ok(file) if small(&file) => self.copy(file).ok(),
+            Ok(file) if small(&file) && self.copied < MOST_COPIED => self.copy(file).ok(),
             _ => None,
         };
         let attributes = self.quiet.and(Attributes::READ_ONLY);
@@ -237,6 +262,7 @@ impl Tree {
         let name = format!(".text{}", self.texts);
         let copy = mount::make_file(self.directory.as_fd(), Path::new(&name), mode)?;
         File::from(copy).write_all(&content)?;
+        self.copied = self.copied.saturating_add(content.len());
         mount::resolve(self.directory.as_fd(), Path::new(&name), Last::Stay)
     }
 
@@ -500,6 +526,8 @@ const COPIES: &str = "/.listed";
 const QUIET: Attributes = Attributes::NO_SETUID.and(Attributes::NO_DEVICES);
 /// Single files up to this many bytes are copied.
 const SMALL: u64 = 1 << 20;
+/// All of them together; the private root has 16 MiB.
+const MOST_COPIED: usize = 6 << 20;
 /// A directory with mounts below it is shown entry by entry: not more than these.
 const MOST_ENTRIES: usize = 4096;
 const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];

@@ -9,7 +9,7 @@ use claw_model::host::HostName;
 use claw_model::protocol::Transport;
 use claw_policy::{Decision, Permit, PermitHost, Reason};
 use claw_sys::socket;
-use claw_wire::tls::{self, Peek, Sni, Then};
+use claw_wire::tls::{self, Answered, Peek, Sni, Then};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -157,7 +157,9 @@ pub(crate) async fn carry(shared: Rc<Shared>, mut stream: TcpStream, attempt: At
         Ok(mut upstream) => {
             drop(first);
             let settled = match rest {
-                Some(rest) => Box::pin(settle(&mut stream, &mut upstream, &flow, (&permit, rest))).await,
+                Some(rest) => {
+                    Box::pin(settle(&mut stream, &mut upstream, (&shared, &flow), (&permit, rest))).await
+                }
                 None => Settled::Goes,
             };
             match settled {
@@ -263,7 +265,7 @@ async fn hello(stream: &mut TcpStream, received: &mut Vec<u8>, held: &mut Held<'
                 match relay::read_some(stream, received) {
                     Ok(0) => return Err(ended()),
                     Ok(length) if held.take(length) => {}
-                    Ok(_) => return Err(Refusal::new(Reason::Limit, "unfinished hellos hold 16 MiB already", None)),
+                    Ok(_) => return Err(Refusal::new(Reason::Limit, NO_ROOM, None)),
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     Err(_) => return Err(ended()),
                 }
@@ -292,33 +294,29 @@ enum Settled {
     Failed(io::Error),
 }
 
-/// Relays until no hello in the clear can come any more. A server may ask for a second one (RFC 8446, 4.1.4), and that
-/// must name the same host: what of the agent's is not judged yet does not travel.
+/// Relays until the server has taken the hello. It may ask for a second one instead (RFC 8446, 4.1.4), and that must name
+/// the same host: what of the agent's is not judged yet does not travel.
 async fn settle(
     agent: &mut TcpStream,
     upstream: &mut TcpStream,
-    flow: &Flow,
+    (shared, flow): (&Shared, &Flow),
     (permit, mut held): (&Permit, Vec<u8>),
 ) -> Settled {
-    let mut back = Vec::new();
+    let (mut back, mut answer) = (Vec::new(), Vec::new());
+    let mut room = Held::new(shared);
+    let mut since = tokio::time::Instant::now();
     loop {
-        let sent = match tls::then(&held) {
-            Then::Other => send(upstream, flow, Way::Out, &mut held, usize::MAX).await.map(|()| true),
-            Then::More(whole) => send(upstream, flow, Way::Out, &mut held, whole).await.map(|()| false),
+        let harmless = match tls::then(&held) {
+            Then::Other => usize::MAX,
+            Then::More(whole) => whole,
             Then::Hello(at) => {
                 let again = held.get(at..).unwrap_or_default();
                 match tls::peek(again) {
-                    Peek::More => send(upstream, flow, Way::Out, &mut held, at).await.map(|()| false),
-                    Peek::Hello(hello) => {
-                        if let Err(refusal) = check(permit, again) {
-                            return Settled::Refused(refusal);
-                        }
-                        let end = at.saturating_add(hello.consumed);
-                        if let Err(error) = send(upstream, flow, Way::Out, &mut held, end).await {
-                            return Settled::Failed(error);
-                        }
-                        continue;
-                    }
+                    Peek::More => at,
+                    Peek::Hello(hello) => match check(permit, again) {
+                        Ok(()) => at.saturating_add(hello.consumed),
+                        Err(refusal) => return Settled::Refused(refusal),
+                    },
                     Peek::NotTls | Peek::Malformed(_) | Peek::TooLong => {
                         let sentence = "a second TLS hello cannot be read";
                         return Settled::Refused(Refusal::new(
@@ -330,11 +328,21 @@ async fn settle(
                 }
             }
         };
-        match sent {
-            Ok(true) => return Settled::Goes,
-            Ok(false) => {}
-            Err(error) => return Settled::Failed(error),
+        if let Err(error) = send(upstream, flow, Way::Out, &mut held, harmless).await {
+            return Settled::Failed(error);
         }
+        if harmless == usize::MAX {
+            return Settled::Goes;
+        }
+        if harmless > 0 || held.is_empty() {
+            // order: room is given back for what was sent
+            room = Held::new(shared);
+            since = tokio::time::Instant::now();
+            if !held.is_empty() && !room.take(held.len()) {
+                return Settled::Refused(Refusal::new(Reason::Limit, NO_ROOM, None));
+            }
+        }
+        let patience = tokio::time::sleep_until(since.checked_add(PATIENCE).unwrap_or(since));
         let read = tokio::select! {
             biased;
             () = flow.stop.called() => return Settled::Failed(io::ErrorKind::PermissionDenied.into()),
@@ -342,19 +350,36 @@ async fn settle(
                 // the relay sees the end again, and passes it on
                 Ok(0) if held.is_empty() => return Settled::Goes,
                 Ok(0) => Err(io::ErrorKind::ConnectionReset.into()),
-                Ok(_) => send(agent, flow, Way::Back, &mut back, usize::MAX).await,
+                Ok(_) => {
+                    answer.extend_from_slice(&back);
+                    send(agent, flow, Way::Back, &mut back, usize::MAX).await
+                }
                 Err(error) => Err(error),
             },
             ready = agent.readable() => match ready.and_then(|()| relay::read_some(agent, &mut held)) {
                 Ok(0) if held.is_empty() => return Settled::Goes,
                 Ok(0) => Err(io::ErrorKind::ConnectionReset.into()),
-                Ok(_) => Ok(()),
+                Ok(length) if room.take(length) => Ok(()),
+                Ok(_) => return Settled::Refused(Refusal::new(Reason::Limit, NO_ROOM, None)),
                 Err(error) => Err(error),
             },
+            () = patience, if !held.is_empty() => {
+                let sentence = "no whole record of TLS within 10 s";
+                return Settled::Refused(Refusal::new(Reason::NotTls, sentence, None));
+            }
         };
         match read {
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Settled::Failed(error),
             _ => {}
+        }
+        match tls::answered(&answer) {
+            Answered::Open(seen) if answer.len() < tls::MAX => drop(answer.drain(..seen.min(answer.len()))),
+            Answered::Open(_) | Answered::Settled => {
+                return match send(upstream, flow, Way::Out, &mut held, usize::MAX).await {
+                    Ok(()) => Settled::Goes,
+                    Err(error) => Settled::Failed(error),
+                };
+            }
         }
     }
 }
@@ -373,7 +398,11 @@ async fn send(
         return Ok(());
     }
     flow.take(way, now.len())?;
-    to.write_all(&now).await
+    tokio::select! {
+        biased;
+        () = flow.stop.called() => Err(io::ErrorKind::PermissionDenied.into()),
+        written = to.write_all(&now) => written,
+    }
 }
 
 /// The hello must name the permitted host in the clear. A rule for a network has no name to compare.
@@ -416,5 +445,6 @@ async fn alert_and_close(mut stream: TcpStream, alert: Option<u8>) {
     let _ = stream.shutdown().await;
 }
 
+const NO_ROOM: &str = "unfinished hellos hold 16 MiB already";
 /// How long a client may take to say hello.
 const PATIENCE: Duration = Duration::from_secs(10);

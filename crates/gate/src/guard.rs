@@ -65,21 +65,21 @@ impl Guard {
         let number = u32::try_from(call.number).unwrap_or(u32::MAX);
         match self.profile.answer(number, call.arguments) {
             CallAction::Allow | CallAction::Log => self.reply(call, Reply::Continue),
-            action @ (CallAction::KillProcess | CallAction::KillThread) => {
-                self.record(call, number, action);
+            // of execution the kernel's own trap cannot be had: a handler could go on
+            action @ (CallAction::KillProcess | CallAction::KillThread | CallAction::Trap) => {
+                let told = self.record(call, number, action);
                 self.end(call, libc::SIGKILL);
-            }
-            action @ CallAction::Trap => {
-                self.record(call, number, action);
-                self.end(call, libc::SIGSYS);
-                self.reply(call, Reply::Error(libc::ENOSYS));
+                // whoever could not be ended is refused
+                self.reply(call, Reply::Error(libc::EPERM));
+                // order: told last, since whoever reads it may be slow
+                (self.tell)(&told);
             }
             action @ CallAction::Errno(error) => {
-                self.record(call, number, action);
+                let _ = self.record(call, number, action);
                 self.reply(call, Reply::Error(error.into()));
             }
             action @ CallAction::Notify => {
-                self.record(call, number, action);
+                let _ = self.record(call, number, action);
                 self.reply(call, Reply::Error(libc::EPERM));
             }
             // nobody traces
@@ -87,7 +87,8 @@ impl Guard {
         }
     }
 
-    fn record(&self, call: &Call, number: u32, action: CallAction) {
+    /// Writes it down; returns it in words.
+    fn record(&self, call: &Call, number: u32, action: CallAction) -> String {
         let process = broker::caller(call.thread);
         let name =
             name_of(number, self.profile.architecture).map_or_else(|| number.to_string(), str::to_owned);
@@ -96,14 +97,13 @@ impl Guard {
             .rule(number, call.arguments)
             .map(|rule| format!("{}:{}", self.profile.name, rule.line));
         let rule = rule.unwrap_or_else(|| self.profile.name.clone());
-        if matches!(action, CallAction::KillProcess | CallAction::KillThread | CallAction::Trap) {
-            let who = process.as_ref().map(|process| format!("{}({})", process.exe, process.pid));
-            let who = who.unwrap_or_else(|| "a process".to_owned());
-            (self.tell)(&format!("{who} is ended: it called {name}(2), and {rule} says {action}"));
-        }
+        let who = process.as_ref().map(|process| format!("{}({})", process.exe, process.pid));
+        let who = who.unwrap_or_else(|| "a process".to_owned());
+        let told = format!("{who} is ended: it called {name}(2), and {rule} says {action}");
         let event = Event::Syscall { name, action: action.to_string(), rule: Some(rule), process };
         // a ledger that cannot be written permits nothing; this refuses anyway
         let _ = self.shared.journal.write(&event, None);
+        told
     }
 
     /// As long as the call waits, its thread's number is its own.

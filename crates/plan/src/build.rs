@@ -235,8 +235,13 @@ impl View {
         for path in &self.read {
             show(facts, path, &mut steps);
         }
+        let mut pinned = named(inputs.policy, &facts.directory);
+        pinned.extend(facts.policy.iter().cloned());
         for path in &self.write {
-            steps.push(Step::Writable { source: path.clone(), target: path.clone() });
+            let (source, target) = (path.clone(), path.clone());
+            // the policy itself is never writable, not even where it is listed
+            let pin = pinned.contains(path);
+            steps.push(if pin { Step::File { source, target } } else { Step::Writable { source, target } });
         }
         steps.extend(self.pins(inputs.policy, facts));
         steps.extend(generated(network, identity, &steps));

@@ -1,7 +1,7 @@
 //! Finds the files that a list of digests means, and confirms that they are what the list says.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+use std::fs;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -12,6 +12,7 @@ use claw_policy::{Exec, Executable, Policy, parse_list};
 
 use crate::PlanError;
 use crate::facts::canonical;
+use crate::source::open;
 
 /// The files that may be executed, each where it really is; `None` where any may.
 pub(crate) fn listed(
@@ -61,7 +62,7 @@ pub(crate) fn list(file: &Path, directory: &Path) -> Result<Vec<Executable>, Pla
     let name = file.display().to_string();
     let fail = |why: String| PlanError::NoList { path: file.to_owned(), why };
     let mut text = String::new();
-    let read = File::open(directory.join(file)).and_then(|file| file.take(LARGEST).read_to_string(&mut text));
+    let read = open(&directory.join(file)).and_then(|file| file.take(LARGEST).read_to_string(&mut text));
     let length = read.map_err(|error| fail(error.to_string()))?;
     if u64::try_from(length).is_ok_and(|length| length >= LARGEST) {
         return Err(fail("it is larger than 16 MiB".to_owned()));
@@ -100,7 +101,9 @@ fn search(
 }
 
 pub(crate) fn digest(path: &Path) -> std::io::Result<Digest> {
-    Digest::of_reader(&mut File::open(path)?)
+    Digest::of_reader(&mut open(path)?.take(MOST))
 }
 
 const LARGEST: u64 = 16 << 20;
+/// No executable is larger.
+const MOST: u64 = 4 << 30;

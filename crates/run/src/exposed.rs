@@ -1,17 +1,17 @@
-//! A policy that lies below a path that the agent may write, or a file that such a policy names.
+//! A policy that lies where the agent may write.
 //!
 //! Inside it is laid over with a read-only copy. But a file that is replaced outside, as editors do, takes that with it
 //! (the kernel detaches what is mounted on a name that is unlinked or renamed over), and from then on the agent can write
 //! the new one. So its content counts only if somebody accepted it: by naming it on the command line the first time, and by
-//! `claw policy trust` from then on.
+//! `claw policy trust` from then on. Only the content that was accepted last counts: an older one may permit more.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use claw_model::digest::Digest;
 use claw_plan::{Plan, Step, named};
 use claw_policy::Policy;
 
-use crate::executables::digest;
 use crate::facts::canonical;
 use crate::trust::{Trust, TrustError};
 use crate::{Host, Job};
@@ -25,30 +25,56 @@ pub enum ExposedError {
         /// The file.
         path: PathBuf,
     },
-    /// It cannot be read.
-    #[error("cannot read `{}`", .path.display())]
-    Unread {
+    /// What the policy names can be written.
+    #[error("`{}`, which the policy names, lies where the agent may write", .path.display())]
+    Named {
         /// The file.
         path: PathBuf,
-        /// Why not.
-        #[source]
-        source: std::io::Error,
+    },
+    /// A link leads to it that can be written.
+    #[error("the link `{}`, which leads to the policy or to what it names, lies where the agent may write", .path.display())]
+    Link {
+        /// The link.
+        path: PathBuf,
     },
     /// The list of what was accepted cannot be used.
     #[error(transparent)]
     Trust(#[from] TrustError),
 }
 
-/// Whether the agent of this plan may write where the file is.
+/// Whether the agent of this plan may write the file, or where it is, whatever that place is called.
 pub(crate) fn is_exposed(plan: &Plan, file: &Path) -> bool {
-    let above = |step: &Step| matches!(step, Step::Writable { target, .. } if file.starts_with(target) && file != target);
-    plan.tree.iter().any(above)
+    let writable: Vec<(&PathBuf, Option<(u64, u64)>)> = plan
+        .tree
+        .iter()
+        .filter_map(|step| match step {
+            Step::Writable { target, .. } => Some((target, identity(target))),
+            _ => None,
+        })
+        .collect();
+    let is_one = |place: &Path| {
+        let own = identity(place);
+        writable.iter().any(|(target, there)| *target == place || (own.is_some() && *there == own))
+    };
+    // a file with another name could be written by that one
+    let linked = fs::symlink_metadata(file).is_ok_and(|about| about.is_file() && about.nlink() > 1);
+    file.ancestors().any(is_one) || (linked && !writable.is_empty())
 }
 
-/// The files that a policy names and that the agent may write.
-pub(crate) fn files(plan: &Plan, policy: &Policy, directory: &Path) -> Vec<PathBuf> {
-    let all = named(policy, directory).into_iter().map(|path| canonical(&path));
-    all.filter(|path| is_exposed(plan, path)).collect()
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    fs::metadata(path).ok().map(|about| (about.dev(), about.ino()))
+}
+
+/// The first symbolic link on the way to a file that the agent may write: it could be led elsewhere for the next run.
+fn link_on_the_way(plan: &Plan, path: &Path) -> Option<PathBuf> {
+    let mut place = PathBuf::new();
+    for part in path.components() {
+        place = canonical(&place).join(part);
+        if fs::symlink_metadata(&place).is_ok_and(|about| about.is_symlink()) && is_exposed(plan, &place) {
+            return Some(place);
+        }
+    }
+    None
 }
 
 /// The certificates that a policy names and that the agent may write.
@@ -57,21 +83,24 @@ pub(crate) fn certificates(plan: &Plan, policy: &Policy, directory: &Path) -> Ve
     all.filter(|path| is_exposed(plan, path)).collect()
 }
 
-/// Confirms that each exposed file has a content that was accepted, or remembers the one it has when it is first seen.
+/// Confirms that an exposed policy has the content that was accepted last, or remembers the one it has when it is first
+/// seen. What a policy names must not be exposed at all: it is read apart from being compared.
 pub(crate) fn confirm(job: &Job, host: &Host, plan: &Plan) -> Result<(), ExposedError> {
-    let trust = Trust::at(&host.config);
-    let policy = job.source.as_ref().map(|source| canonical(&host.directory.join(&source.file)));
-    let policy = policy.filter(|path| is_exposed(plan, path)).map(|path| (path, job.policy.digest()));
-    let others = files(plan, &job.policy, &host.directory).into_iter().map(|path| match digest(&path) {
-        Ok(digest) => Ok((path, digest)),
-        Err(source) => Err(ExposedError::Unread { path, source }),
-    });
-    let all: Result<Vec<(PathBuf, Digest)>, ExposedError> =
-        policy.into_iter().map(Ok).chain(others).collect();
-    for (path, digest) in all? {
-        if !trust.remembers(&path, &digest)? {
-            return Err(ExposedError::Changed { path });
+    let Some(source) = &job.source else { return Ok(()) };
+    let written = host.directory.join(&source.name);
+    let all = named(&job.policy, &host.directory);
+    for path in all.iter().chain([&written]) {
+        if let Some(path) = link_on_the_way(plan, path) {
+            return Err(ExposedError::Link { path });
         }
+    }
+    if let Some(path) = all.iter().map(|path| canonical(path)).find(|path| is_exposed(plan, path)) {
+        return Err(ExposedError::Named { path });
+    }
+    let path = canonical(&host.directory.join(&source.file));
+    let trust = Trust::at(&host.config);
+    if is_exposed(plan, &path) && !trust.remembers(&path, &job.policy.digest())? {
+        return Err(ExposedError::Changed { path });
     }
     Ok(())
 }

@@ -19,7 +19,6 @@ pub use ledger::LedgerError;
 pub use source::Source;
 pub use supervisor::{Outcome, RunError, run};
 
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -127,6 +126,11 @@ pub fn plan(job: &Job, host: &Host, authority: Option<&Authority>) -> Result<Che
     claw_plan::check(claw_plan::build(inputs, &facts)?).map_err(PlanError::Unsound)
 }
 
+/// Where a path really is: what is read again later is the file that was read first.
+pub fn resolved(path: &Path) -> PathBuf {
+    facts::canonical(path)
+}
+
 /// The seccomp profile that the policy names, resolved for this machine; `None` for `standard`.
 pub fn profile(policy: &Policy, directory: &Path) -> Result<Option<CallProfile>, PlanError> {
     let architecture = || match std::env::consts::ARCH {
@@ -141,7 +145,7 @@ pub fn profile(policy: &Policy, directory: &Path) -> Result<Option<CallProfile>,
         Seccomp::File(path) => {
             let failed = |why: String| PlanError::NoProfile { path: path.clone(), why };
             let mut bytes = Vec::new();
-            let read = File::open(directory.join(path))
+            let read = source::open(&directory.join(path))
                 .and_then(|file| file.take(LARGEST_PROFILE).read_to_end(&mut bytes));
             let length = read.map_err(|error| failed(error.to_string()))?;
             if u64::try_from(length).is_ok_and(|length| length >= LARGEST_PROFILE) {

@@ -1,14 +1,14 @@
 //! Where a run's policy comes from, so that it can be read again while the agent runs.
 
 use std::fs;
-use std::io::Read;
-use std::os::unix::fs::MetadataExt;
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use claw_model::digest::Digest;
 use claw_policy::Policy;
 
-use crate::trust::Trust;
+use crate::trust::{Trust, TrustError};
 
 /// A policy file, and whether its content must have been accepted before.
 #[derive(Debug, Clone)]
@@ -40,11 +40,16 @@ impl Source {
     pub(crate) fn read(&self, exposed: bool) -> Result<Policy, Unusable> {
         let name = self.name.display();
         let mut bytes = Vec::new();
-        fs::File::open(&self.file)
+        open(&self.file)
             .and_then(|file| file.take(LARGEST).read_to_end(&mut bytes))
             .map_err(|error| Unusable::Unread(format!("cannot read `{name}`: {error}")))?;
-        let accepted = || self.trust.accepts(&Digest::of(&bytes));
-        if (exposed || !self.named) && !accepted().map_err(|error| Unusable::Unread(error.to_string()))? {
+        let digest = Digest::of(&bytes);
+        let unread = |error: TrustError| Unusable::Unread(error.to_string());
+        let accepted = match exposed {
+            true => self.trust.last(&self.file).map_err(unread)? == Some(digest.to_string()),
+            false => self.named || self.trust.accepts(&digest).map_err(unread)?,
+        };
+        if !accepted {
             let why = if exposed { ", and it lies where the agent may write" } else { "" };
             return Err(Unusable::Bad(format!(
                 "the content of `{name}` was not accepted{why}; read it, then `claw policy trust {name}` and SIGHUP"
@@ -68,6 +73,15 @@ impl Source {
     /// The directory that the file is in.
     pub(crate) fn directory(&self) -> &Path {
         self.file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    }
+}
+
+/// Opens a regular file, and nothing that would be waited for.
+pub(crate) fn open(path: &Path) -> io::Result<fs::File> {
+    let file = fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other("it is not a regular file")),
     }
 }
 

@@ -107,10 +107,13 @@ impl RunError {
                 Some("give another file with --ledger; existing files are never changed".to_owned())
             }
             RunError::Exposed(ExposedError::Changed { .. }) => Some(
-                "it lies where the agent may write; read it, then `claw policy trust` the policy (which accepts the files that it names too), or keep it elsewhere"
+                "it lies where the agent may write; read it, then `claw policy trust` it, or keep it elsewhere"
                     .to_owned(),
             ),
-            RunError::Exposed(_) => None,
+            RunError::Exposed(ExposedError::Named { .. } | ExposedError::Link { .. }) => {
+                Some("keep it elsewhere, or give the agent a narrower directory".to_owned())
+            }
+            RunError::Exposed(ExposedError::Trust(_)) => None,
             RunError::Taken(_) => Some("give another name with --name, or wait for its end".to_owned()),
             RunError::Plan(_) | RunError::System { .. } => None,
         }
@@ -374,7 +377,6 @@ impl Supervisor<'_> {
                         None => Vec::new(),
                     };
                     if self.changed(&changed) {
-                        self.sandbox.kill();
                         return Ok(killed());
                     }
                 }
@@ -406,17 +408,25 @@ impl Supervisor<'_> {
         if self.checked.plan().listed { Watched::begin(listed.collect()).map(Some) } else { Ok(None) }
     }
 
-    /// Writes down what changed. `true`: the policy wants the run to end.
+    /// Writes down what changed. `true`: the run was ended, as the policy wants it.
     fn changed(&self, changed: &[Changed]) -> bool {
+        let ends = match &self.job.policy.process().exec {
+            Exec::Listed(listed) => !changed.is_empty() && listed.changed == ExecutableChanged::End,
+            Exec::Any => false,
+        };
         for Changed { path, expected, found } in changed {
             let path = path.display().to_string();
-            (self.job.tell)(&format!("`{path}` is listed as executable and was changed outside"));
             let (expected, found) = (expected.to_string(), found.map(|found| found.to_string()));
             // what has changed has changed, written down or not
             let _ = write(&self.ledger, &Event::Integrity { path, expected, found });
         }
-        let Exec::Listed(listed) = &self.job.policy.process().exec else { return false };
-        let ends = !changed.is_empty() && listed.changed == ExecutableChanged::End;
+        if ends {
+            self.sandbox.kill();
+        }
+        // order: told last, since whoever reads it may be slow
+        for Changed { path, .. } in changed {
+            (self.job.tell)(&format!("`{}` is listed as executable and was changed outside", path.display()));
+        }
         if ends {
             (self.job.tell)("the run ends: the policy says `changed: end`");
         }

@@ -53,27 +53,47 @@ impl Trust {
         self.replace(&list).map_err(|source| self.fail(source))
     }
 
-    /// Whether this content of a file that an agent could write was seen or accepted before. Of a file that was never
+    /// Whether this is the content of a file that an agent could write which was accepted last. Of a file that was never
     /// seen, the content is remembered.
     pub(crate) fn remembers(&self, file: &Path, digest: &Digest) -> Result<bool, TrustError> {
+        match self.last(file)? {
+            Some(last) => Ok(last == digest.to_string()),
+            None => self.renew(file, digest).map(|()| true),
+        }
+    }
+
+    /// The content of a file that an agent could write which was accepted last.
+    pub(crate) fn last(&self, file: &Path) -> Result<Option<String>, TrustError> {
+        let (seen, name) = self.exposed(file);
+        let list = seen.read()?;
+        Ok(list
+            .lines()
+            .filter_map(|line| line.split_once(' '))
+            .find(|(_, path)| *path == name)
+            .map(|(digest, _)| digest.to_owned()))
+    }
+
+    /// From now on this is the content of that file which counts.
+    pub fn renew(&self, file: &Path, digest: &Digest) -> Result<(), TrustError> {
+        let (seen, name) = self.exposed(file);
+        let list = seen.read()?;
+        let others = list.lines().filter(|line| line.split_once(' ').is_none_or(|(_, path)| path != name));
+        let mut list: String = others.flat_map(|line| [line, "\n"]).collect();
+        list.push_str(&format!("{digest} {name}\n"));
+        seen.replace(&list).map_err(|source| seen.fail(source))
+    }
+
+    fn exposed(&self, file: &Path) -> (Trust, String) {
         let seen = Trust { path: self.path.with_file_name("exposed-files") };
-        let name = file.display().to_string().escape_default().to_string();
-        let list = match fs::read_to_string(&seen.path) {
-            Ok(list) => list,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            Err(source) => return Err(seen.fail(source)),
-        };
-        let mut own =
-            list.lines().filter_map(|line| line.split_once(' ')).filter(|(_, path)| *path == name).peekable();
-        let known = own.peek().is_some();
-        if own.any(|(seen, _)| seen == digest.to_string()) || self.accepts(digest)? {
-            return Ok(true);
+        (seen, file.display().to_string().escape_default().to_string())
+    }
+
+    fn read(&self) -> Result<String, TrustError> {
+        match fs::read_to_string(&self.path) {
+            Ok(list) => Ok(list),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+            Err(source) => Err(self.fail(source)),
         }
-        if known {
-            return Ok(false);
-        }
-        seen.replace(&format!("{list}{digest} {name}\n")).map_err(|source| seen.fail(source))?;
-        Ok(true)
     }
 
     fn replace(&self, list: &str) -> io::Result<()> {

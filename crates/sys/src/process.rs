@@ -253,13 +253,6 @@ pub fn is_read_only(number: RawFd) -> bool {
     flags >= 0 && flags & libc::O_ACCMODE == libc::O_RDONLY
 }
 
-/// Whether a descriptor was opened for reading and writing (fcntl(2)).
-pub fn is_read_write(number: RawFd) -> bool {
-    // SAFETY: a question about a number.
-    let flags = unsafe { libc::fcntl(number, libc::F_GETFL) };
-    flags >= 0 && flags & libc::O_ACCMODE == libc::O_RDWR
-}
-
 /// Another descriptor for the same open file (dup(2)).
 pub fn copy(number: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: a question about a number; the result is checked before it is used.

@@ -75,21 +75,18 @@ pub enum Then {
     Other,
 }
 
-/// Reads on behind a hello: change of cipher is passed over (RFC 8446, D.4), a handshake message is looked at.
+/// Reads on behind a hello: changes of cipher, alerts and early data are passed over (RFC 8446, 4.2.10 and D.4), a handshake
+/// message is looked at.
 pub fn then(buf: &[u8]) -> Then {
     let mut at = 0usize;
     loop {
         let rest = buf.get(at..).unwrap_or_default();
         match rest.first() {
             None => return Then::More(at),
-            Some(&CHANGE_CIPHER_SPEC) => {
-                let Some(&[_, _, _, high, low]) = rest.first_chunk::<5>() else { return Then::More(at) };
-                let end = at + 5 + usize::from(u16::from_be_bytes([high, low]));
-                if end > buf.len() {
-                    return Then::More(at);
-                }
-                at = end;
-            }
+            Some(&(CHANGE_CIPHER_SPEC | ALERT | APPLICATION_DATA)) => match record(rest) {
+                Some(length) => at += length,
+                None => return Then::More(at),
+            },
             Some(&HANDSHAKE) => {
                 return match (rest.get(3..5), rest.get(5)) {
                     // an empty fragment is no message yet: a hello is read strictly, and refuses it
@@ -103,9 +100,54 @@ pub fn then(buf: &[u8]) -> Then {
     }
 }
 
+/// What a server's answer to a hello amounts to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answered {
+    /// It may still ask for another hello. So many bytes at the start need not be seen again.
+    Open(usize),
+    /// It took the hello, or refused it: another one means nothing to it.
+    Settled,
+}
+
+/// Reads a server's first messages: only a hello retry request (RFC 8446, 4.1.4) leaves room for a second hello.
+pub fn answered(buf: &[u8]) -> Answered {
+    // type, version, length; then type, length, version, random
+    const RANDOM: std::ops::Range<usize> = 11..43;
+    let mut at = 0usize;
+    loop {
+        let rest = buf.get(at..).unwrap_or_default();
+        match rest.first() {
+            None => return Answered::Open(at),
+            Some(&(CHANGE_CIPHER_SPEC | ALERT)) => {}
+            Some(&HANDSHAKE) => match (rest.get(5), rest.get(RANDOM)) {
+                (Some(2), Some(random)) if random == RETRY => {}
+                (Some(2) | None, None) if rest.len() < RANDOM.end => return Answered::Open(at),
+                _ => return Answered::Settled,
+            },
+            Some(_) => return Answered::Settled,
+        }
+        match record(rest) {
+            Some(length) => at += length,
+            None => return Answered::Open(at),
+        }
+    }
+}
+
+/// The length of the whole record at the start, if it is all there.
+fn record(buf: &[u8]) -> Option<usize> {
+    let &[_, _, _, high, low] = buf.first_chunk::<5>()?;
+    let length = 5 + usize::from(u16::from_be_bytes([high, low]));
+    (length <= buf.len()).then_some(length)
+}
+
+/// The random of a hello retry request: SHA-256 of `HelloRetryRequest` (RFC 8446, 4.1.3).
+const RETRY: &[u8] = &[
+    0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91, 0xc2,
+    0xa2, 0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
+];
+
 /// A fatal alert record, to be sent before closing (RFC 8446, 6.2).
 pub const fn alert(description: u8) -> [u8; 7] {
-    const ALERT: u8 = 21;
     const FATAL: u8 = 2;
     [ALERT, 3, 3, 0, 2, FATAL, description]
 }
@@ -274,6 +316,8 @@ impl<'a> Reader<'a> {
 /// Record type (RFC 8446, 5.1).
 const HANDSHAKE: u8 = 22;
 const CHANGE_CIPHER_SPEC: u8 = 20;
+const ALERT: u8 = 21;
+const APPLICATION_DATA: u8 = 23;
 /// The handshake message's own header: type and a 24-bit length.
 const HEADER: usize = 4;
 const MAX_FRAGMENT: usize = 1 << 14;

@@ -182,7 +182,7 @@ def directory_of_the_policy_exchanged(lab):
 @probe("the certificates change")
 def certificates_of_the_policy_written(lab):
     """The file of certificates that a rule trusts (upstream_ca), so that the attacker's server is believed."""
-    with open("ca.pem", "ab") as file:
+    with open(os.path.join(lab.root, "ca.pem"), "ab") as file:
         file.write(b"-----BEGIN CERTIFICATE-----\n")
 
 
@@ -191,7 +191,7 @@ def certificates_of_the_policy_replaced(lab):
     """Another file is renamed over the certificates that a rule trusts."""
     with open("mine.pem", "wb") as file:
         file.write(b"-----BEGIN CERTIFICATE-----\n")
-    os.rename("mine.pem", "ca.pem")
+    os.rename("mine.pem", os.path.join(lab.root, "ca.pem"))
 
 
 @probe("the kernel grants the lease")

@@ -1,10 +1,8 @@
 //! `claw policy`.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use claw_model::digest::Digest;
 use claw_policy::import::{self, import};
 use claw_policy::{Asked, Policy, Severity, lint, policy_writable, schema, why};
 use claw_run::PlanError;
@@ -151,15 +149,8 @@ fn trust(file: &Path, json: bool) -> Result<u8, u8> {
     let host = environment::host().map_err(|error| fail(&error))?;
     let path = host.directory.join(file);
     let trust = Trust::at(&host.config);
-    // order: the policy last: it is not accepted unless everything that it names is
-    for named in claw_plan::named(&policy, &host.directory) {
-        let digest = File::open(&named).and_then(|mut file| Digest::of_reader(&mut file));
-        let digest = digest.map_err(|error| {
-            eprintln!("claw: cannot read `{}`: {error}", print::plain(&named.display().to_string()));
-            UNUSABLE
-        })?;
-        trust.accept(&digest, &named).map_err(|error| fail(&error))?;
-    }
+    let real = claw_run::resolved(&path);
+    trust.renew(&real, &policy.digest()).map_err(|error| fail(&error))?;
     trust.accept(&policy.digest(), &path).map_err(|error| fail(&error))?;
     if json {
         print::json(&serde_json::json!({"file": path, "digest": policy.digest().to_string()}));

@@ -33,7 +33,7 @@ pub(crate) fn run(arguments: &Run) -> u8 {
     let job = Job {
         policy,
         source,
-        tell: if arguments.quiet { |_| {} } else { |text| eprintln!("claw: {}", print::plain(text)) },
+        tell: if arguments.quiet { |_| {} } else { |text| print::tell(text) },
         phase: arguments.phase,
         command: arguments.command.clone(),
         ledger: arguments.ledger.as_ref().map(|path| host.directory.join(path)),
@@ -65,7 +65,7 @@ fn policy(arguments: &Run, host: &Host) -> Result<(Policy, Option<Source>), u8> 
         let text = read(file)?;
         let source = Source {
             name: file.clone(),
-            file: host.directory.join(file),
+            file: claw_run::resolved(&host.directory.join(file)),
             trust: Trust::at(&host.config),
             named: true,
         };
@@ -74,7 +74,8 @@ fn policy(arguments: &Run, host: &Host) -> Result<(Policy, Option<Source>), u8> 
     let file = host.directory.join(DEFAULT);
     let Ok(bytes) = fs::read(&file) else { return Ok((Policy::deny_all(), None)) };
     let trust = Trust::at(&host.config);
-    let source = Source { name: file.clone(), file: file.clone(), trust: trust.clone(), named: false };
+    let source =
+        Source { name: file.clone(), file: claw_run::resolved(&file), trust: trust.clone(), named: false };
     match trust.accepts(&Digest::of(&bytes)) {
         Ok(true) => {
             let text = String::from_utf8(bytes).map_err(|_| not_text(&file))?;
@@ -131,8 +132,9 @@ fn dry_run(arguments: &Run, job: &Job, host: &Host) -> u8 {
 
 /// What was reached, what was refused, and how to allow it. On standard error: standard output is the agent's.
 fn finish(arguments: &Run, outcome: &Outcome) -> u8 {
+    print::told();
     if let Some(message) = &outcome.not_started {
-        eprintln!("claw: {}", print::plain(message));
+        print::say(&format!("claw: {}", print::plain(message)));
     }
     if let Some(error) = &outcome.unwritten {
         print::error(
@@ -150,15 +152,15 @@ fn finish(arguments: &Run, outcome: &Outcome) -> u8 {
                 "notes": outcome.notes,
                 "summary": outcome.summary,
             });
-            eprintln!("{result}");
+            print::say(&result.to_string());
         } else {
             for note in &outcome.notes {
-                eprintln!("claw: note: {}", print::plain(note));
+                print::say(&format!("claw: note: {}", print::plain(note)));
             }
-            eprint!("{}", print::plain(&outcome.summary.to_string()));
-            eprintln!("claw: ledger {}", print::plain(&outcome.ledger.display().to_string()));
+            print::say(print::plain(&outcome.summary.to_string()).trim_end());
+            print::say(&format!("claw: ledger {}", print::plain(&outcome.ledger.display().to_string())));
             if let Some(head) = &head {
-                eprintln!("claw: head {head}");
+                print::say(&format!("claw: head {head}"));
             }
         }
     }

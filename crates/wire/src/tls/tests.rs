@@ -255,11 +255,12 @@ fn what_follows_a_hello_is_told_apart() {
     let data = [23, 3, 3, 0, 1, 0];
     let join = |parts: &[&[u8]]| parts.concat();
     assert_eq!(then(&[]), Then::More(0));
-    assert_eq!(then(&data), Then::Other);
+    assert_eq!(then(&data), Then::More(6), "early data");
     assert_eq!(then(&key), Then::Other);
     assert_eq!(then(&hello), Then::Hello(0));
     assert_eq!(then(&join(&[&change, &hello])), Then::Hello(6));
-    assert_eq!(then(&join(&[&change, &change, &data])), Then::Other);
+    let warning = [21, 3, 3, 0, 2, 1, 90];
+    assert_eq!(then(&join(&[&change, &data, &warning, &hello])), Then::Hello(19));
     assert_eq!(then(&join(&[&change, &key])), Then::Other);
     for cut in 0..5 {
         assert_eq!(then(&join(&[&change, hello.get(..cut).unwrap()])), Then::More(6), "{cut}");
@@ -267,4 +268,20 @@ fn what_follows_a_hello_is_told_apart() {
     assert_eq!(then(&change[..5]), Then::More(0));
     // an empty fragment hides what comes next
     assert_eq!(then(&[22, 3, 3, 0, 0]), Then::Hello(0));
+}
+
+#[test]
+fn only_a_retry_leaves_room_for_another_hello() {
+    let message = |random: &[u8]| [&[22, 3, 3, 0, 40, 2, 0, 0, 36, 3, 3][..], random, &[0, 0]].concat();
+    let (retry, hello) = (message(RETRY), message(&[7; 32]));
+    let change = [20, 3, 3, 0, 1, 1];
+    assert_eq!(answered(&[]), Answered::Open(0));
+    assert_eq!(answered(&hello), Answered::Settled);
+    assert_eq!(answered(&retry), Answered::Open(retry.len()));
+    assert_eq!(answered(&[&retry[..], &change].concat()), Answered::Open(retry.len() + 6));
+    assert_eq!(answered(&[&retry[..], &change, &hello].concat()), Answered::Settled);
+    for cut in 0..43 {
+        assert_eq!(answered(&hello[..cut]), Answered::Open(0), "{cut}");
+    }
+    assert_eq!(answered(&[23, 3, 3, 0, 1, 0]), Answered::Settled);
 }
