@@ -182,7 +182,7 @@ def directory_of_the_policy_exchanged(lab):
 @probe("the certificates change")
 def certificates_of_the_policy_written(lab):
     """The file of certificates that a rule trusts (upstream_ca), so that the attacker's server is believed."""
-    with open(os.path.join(lab.root, "ca.pem"), "ab") as file:
+    with open(os.path.join(lab.root, "ca.pem"), "r+b") as file:
         file.write(b"-----BEGIN CERTIFICATE-----\n")
 
 
