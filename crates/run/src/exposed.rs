@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use claw_plan::{Plan, Step, named};
 use claw_policy::Policy;
+use claw_sys::process;
 
 use crate::facts::canonical;
 use crate::trust::{Trust, TrustError};
@@ -56,9 +57,15 @@ pub(crate) fn is_exposed(plan: &Plan, file: &Path) -> bool {
         let own = identity(place);
         writable.iter().any(|(target, there)| *target == place || (own.is_some() && *there == own))
     };
-    // a file with another name could be written by that one
-    let linked = fs::symlink_metadata(file).is_ok_and(|about| about.is_file() && about.nlink() > 1);
-    file.ancestors().any(is_one) || (linked && !writable.is_empty())
+    // a file with another name could be written by that one, if its owner or its mode lets the agent
+    let (user, _) = process::identity();
+    let linked = fs::symlink_metadata(file).is_ok_and(|about| {
+        about.is_file()
+            && about.nlink() > 1
+            && (about.uid() == user || about.mode() & 0o022 != 0)
+            && writable.iter().any(|(_, there)| there.is_some_and(|(device, _)| device == about.dev()))
+    });
+    file.ancestors().any(is_one) || linked
 }
 
 fn identity(path: &Path) -> Option<(u64, u64)> {
