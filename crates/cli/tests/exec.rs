@@ -5,6 +5,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use claw_testkit::{Lab, User, each, once};
 
@@ -26,6 +28,15 @@ fn listed(programs: &[&str]) -> String {
     }
     let output = Command::new("sha256sum").args(&files).output().unwrap();
     String::from_utf8(output.stdout).unwrap()
+}
+
+/// Waits until the agent has made a file.
+fn wait_for(lab: &Lab, name: &str) {
+    let begun = Instant::now();
+    while !lab.path(&format!("work/{name}")).exists() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "the agent never made `{name}`");
+        thread::sleep(Duration::from_millis(5));
+    }
 }
 
 fn under(lab: &Lab, list: &str) {
@@ -145,9 +156,9 @@ fn what_is_executed_is_what_was_compared() {
         let own = listed(&["/bin/sh", tool.to_str().unwrap()]);
         under(lab, &own);
         // replaced and written over outside, while it runs; and not at all inside
-        let file = "while [ ! -e go ]; do :; done; ./tool; echo x > tool; echo write $?";
+        let file = "echo > up; while [ ! -e go ]; do :; done; ./tool; echo x > tool; echo write $?";
         let running = lab.claw().start(&["sh", "-c", file]);
-        std::thread::sleep(std::time::Duration::from_millis(400));
+        wait_for(lab, "up");
         let bytes = std::fs::read(&tool).unwrap();
         std::fs::write(&tool, String::from_utf8_lossy(&bytes).replace("good", "evil")).unwrap();
         lab.write("work/go", "");
@@ -168,12 +179,16 @@ fn a_change_ends_the_run_if_the_policy_says_so() {
         lab.compile("tool", "int main() { return 0; }");
         let tool = lab.path("work/tool");
         lab.write("list.sha256", &listed(&["/bin/sh", "/bin/sleep", tool.to_str().unwrap()]));
-        lab.policy(&[], "process: {exec: {listed: {file: ../list.sha256, changed: end}}}\n");
-        let running = lab.claw().start(&["sh", "-c", "sleep 20; echo late"]);
-        std::thread::sleep(std::time::Duration::from_millis(500));
+        lab.directory("work/out");
+        lab.policy(
+            &[],
+            "filesystem: {write: [./out]}\nprocess: {exec: {listed: {file: ../list.sha256, changed: end}}}\n",
+        );
+        let running = lab.claw().start(&["sh", "-c", "echo > out/up; sleep 20; echo late"]);
+        wait_for(lab, "out/up");
         // the same content is no change, nor is another name for it
         std::fs::write(&tool, std::fs::read(&tool).unwrap()).unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(200));
+        thread::sleep(Duration::from_millis(200));
         std::fs::remove_file(&tool).unwrap();
         let run = running.end().ends(137).warns("the run ends");
         assert!(!run.stdout.contains("late"), "{run:#?}");

@@ -2,7 +2,6 @@
 //! call and rule before the process ends, and so that the agent itself can be started under a profile that executes
 //! nothing.
 
-use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
@@ -108,7 +107,8 @@ impl Guard {
 
     /// As long as the call waits, its thread's number is its own.
     fn end(&self, call: &Call, number: i32) {
-        if let Some(process) = leader(call.thread)
+        if let Ok(process) = notify::leader(call.thread)
+            && let Ok(process) = i32::try_from(process)
             && notify::waits(self.listener.get_ref().as_fd(), call)
         {
             let _ = signal::send(process, number);
@@ -119,9 +119,4 @@ impl Guard {
         // the caller may be gone
         let _ = notify::reply(self.listener.get_ref().as_fd(), call, reply);
     }
-}
-
-fn leader(thread: u32) -> Option<i32> {
-    let status = fs::read_to_string(format!("/proc/{thread}/status")).ok()?;
-    status.lines().find_map(|line| line.strip_prefix("Tgid:")?.trim().parse().ok())
 }

@@ -127,7 +127,8 @@ pub fn thread(number: u32) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(i32::try_from(descriptor).map_err(io::Error::other)?) })
 }
 
-fn leader(thread: u32) -> io::Result<u32> {
+/// The process of a thread.
+pub fn leader(thread: u32) -> io::Result<u32> {
     let status = std::fs::read_to_string(format!("/proc/{thread}/status"))?;
     let group = status.lines().find_map(|line| line.strip_prefix("Tgid:")?.trim().parse().ok());
     group.ok_or_else(|| io::ErrorKind::NotFound.into())
