@@ -87,6 +87,16 @@ fn nano_ends_what_executes_and_says_which_call() {
     });
 }
 
+/// Whoever holds the listener answers for the calls: it must not be the agent.
+#[test]
+fn the_agent_does_not_hold_what_answers_for_it() {
+    each(CLAW, |lab| {
+        under(lab, "nano");
+        let code = "import os; print([n for n in range(3, 1024) if os.path.lexists(f'/proc/self/fd/{n}')])";
+        lab.claw().command(&["/usr/bin/python3", "-c", code]).ends(0).prints("[]");
+    });
+}
+
 #[test]
 #[cfg(target_arch = "x86_64")]
 fn every_call_that_nano_lists_ends_its_process() {
