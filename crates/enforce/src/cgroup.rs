@@ -70,8 +70,9 @@ impl Drop for Cgroup {
         for directory in &self.directories {
             // the kernel needs a moment after the last process; a group that stays behind is empty and harmless
             for _ in 0..50 {
-                if fs::remove_dir(directory).is_ok() || !directory.exists() {
-                    break;
+                match fs::remove_dir(directory) {
+                    Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {}
+                    _ => break,
                 }
                 std::thread::sleep(std::time::Duration::from_millis(2));
             }

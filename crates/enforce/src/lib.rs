@@ -19,11 +19,37 @@ pub use canary::{PROBES, probe_number};
 pub use cgroup::{Cgroup, CgroupError};
 pub use launch::{Fresh, LaunchError, Sandbox};
 pub use network::{Door, Steering};
+pub use seccomp::Gated;
 pub use walls::all_stand;
 pub use words::{Applied, Ending, Failure, Order, Others, Report};
 
-/// Puts the supervisor's own system call filter on this process: it executes nothing and opens nothing for writing from
-/// then on. With `broker` it may take copies of the agent's descriptors. Needs `no_new_privs`.
-pub fn confine_supervisor(broker: bool) -> std::io::Result<()> {
-    seccomp::supervisor(broker).map_err(std::io::Error::other)?.install()
+/// What the supervisor still has to do once the sandbox stands.
+#[derive(Debug, Clone, Copy)]
+pub enum Duty {
+    /// It relays and writes down: its filter lists what that needs.
+    Relay(Gated),
+    /// It answers for system calls of the agent too, and looks at processes on the host's `/proc` for that: its filter
+    /// lists what it does not need. With `broker` it may take copies of the agent's descriptors.
+    Answer {
+        /// It hands sockets over.
+        broker: bool,
+        /// Where the rules of openat2(2) stand.
+        rules: u64,
+    },
+    /// It reads files that the run was given, and nothing else: no network, nothing written or executed.
+    Read,
+}
+
+/// Puts the supervisor's own system call filter on this process: in no case does it execute anything or open anything for
+/// writing from then on. Needs `no_new_privs`.
+pub fn confine_supervisor(duty: Duty) -> std::io::Result<()> {
+    if !walls::stands(walls::Wall::Gate) {
+        return Ok(());
+    }
+    let program = match duty {
+        Duty::Relay(gated) => seccomp::gate(&gated).compile(),
+        Duty::Answer { broker, rules } => seccomp::supervisor(broker, rules),
+        Duty::Read => seccomp::reader(),
+    };
+    program.map_err(std::io::Error::other)?.install()
 }

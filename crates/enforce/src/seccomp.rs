@@ -5,9 +5,19 @@
 
 use claw_plan::Plan;
 
+/// Numbers from libc, and `NAME = NUMBER` for calls that it does not name yet (the same on every architecture).
+macro_rules! calls {
+    ($($name:ident $(= $number:literal)?)*) => { &[$(calls!(@one $name $(= $number)?)),*] };
+    (@one $name:ident) => { libc::$name };
+    (@one $name:ident = $number:literal) => { $number };
+}
+
+mod gate;
 mod profile;
 mod table;
 
+pub use self::gate::Gated;
+pub(crate) use self::gate::gate;
 pub(crate) use self::profile::Stack;
 use self::table::{Answer, Check, Table, any_of, bits, equal, kind_is, masked, unequal};
 pub(crate) use self::table::{ProfileError, Program};
@@ -105,20 +115,38 @@ impl Table {
     }
 }
 
-/// The filter that the supervisor puts on itself: it relays, resolves, and writes to what is open already. It opens
+/// The filter of the process that reads files again for the supervisor: no sockets, no other processes, nothing written.
+pub(crate) fn reader() -> Result<Program, ProfileError> {
+    let away = [libc::SYS_socket, libc::SYS_socketpair, libc::SYS_connect, libc::SYS_bind, libc::SYS_kill];
+    let more =
+        [libc::SYS_tkill, libc::SYS_tgkill, libc::SYS_rt_sigqueueinfo, libc::SYS_pidfd_open, libc::SYS_rmdir];
+    let processes = [libc::SYS_clone, libc::SYS_clone3, libc::SYS_fork, libc::SYS_vfork];
+    let table =
+        outside().with(&away, Answer::Refuse).with(&more, Answer::Refuse).with(&processes, Answer::Refuse);
+    table.compile()
+}
+
+/// The filter that the supervisor puts on itself where it answers for calls of the agent: it relays, resolves, and writes to what is open already. It opens
 /// files for reading only, changes no directory but to remove its control group, and executes nothing.
-pub(crate) fn supervisor(broker: bool) -> Result<Program, ProfileError> {
+pub(crate) fn supervisor(broker: bool, rules: u64) -> Result<Program, ProfileError> {
+    match broker {
+        // it takes copies of the agent's sockets, and finds the paths of UNIX sockets as the agent sees them
+        true => outside().with(&[libc::SYS_pidfd_getfd, libc::SYS_openat2], Answer::Allow),
+        false => outside().checked(libc::SYS_openat2, table::other_address(libc::EPERM, 2, rules).into()),
+    }
+    .compile()
+}
+
+/// What no process of Claw's outside the sandbox does: it opens files for reading only, and executes nothing.
+fn outside() -> Table {
     let writes = |argument| -> Vec<Check> {
         let flags = [libc::O_WRONLY, libc::O_RDWR, libc::O_CREAT, libc::O_TRUNC];
         flags.iter().map(|flag| Check::new(libc::EPERM, [masked(argument, *flag)])).collect()
     };
     let table = Table::new(Answer::Allow).with(NEVER, Answer::Refuse).with(CHANGES, Answer::Refuse);
-    // to hand sockets over, it takes copies of the agent's and finds the paths of UNIX sockets as the agent sees them
-    let brokers: &[i64] = if broker { &[libc::SYS_pidfd_getfd, libc::SYS_openat2] } else { &[] };
-    let table = table.with(brokers, Answer::Allow);
     #[cfg(target_arch = "x86_64")]
     let table = table.checked(libc::SYS_open, writes(1));
-    table.checked(libc::SYS_openat, writes(2)).compile()
+    table.checked(libc::SYS_openat, writes(2))
 }
 
 /// Sockets by family, type and protocol. No raw, ping, packet, vsock, SCTP, MPTCP, UDP-Lite; netlink for routes only.
@@ -193,13 +221,6 @@ const NAMESPACES: [i32; 8] = [
     libc::CLONE_NEWCGROUP,
 ];
 const CLONE_NEWTIME: i32 = 0x80;
-
-/// Numbers from libc, and `NAME = NUMBER` for calls that it does not name yet (the same on every architecture).
-macro_rules! calls {
-    ($($name:ident $(= $number:literal)?)*) => { &[$(calls!(@one $name $(= $number)?)),*] };
-    (@one $name:ident) => { libc::$name };
-    (@one $name:ident = $number:literal) => { $number };
-}
 
 /// Refused to agent and supervisor alike.
 const NEVER: &[i64] = calls! {
@@ -313,7 +334,8 @@ mod tests {
 
     #[test]
     fn filters_are_small() {
-        for program in [standard().unwrap(), brokered_table().compile().unwrap(), supervisor(false).unwrap()]
+        for program in
+            [standard().unwrap(), brokered_table().compile().unwrap(), supervisor(false, 0).unwrap()]
         {
             assert!(program.len() < 800, "{}", program.len());
         }
@@ -435,7 +457,7 @@ mod tests {
 
     #[test]
     fn the_supervisor_opens_nothing_for_writing_and_executes_nothing() {
-        let program = supervisor(false).unwrap();
+        let program = supervisor(false, 0).unwrap();
         let open = |flags: i32| program.answer(libc::SYS_openat, [0, 0, flags as u64, 0, 0, 0]);
         assert_eq!(open(libc::O_RDONLY | libc::O_CLOEXEC), Ok(()));
         for flags in
@@ -443,9 +465,11 @@ mod tests {
         {
             assert_eq!(open(flags), Err(libc::EPERM));
         }
-        for number in [libc::SYS_execve, libc::SYS_execveat, libc::SYS_openat2, libc::SYS_ptrace] {
+        for number in [libc::SYS_execve, libc::SYS_execveat, libc::SYS_ptrace] {
             assert_eq!(program.answer(number, [0; 6]), Err(libc::EPERM));
         }
+        assert_eq!(program.answer(libc::SYS_openat2, [3, 1, 0, 24, 0, 0]), Ok(()), "by its rules");
+        assert_eq!(program.answer(libc::SYS_openat2, [3, 1, 8, 24, 0, 0]), Err(libc::EPERM), "by others");
         assert_eq!(program.answer(libc::SYS_write, [0; 6]), Ok(()));
     }
 }

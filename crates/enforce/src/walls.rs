@@ -26,6 +26,8 @@ pub(crate) enum Wall {
     Private,
     /// The control group.
     Limits,
+    /// The supervisor's own filter.
+    Gate,
 }
 
 const NAMES: &[(&str, Wall)] = &[
@@ -39,6 +41,7 @@ const NAMES: &[(&str, Wall)] = &[
     ("tree", Wall::Tree),
     ("private", Wall::Private),
     ("limits", Wall::Limits),
+    ("gate", Wall::Gate),
 ];
 
 static MISSING: OnceLock<Vec<Wall>> = OnceLock::new();

@@ -14,9 +14,9 @@ use hickory_resolver::TokioResolver;
 use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::NetError;
 use hickory_resolver::proto::rr::RecordType;
+use std::cell::OnceCell;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio::sync::OnceCell;
 
 /// Resolves as the host does, and connects.
 #[derive(Default)]
@@ -96,14 +96,19 @@ impl Dialer {
         Err(last)
     }
 
-    /// The hosts file first, then the name servers of `resolv.conf` (hosts(5), resolv.conf(5)); never a search domain.
-    async fn resolve(&self, host: &HostName) -> Vec<IpAddr> {
-        let make = || async {
+    /// Reads how this machine resolves names, once: a gate that is confined reads no files. Without that no name resolves.
+    pub(crate) fn read_resolver(&self) {
+        let make = || {
             let mut builder = TokioResolver::builder_tokio().ok()?;
             builder.options_mut().cache_size = 256;
             builder.build().ok()
         };
-        let Some(resolver) = self.resolver.get_or_init(make).await else { return Vec::new() };
+        self.resolver.get_or_init(make);
+    }
+
+    /// The hosts file first, then the name servers of `resolv.conf` (hosts(5), resolv.conf(5)); never a search domain.
+    async fn resolve(&self, host: &HostName) -> Vec<IpAddr> {
+        let Some(Some(resolver)) = self.resolver.get() else { return Vec::new() };
         // the final dot makes it a full name: no search list is tried
         let name = format!("{host}.");
         let v4 = async { addresses(resolver.lookup(name.clone(), RecordType::A).await) };

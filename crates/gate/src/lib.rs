@@ -27,7 +27,7 @@ pub use authority::{Authority, AuthorityError};
 pub use change::{Refused, Status};
 pub use journal::{Journal, Unwritable};
 pub use live::Seen;
-pub use trust::{Roots, RootsError, java_store};
+pub use trust::{Material, Roots, RootsError, java_store};
 
 use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
@@ -199,8 +199,13 @@ impl Gate {
         Ok(Gate { shared })
     }
 
+    /// Reads how this machine resolves names (hosts(5), resolv.conf(5)). Not needed where no rule can ever name a host.
+    pub fn read_resolver(&self) {
+        self.shared.dialer.read_resolver();
+    }
+
     /// Gives the sandbox's `/proc`, so that records can name processes.
-    pub fn identify(&self, processes: OwnedFd) {
+    pub fn identify(&self, processes: Rc<OwnedFd>) {
         self.shared.who.borrow_mut().processes = Some(processes);
     }
 

@@ -1,6 +1,6 @@
 //! Whom the gate believes outside: the system's certificates, or those that the policy names.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
@@ -88,27 +88,61 @@ pub fn java_store(pem: &str) -> String {
     store.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// What [`Roots`] are made of: files that a policy names, and the system's certificates if they are needed. Whoever may read
+/// files gives it to whoever may not.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Material {
+    /// The files, as the policy names them.
+    pub files: BTreeMap<PathBuf, Vec<u8>>,
+    /// The system's certificates (DER).
+    pub system: Vec<Vec<u8>>,
+}
+
+impl Material {
+    /// Reads what a policy needs.
+    pub fn read(policy: &Policy) -> Result<Material, RootsError> {
+        let mut material = Material::default();
+        let ending: Vec<&Rule> =
+            policy.rules().iter().map(AsRef::as_ref).filter(|rule| rule.ends_tls()).collect();
+        let own = ending.iter().filter_map(|rule| rule.upstream_ca());
+        for path in own.chain(policy.upstream_ca().filter(|_| !ending.is_empty())) {
+            if !material.files.contains_key(path) {
+                material.files.insert(path.to_owned(), read(path)?);
+            }
+        }
+        if !ending.is_empty() && policy.upstream_ca().is_none() {
+            let certificates = rustls_native_certs::load_native_certs().certs;
+            material.system = certificates.iter().map(|certificate| certificate.to_vec()).collect();
+        }
+        Ok(material)
+    }
+}
+
 impl Roots {
     /// Reads every certificate file that a policy names, and the system's if they are needed.
     pub fn of(policy: &Policy) -> Result<Roots, RootsError> {
+        Roots::made(policy, &Material::read(policy)?)
+    }
+
+    /// Makes them of what was read before.
+    pub fn made(policy: &Policy, material: &Material) -> Result<Roots, RootsError> {
         let mut roots = Roots::default();
-        let mut system: Option<Vec<CertificateDer<'static>>> = None;
         for rule in policy.rules().iter().filter(|rule| rule.ends_tls()) {
             if roots.0.contains_key(&key(policy, rule, false)) {
                 continue;
             }
             let mut store = RootCertStore::empty();
             match policy.upstream_ca() {
-                Some(path) => add(&mut store, path)?,
+                Some(path) => add(&mut store, path, material)?,
                 None => {
                     let certificates =
-                        system.get_or_insert_with(|| rustls_native_certs::load_native_certs().certs);
+                        material.system.iter().map(|bytes| CertificateDer::from(bytes.as_slice()));
                     // one bad certificate among the system's does not spoil the others
-                    let (_, _) = store.add_parsable_certificates(certificates.iter().cloned());
+                    let (_, _) = store.add_parsable_certificates(certificates);
                 }
             }
             if let Some(path) = rule.upstream_ca() {
-                add(&mut store, path)?;
+                add(&mut store, path, material)?;
             }
             if store.is_empty() {
                 return Err(RootsError::System);
@@ -142,7 +176,7 @@ fn client(store: RootCertStore, http2: bool) -> Result<ClientConfig, RootsError>
 }
 
 /// Only a regular file is read, and nothing is waited for: the path may be the agent's to change.
-fn add(store: &mut RootCertStore, path: &Path) -> Result<(), RootsError> {
+fn read(path: &Path) -> Result<Vec<u8>, RootsError> {
     let fail = |source| RootsError::Read { path: path.to_owned(), source };
     let file = fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(fail)?;
     if !file.metadata().map_err(fail)?.is_file() {
@@ -150,8 +184,14 @@ fn add(store: &mut RootCertStore, path: &Path) -> Result<(), RootsError> {
     }
     let mut text = Vec::new();
     file.take(LARGEST).read_to_end(&mut text).map_err(fail)?;
+    Ok(text)
+}
+
+fn add(store: &mut RootCertStore, path: &Path, material: &Material) -> Result<(), RootsError> {
+    let missing = || RootsError::Read { path: path.to_owned(), source: io::ErrorKind::NotFound.into() };
+    let text = material.files.get(path).ok_or_else(missing)?;
     let mut found = 0usize;
-    for certificate in CertificateDer::pem_slice_iter(&text) {
+    for certificate in CertificateDer::pem_slice_iter(text) {
         let certificate = certificate.map_err(|source| RootsError::File { path: path.to_owned(), source })?;
         if store.add(certificate).is_ok() {
             found = found.saturating_add(1);

@@ -1,22 +1,22 @@
 //! Which process inside opened a socket. For records and people only: no decision depends on it.
 
-use std::fs;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::path::PathBuf;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use claw_ledger::record::Process;
 use claw_model::protocol::Transport;
-use claw_sys::diag;
 use claw_sys::netlink::Socket;
+use claw_sys::{beneath, diag};
 
 /// Asks the kernel for a socket's inode, and the sandbox's `/proc` for its holder.
 #[derive(Debug)]
 pub(crate) struct Who {
     diagnosis: Socket,
     /// The sandbox's `/proc`: its pids are those inside.
-    pub(crate) processes: Option<OwnedFd>,
+    pub(crate) processes: Option<Rc<OwnedFd>>,
     recent: Vec<(u32, String)>,
     window: Instant,
     searches: u32,
@@ -43,7 +43,7 @@ impl Who {
             Some(inode) => self.holder(inode)?,
             None => self.only()?,
         };
-        let exe = fs::read_link(self.path(pid, "exe")?).ok()?;
+        let exe = self.link(&format!("{pid}/exe"))?;
         Some(Process { pid, exe: exe.to_string_lossy().into_owned() })
     }
 
@@ -78,15 +78,18 @@ impl Who {
 
     /// Under which number a process holds the socket.
     fn number(&self, pid: u32, socket: &PathBuf) -> Option<String> {
-        let entries = fs::read_dir(self.path(pid, "fd")?).ok()?;
-        let numbers =
-            entries.flatten().take(MOST_DESCRIPTORS).filter_map(|entry| entry.file_name().into_string().ok());
+        let processes = self.processes.as_ref()?;
+        let listed = beneath::open(processes.as_fd(), Path::new(&format!("{pid}/fd"))).ok()?;
+        let numbers = beneath::names(listed, MOST_DESCRIPTORS).ok()?;
         numbers.into_iter().find(|number| self.is_link(pid, number, socket))
     }
 
     fn is_link(&self, pid: u32, number: &str, socket: &PathBuf) -> bool {
-        let Some(path) = self.path(pid, &format!("fd/{number}")) else { return false };
-        fs::read_link(path).is_ok_and(|link| link == *socket)
+        self.link(&format!("{pid}/fd/{number}")).is_some_and(|link| link == *socket)
+    }
+
+    fn link(&self, path: &str) -> Option<PathBuf> {
+        beneath::link(self.processes.as_ref()?.as_fd(), Path::new(path)).ok()
     }
 
     /// The agent, if nothing but init and one process is there.
@@ -100,10 +103,9 @@ impl Who {
     /// Every process inside but init.
     fn pids(&self) -> Vec<u32> {
         let Some(processes) = &self.processes else { return Vec::new() };
-        let Ok(entries) = fs::read_dir(format!("/proc/self/fd/{}", processes.as_raw_fd())) else {
-            return Vec::new();
-        };
-        let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        let listed = beneath::open(processes.as_fd(), Path::new("."));
+        let names = listed.and_then(|listed| beneath::names(listed, MOST_NAMES)).unwrap_or_default();
+        let pids = names.iter().filter_map(|name| name.parse().ok());
         pids.filter(|pid| *pid != 1).take(MOST_PROCESSES).collect()
     }
 
@@ -111,14 +113,9 @@ impl Who {
     pub(crate) fn descriptors(&self) -> Vec<PathBuf> {
         let Some(processes) = &self.processes else { return Vec::new() };
         let root = format!("/proc/self/fd/{}", processes.as_raw_fd());
-        let Ok(entries) = fs::read_dir(&root) else { return Vec::new() };
+        let Ok(entries) = std::fs::read_dir(&root) else { return Vec::new() };
         let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
         pids.map(|pid| PathBuf::from(format!("{root}/{pid}/fd"))).collect()
-    }
-
-    fn path(&self, pid: u32, name: &str) -> Option<String> {
-        let processes = self.processes.as_ref()?;
-        Some(format!("/proc/self/fd/{}/{pid}/{name}", processes.as_raw_fd()))
     }
 }
 
@@ -127,4 +124,6 @@ const REMEMBERED: usize = 8;
 /// An agent with more cannot make the gate slow: its records go without a process.
 const MOST_SEARCHES: u32 = 8;
 const MOST_PROCESSES: usize = 64;
+/// Beside processes, `/proc` lists about fifty files of its own.
+const MOST_NAMES: usize = 256;
 const MOST_DESCRIPTORS: usize = 64;

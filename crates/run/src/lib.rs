@@ -8,8 +8,12 @@ mod exposed;
 mod facts;
 mod integrity;
 mod ledger;
+mod reader;
+mod reread;
 mod source;
 mod supervisor;
+#[cfg(debug_assertions)]
+mod taken;
 pub mod trust;
 
 pub use claw_enforce::{Fresh, LaunchError};

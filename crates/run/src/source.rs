@@ -32,12 +32,13 @@ pub(crate) enum Unusable {
     Bad(String),
 }
 
-/// What tells one state of a file from another.
-pub(crate) type Stamp = Option<(u64, u64, u64, i64, i64)>;
+/// What tells one state of a file from another; `None` where there is none.
+pub(crate) type Stamp = Option<Vec<u8>>;
 
 impl Source {
-    /// Reads and checks the file as it is now; one that is `exposed` to the agent must have been accepted. What is wrong is said in one text.
-    pub(crate) fn read(&self, exposed: bool) -> Result<Policy, Unusable> {
+    /// Reads the file as it is now; one that is `exposed` to the agent must have been accepted. What is wrong is said in one
+    /// text.
+    pub(crate) fn fetch(&self, exposed: bool) -> Result<String, Unusable> {
         let name = self.name.display();
         let mut bytes = Vec::new();
         open(&self.file)
@@ -55,9 +56,13 @@ impl Source {
                 "the content of `{name}` was not accepted{why}; read it, then `claw policy trust {name}` and SIGHUP"
             )));
         }
-        let text =
-            String::from_utf8(bytes).map_err(|_| Unusable::Bad(format!("`{name}` is not UTF-8 text")))?;
-        Policy::parse(&text, &name.to_string()).map_err(|error| {
+        String::from_utf8(bytes).map_err(|_| Unusable::Bad(format!("`{name}` is not UTF-8 text")))
+    }
+
+    /// What a text says, if it is a policy.
+    pub(crate) fn parse(&self, text: &str) -> Result<Policy, Unusable> {
+        let name = self.name.display();
+        Policy::parse(text, &name.to_string()).map_err(|error| {
             let problems = error.problems().iter();
             let lines = problems.map(|problem| format!("{name}:{}: {}", problem.line(), problem.message()));
             Unusable::Bad(lines.collect::<Vec<_>>().join("; "))
@@ -67,7 +72,8 @@ impl Source {
     /// Which state the file is in.
     pub(crate) fn stamp(&self) -> Stamp {
         let found = fs::metadata(&self.file).ok()?;
-        Some((found.dev(), found.ino(), found.size(), found.mtime(), found.mtime_nsec()))
+        let state = (found.dev(), found.ino(), found.size(), found.mtime(), found.mtime_nsec());
+        Some(format!("{state:?}").into_bytes())
     }
 
     /// The directory that the file is in.

@@ -1,33 +1,34 @@
 //! One run, from plan to exit.
 
-use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::io::{self, Read};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use claw_enforce::{Applied, Ending, Fresh, LaunchError, Others, Report, Sandbox};
+use claw_enforce::{Applied, Duty, Ending, Fresh, Gated, LaunchError, Others, Report, Sandbox};
 use claw_gate::{Authority, Gate, Journal, Roots, Settings};
 use claw_ledger::record::Event;
 use claw_ledger::summary::Summary;
 use claw_model::digest::Digest;
 use claw_plan::{Checked, Plan, Step};
 use claw_policy::{Change, Exec, ExecutableChanged};
-use claw_sys::{process, resource, signal, terminal, watch};
+use claw_sys::{beneath, process, resource, signal, terminal, watch};
 use jiff::Timestamp;
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::confine::confine;
 use crate::control::{self, Answer, Question, Running};
 use crate::exposed::{self, ExposedError};
 use crate::facts::canonical;
-use crate::integrity::{Changed, Watched};
+use crate::integrity::{Begun, Changed, Watched};
 use crate::ledger::{Flush, Ledger, LedgerError};
+use crate::reader::Reader;
+use crate::reread::{self, Reread};
 use crate::source::{Stamp, Unusable};
-use crate::{Host, Job, PlanError, Source, plan};
+use crate::{Host, Job, PlanError, plan};
 
 /// What a finished run leaves.
 #[derive(Debug)]
@@ -132,10 +133,14 @@ pub fn run(job: &Job, host: &Host, fresh: Result<Fresh, LaunchError>) -> Result<
     exposed::confirm(&job, host, checked.plan())?;
     signal::block(FORWARDED).map_err(system("block signals"))?;
     let sandbox = Sandbox::launch(fresh?, &checked, &name)?;
+    // order: while init builds, and before there is a second thread
+    let policies =
+        Policies::watch(&job, checked.plan(), &host.directory).map_err(system("start a reader"))?;
+    let listed = listed(checked.plan()).map_err(system("watch the listed executables"))?;
     // order: while init builds; nothing is let go without it
     let ledger = Rc::new(Ledger::create(&path)?);
     write(&ledger, &start(&job, &name))?;
-    let files = resource::open_files().map_err(system("read the descriptor limit"))?;
+    let limit = resource::open_files().map_err(system("read the descriptor limit"))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
@@ -154,14 +159,14 @@ pub fn run(job: &Job, host: &Host, fresh: Result<Fresh, LaunchError>) -> Result<
         checked: &checked,
         ledger: Rc::clone(&ledger),
         sandbox,
-        directory: &host.directory,
     };
-    let ended =
-        tokio::task::LocalSet::new().block_on(&runtime, supervisor.serve((authority, roots), questions));
+    let files = (policies, listed);
+    let serving = supervisor.serve((authority, roots), questions, files);
+    let ended = tokio::task::LocalSet::new().block_on(&runtime, serving);
     runtime.shutdown_background();
     let sandbox = supervisor.sandbox;
     // the limit was raised for the gate; whoever called this function gets its own back
-    let _ = resource::set_open_files(files);
+    let _ = resource::set_open_files(limit);
     // the mask stays: a signal that came too late for the agent must not cut the ledger's last records off
     terminal::reclaim();
     let ended = ended?;
@@ -195,7 +200,6 @@ struct Supervisor<'a> {
     checked: &'a Checked,
     ledger: Rc<Ledger>,
     sandbox: Sandbox,
-    directory: &'a Path,
 }
 
 /// How it ends when init was killed from outside: everything inside died with it.
@@ -214,8 +218,9 @@ impl Supervisor<'_> {
         &self,
         trust: (Option<Authority>, Roots),
         questions: UnixListener,
+        files: (Policies<'_>, Option<Begun>),
     ) -> Result<Ended, RunError> {
-        let result = self.stages(trust, questions).await;
+        let result = self.stages(trust, questions, files).await;
         if result.is_err() {
             self.sandbox.kill();
         }
@@ -226,6 +231,7 @@ impl Supervisor<'_> {
         &self,
         (authority, roots): (Option<Authority>, Roots),
         questions: UnixListener,
+        (mut policies, listed): (Policies<'_>, Option<Begun>),
     ) -> Result<Ended, RunError> {
         let (door, nft) = self.sandbox.door(self.checked)?;
         let granted =
@@ -247,11 +253,15 @@ impl Supervisor<'_> {
         let channel = self.sandbox.channel().try_clone_to_owned().map_err(system("watch the channel"))?;
         let channel = waitable(channel).map_err(system("watch the channel"))?;
         let questions = tokio::net::UnixListener::from_std(questions).map_err(system("watch questions"))?;
-        let policies = Policies::watch(self.job, self.checked.plan(), self.directory);
-        let watched = self.watched().map_err(system("watch the listed executables"))?;
+        policies.begin();
+        let watched = listed.map(Watched::of).transpose().map_err(system("watch the listed executables"))?;
+        if self.job.source.is_some() || !self.job.policy.rules().is_empty() {
+            gate.read_resolver();
+        }
         let signals = signal::descriptor(FORWARDED).and_then(waitable).map_err(system("watch signals"))?;
         // order: while init builds; nothing is opened for writing or executed from here on
-        confine(self.checked.plan().broker).map_err(system("confine the supervisor"))?;
+        let place = Place::reserve().map_err(system("keep a descriptor for the sandbox's /proc"))?;
+        confine(self.checked.plan(), &place, self.sandbox.pid()).map_err(system("confine the supervisor"))?;
         let (applied, processes) = tokio::time::timeout(STANDS_WITHIN, self.confined(&channel, &gate))
             .await
             .map_err(|_| RunError::Launch(LaunchError::Silent(io::ErrorKind::TimedOut.into())))??;
@@ -262,10 +272,12 @@ impl Supervisor<'_> {
             return Err(RunError::Deaf);
         }
         write(&self.ledger, &self.applied(&applied, nft, ceiling))?;
-        let look = processes.try_clone().map_err(system("look into the sandbox's /proc"))?;
-        gate.identify(look);
+        let processes = place.fill(&processes).map_err(system("look into the sandbox's /proc"))?;
+        gate.identify(Rc::clone(&processes));
         gate.released();
         self.sandbox.release(&applied).map_err(system("let the agent go"))?;
+        #[cfg(debug_assertions)]
+        crate::taken::attempt(processes.as_fd(), self.job.tell);
         let outside = Outside { channel: &channel, signals: &signals, questions: &questions };
         let ended = self.watch(&outside, &processes, &gate, (policies, watched)).await?;
         gate.close();
@@ -311,7 +323,7 @@ impl Supervisor<'_> {
     async fn watch(
         &self,
         outside: &Outside<'_>,
-        processes: &OwnedFd,
+        processes: &Rc<OwnedFd>,
         gate: &Rc<Gate>,
         (mut policies, mut watched): (Policies<'_>, Option<Watched>),
     ) -> Result<Ended, RunError> {
@@ -342,7 +354,7 @@ impl Supervisor<'_> {
                             return Ok(killed());
                         }
                     }
-                    Ok((Report::Stopped, _)) => self.stop(agent, processes).await,
+                    Ok((Report::Stopped, _)) => self.stop(agent, processes.as_fd()).await,
                     // the agent ran already: this is an end like any other, and is written down as one
                     Ok((Report::Failed(_), _)) => {
                         self.sandbox.kill();
@@ -361,7 +373,7 @@ impl Supervisor<'_> {
                                 && signal.origin == signal::Origin::Process
                                 && policies.has_source() =>
                         {
-                            let _ = policies.reload(gate, "SIGHUP");
+                            let _ = policies.reload(gate, "SIGHUP").await;
                         }
                         // a key on the terminal reached the agent by itself
                         Ok(signal) if signal.origin == signal::Origin::Process => {
@@ -372,23 +384,25 @@ impl Supervisor<'_> {
                     }
                 }
                 () = touched(watched.as_ref()) => {
-                    let changed = match &mut watched {
-                        Some(watched) => watched.look().await,
-                        None => Vec::new(),
-                    };
-                    if self.changed(&changed) {
-                        return Ok(killed());
+                    let Some(own) = &mut watched else { continue };
+                    match own.look().await {
+                        Ok(changed) if self.changed(&changed) => return Ok(killed()),
+                        Ok(_) => {}
+                        Err(error) => {
+                            (self.job.tell)(&format!("listed executables are not watched any more: {error}"));
+                            watched = None;
+                        }
                     }
                 }
-                () = policies.changed() => policies.take_change(gate),
+                () = policies.changed() => policies.take_change(gate).await,
                 Ok((stream, _)) = questions.accept() => {
                     tokio::task::spawn_local(hear(stream, ask.clone()));
                 }
                 Some((question, answer)) = asked.recv() => {
-                    let _ = answer.send(self.answer(&question, gate, &mut policies));
+                    let _ = answer.send(self.answer(&question, gate, &mut policies).await);
                 }
                 _ = tick.tick() => {
-                    policies.try_again(gate);
+                    policies.try_again(gate).await;
                     gate.expire();
                     self.ledger.flush(Flush::Due);
                     if let Some(file) = self.ledger.unsynced() {
@@ -397,15 +411,6 @@ impl Supervisor<'_> {
                 }
             }
         }
-    }
-
-    /// The listed executables, to be watched outside.
-    fn watched(&self) -> io::Result<Option<Watched>> {
-        let listed = self.checked.plan().tree.iter().filter_map(|step| match step {
-            Step::Listed { target, digest } => Some((target.clone(), *digest)),
-            _ => None,
-        });
-        if self.checked.plan().listed { Watched::begin(listed.collect()).map(Some) } else { Ok(None) }
     }
 
     /// Writes down what changed. `true`: the run was ended, as the policy wants it.
@@ -433,7 +438,7 @@ impl Supervisor<'_> {
         ends
     }
 
-    fn answer(&self, question: &Question, gate: &Gate, policies: &mut Policies<'_>) -> Answer {
+    async fn answer(&self, question: &Question, gate: &Gate, policies: &mut Policies<'_>) -> Answer {
         let done = |what: String, changed: Result<u64, String>| match changed {
             Ok(closed) => Answer::Done { what, closed },
             Err(why) => Answer::Refused { why },
@@ -455,16 +460,18 @@ impl Supervisor<'_> {
                 }
                 done(format!("phase {to}"), changed)
             }
-            Question::Reload => done("policy read again".to_owned(), policies.reload(gate, "asked to")),
+            Question::Reload => done("policy read again".to_owned(), policies.reload(gate, "asked to").await),
         }
     }
 
     /// The agent stopped itself: stop as well, so that the shell outside notices, and wake it when woken. If it only
     /// stopped together with this process by a key, it runs again by now.
-    async fn stop(&self, agent: i32, processes: &OwnedFd) {
+    async fn stop(&self, agent: i32, processes: BorrowedFd<'_>) {
         tokio::time::sleep(Duration::from_millis(20)).await;
-        let path = format!("/proc/self/fd/{}/{agent}/stat", processes.as_raw_fd());
-        let state = std::fs::read_to_string(path).unwrap_or_default();
+        let mut state = String::new();
+        if let Ok(file) = beneath::open(processes, Path::new(&format!("{agent}/stat"))) {
+            let _ = std::fs::File::from(file).read_to_string(&mut state);
+        }
         let stopped = state.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('T'));
         // only a shell in the foreground of a terminal waits for this process to stop and will wake it again
         if stopped && terminal::is_foreground() {
@@ -532,37 +539,82 @@ async fn hear(mut stream: tokio::net::UnixStream, ask: mpsc::Sender<(Question, o
     let _ = tokio::time::timeout(Duration::from_secs(5), talk).await;
 }
 
+/// A descriptor's number that is kept for the sandbox's `/proc`, which comes after the supervisor's filter names it.
+struct Place(OwnedFd);
+
+impl Place {
+    fn reserve() -> io::Result<Place> {
+        std::fs::File::open("/dev/null").map(|file| Place(file.into()))
+    }
+
+    fn number(&self) -> i32 {
+        self.0.as_raw_fd()
+    }
+
+    fn fill(self, processes: &OwnedFd) -> io::Result<Rc<OwnedFd>> {
+        process::put(processes.as_fd(), self.number())?;
+        Ok(Rc::new(self.0))
+    }
+}
+
+/// The listed executables, to be watched outside.
+fn listed(plan: &Plan) -> io::Result<Option<Begun>> {
+    let listed = plan.tree.iter().filter_map(|step| match step {
+        Step::Listed { target, digest } => Some((target.clone(), *digest)),
+        _ => None,
+    });
+    if plan.listed { Begun::begin(listed.collect()).map(Some) } else { Ok(None) }
+}
+
+/// Confines the supervisor to what it still has to do.
+fn confine(plan: &Plan, place: &Place, init: i32) -> io::Result<()> {
+    let rules = beneath::Rules::of_this_process()?;
+    let duty = if plan.broker || plan.calls.is_some() {
+        Duty::Answer { broker: plan.broker, rules: rules.address() }
+    } else {
+        Duty::Relay(Gated {
+            processes: place.number(),
+            rules: (rules.address(), i32::try_from(rules.size()).map_err(io::Error::other)?),
+            init,
+            own: i32::try_from(std::process::id()).map_err(io::Error::other)?,
+            limits: !plan.limits.is_none(),
+        })
+    };
+    crate::confine::confine(duty)
+}
+
 /// The policy's file, watched.
 struct Policies<'a> {
     job: &'a Job,
-    plan: &'a Plan,
-    directory: &'a Path,
-    /// The agent may write where the file is.
-    exposed: bool,
+    fresh: Option<OwnedFd>,
     watch: Option<AsyncFd<OwnedFd>>,
+    reader: Option<Reader>,
     stamp: Stamp,
     /// The file could not be read: it is tried again.
     unread: bool,
 }
 
 impl<'a> Policies<'a> {
-    fn watch(job: &'a Job, plan: &'a Plan, directory: &'a Path) -> Policies<'a> {
-        let watch = match &job.source {
-            Some(source) => {
-                let watch = watch::directory(source.directory()).and_then(waitable);
-                if let Err(error) = &watch {
-                    (job.tell)(&format!(
-                        "the policy is not watched for changes, SIGHUP reads it again: {error}"
-                    ));
-                }
-                watch.ok()
-            }
-            None => None,
-        };
-        let stamp = job.source.as_ref().and_then(Source::stamp);
-        let own = job.source.as_ref().map(|source| canonical(&directory.join(&source.file)));
-        let exposed = own.is_some_and(|file| exposed::is_exposed(plan, &file));
-        Policies { job, plan, directory, watch, stamp, exposed, unread: false }
+    /// Begins to watch, with a reader. This process must have no other threads.
+    fn watch(job: &'a Job, plan: &Plan, directory: &Path) -> io::Result<Policies<'a>> {
+        let mut policies =
+            Policies { job, fresh: None, watch: None, reader: None, stamp: None, unread: false };
+        let Some(source) = &job.source else { return Ok(policies) };
+        policies.fresh = watch::directory(source.directory())
+            .inspect_err(|error| {
+                (job.tell)(&format!("the policy is not watched for changes, SIGHUP reads it again: {error}"));
+            })
+            .ok();
+        policies.stamp = source.stamp();
+        let exposed = exposed::is_exposed(plan, &canonical(&directory.join(&source.file)));
+        let reread = Reread { source, plan, directory, exposed };
+        policies.reader = Some(Reader::start(None, |question| reread.answer(question))?);
+        Ok(policies)
+    }
+
+    /// The event loop runs: changes are waited for.
+    fn begin(&mut self) {
+        self.watch = self.fresh.take().and_then(|watch| waitable(watch).ok());
     }
 
     fn has_source(&self) -> bool {
@@ -578,47 +630,56 @@ impl<'a> Policies<'a> {
     }
 
     /// Something changed; if it was the policy, it is read again.
-    fn take_change(&mut self, gate: &Gate) {
-        let stamp = self.job.source.as_ref().and_then(Source::stamp);
+    async fn take_change(&mut self, gate: &Gate) {
+        let Some(reader) = &mut self.reader else { return };
+        // a reader that is gone is told of when the policy is read
+        let stamp = reread::stamp(reader).await.unwrap_or_default();
         // a file that is taken away is about to be put there again, or the run goes on under what it had
         if stamp.is_some() && stamp != self.stamp {
-            let _ = self.reload(gate, "the file changed");
+            let _ = self.reload(gate, "the file changed").await;
         }
     }
 
     /// A file that could not be read may be readable now.
-    fn try_again(&mut self, gate: &Gate) {
+    async fn try_again(&mut self, gate: &Gate) {
         if self.unread {
-            let _ = self.reload(gate, "the file changed");
+            let _ = self.reload(gate, "the file changed").await;
         }
     }
 
     /// Reads the policy again and lets it hold. A broken one changes nothing, and that is said.
-    fn reload(&mut self, gate: &Gate, why: &str) -> Result<u64, String> {
-        let Some(source) = &self.job.source else { return Err("the run has no policy file".to_owned()) };
-        self.stamp = source.stamp();
+    async fn reload(&mut self, gate: &Gate, why: &str) -> Result<u64, String> {
+        let (Some(source), Some(reader)) = (&self.job.source, &mut self.reader) else {
+            return Err("the run has no policy file".to_owned());
+        };
         let (old, _) = gate.rules();
-        let read = source.read(self.exposed);
+        let content = match reread::content(reader).await {
+            Ok((stamp, content)) => {
+                self.stamp = stamp;
+                content
+            }
+            Err(error) => Err(Unusable::Bad(format!("the process that reads it is gone: {error}"))),
+        };
         // a change that takes something back must not be lost to a full table of descriptors: tried again, told once
         let again = self.unread;
-        self.unread = matches!(read, Err(Unusable::Unread(_)));
-        if let (Err(Unusable::Unread(why)), true) = (&read, again) {
+        self.unread = matches!(content, Err(Unusable::Unread(_)));
+        if let (Err(Unusable::Unread(why)), true) = (&content, again) {
             return Err(why.clone());
         }
+        let read = content.and_then(|content| source.parse(&content.text).map(|policy| (policy, content)));
         let read = read.map_err(|unusable| match unusable {
             Unusable::Unread(why) | Unusable::Bad(why) => why,
         });
-        let adopted = read.and_then(|new| {
+        let adopted = read.and_then(|(new, content)| {
             if new.digest() == old.digest() {
                 return Ok(None);
             }
-            if let Some(file) = exposed::certificates(self.plan, &new, self.directory).first() {
-                let file = file.display();
+            if let Some(file) = content.exposed {
                 return Err(format!(
                     "`{file}` lies where the agent may write: what names it holds from the next run on"
                 ));
             }
-            let roots = Roots::of(&new).map_err(|error| told(&error))?;
+            let roots = Roots::made(&new, &content.material).map_err(|error| told(&error))?;
             let closed =
                 gate.adopt(Change::Policy(new.clone()), Some(roots), why).map_err(|error| told(&error))?;
             Ok(Some((new, closed)))
@@ -641,7 +702,7 @@ impl<'a> Policies<'a> {
 }
 
 /// An error with its causes, in one line.
-fn told(error: &dyn std::error::Error) -> String {
+pub(crate) fn told(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -7,6 +7,7 @@
     reason = "this crate is where system calls are made; every block says why it is sound"
 )]
 
+pub mod beneath;
 pub mod capability;
 pub mod diag;
 pub mod link;
@@ -20,6 +21,8 @@ pub mod process;
 pub mod resource;
 pub mod signal;
 pub mod socket;
+#[cfg(debug_assertions)]
+pub mod taken;
 pub mod terminal;
 pub mod watch;
 

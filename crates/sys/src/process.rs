@@ -349,6 +349,23 @@ pub fn close_on_exec_from(first: u32) -> io::Result<()> {
     check_long(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, CLOEXEC) }).map(|_| ())
 }
 
+/// Closes every descriptor but these (close_range(2), Linux 5.9). For a process that is to use no other from then on.
+pub fn close_all_but(keep: &[RawFd]) -> io::Result<()> {
+    let mut keep: Vec<u32> = keep.iter().filter_map(|number| u32::try_from(*number).ok()).collect();
+    keep.sort_unstable();
+    let mut first = 0u32;
+    for number in keep.into_iter().chain([u32::MAX]) {
+        if let Some(last) = number.checked_sub(1)
+            && first <= last
+        {
+            // SAFETY: integers only; the caller uses none of what is closed.
+            check_long(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) })?;
+        }
+        first = number.saturating_add(1);
+    }
+    Ok(())
+}
+
 /// Wakes another process on its own processor (eventfd(2)). A message on a socket draws the woken process to the sender's
 /// processor, where it waits until the sender pauses; two processes that are to work at the same time need this instead.
 #[derive(Debug)]

@@ -72,13 +72,20 @@ pub(crate) struct Check {
     errno: i32,
 }
 
-/// A comparison of one argument's lower 32 bits.
+/// A comparison of one argument's lower 32 bits, or of its upper.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Condition {
     argument: u32,
+    half: Half,
     mask: u32,
     value: u32,
     holds: Holds,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Half {
+    Lower,
+    Upper,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,7 +112,12 @@ impl Check {
             if condition.mask != u32::MAX {
                 program.insert(0, sock_filter { code: AND, jt: 0, jf: 0, k: condition.mask });
             }
-            program.insert(0, load(ARGUMENTS.saturating_add(condition.argument.saturating_mul(8))));
+            let half = match condition.half {
+                Half::Lower => 0,
+                Half::Upper => 4,
+            };
+            let at = ARGUMENTS.saturating_add(condition.argument.saturating_mul(8)).saturating_add(half);
+            program.insert(0, load(at));
         }
         Ok(program)
     }
@@ -113,7 +125,18 @@ impl Check {
 
 /// The argument is exactly this.
 pub(crate) fn equal(argument: u32, value: i32) -> Condition {
-    Condition { argument, mask: u32::MAX, value: value.cast_unsigned(), holds: Holds::WhenEqual }
+    let (half, value) = (Half::Lower, value.cast_unsigned());
+    Condition { argument, half, mask: u32::MAX, value, holds: Holds::WhenEqual }
+}
+
+/// Checks that refuse every address but one, with all of its 64 bits.
+pub(crate) fn other_address(errno: i32, argument: u32, address: u64) -> [Check; 2] {
+    let bytes = address.to_le_bytes();
+    let [a, b, c, d, e, f, g, h] = bytes;
+    let (lower, upper) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
+    let lower = unequal(argument, lower.cast_signed());
+    let upper = Condition { half: Half::Upper, ..unequal(argument, upper.cast_signed()) };
+    [lower, upper].map(|condition| Check::new(errno, [condition]))
 }
 
 /// The argument is anything else.
