@@ -1,4 +1,4 @@
-//! Sans-IO readers of foreign bytes: TLS ClientHello, DNS messages, HTTP/1 heads.
+//! Sans-IO readers of foreign bytes: TLS ClientHello, DNS messages, HTTP/1 heads, the kernel's list of measured files.
 //!
 //! Bytes in, values out: no sockets, no clock, no panics, and every reader has a size it will not pass.
 //! Where two parsers could read the same bytes differently, the reader refuses instead of choosing.
@@ -6,4 +6,5 @@
 pub mod dns;
 pub mod fields;
 pub mod http;
+pub mod ima;
 pub mod tls;
