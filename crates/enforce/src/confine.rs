@@ -11,17 +11,26 @@ use landlock::{
     RulesetCreatedAttr, Scope,
 };
 
+use crate::apparmor::AppArmor;
 use crate::seccomp::{self, Program};
 use crate::walls::{self, Wall};
 use crate::words::{Applied, Failure, Step};
 
 /// Confines this process for good. Order: Landlock needs open paths, the filter comes last because it refuses the rest.
-pub(crate) fn confine(plan: &Plan, filter: &Program) -> Result<(Applied, Option<OwnedFd>), Failure> {
+pub(crate) fn confine(
+    plan: &Plan,
+    filter: &Program,
+    apparmor: &AppArmor,
+) -> Result<(Applied, Option<OwnedFd>), Failure> {
     resource::no_core_files().step(|| "forbid core files".to_owned())?;
     if walls::stands(Wall::Capabilities) {
         capability::drop_all().step(|| "drop capabilities".to_owned())?;
     }
-    process::no_new_privileges().step(|| "set no_new_privs".to_owned())?;
+    // order: with no_new_privs a profile could only be put beside the one that Claw itself has
+    let apparmor = if walls::stands(Wall::AppArmor) { apparmor.enter()? } else { "not whole".to_owned() };
+    if walls::stands(Wall::NoNewPrivileges) {
+        process::no_new_privileges().step(|| "set no_new_privs".to_owned())?;
+    }
     let landlock_abi = if walls::stands(Wall::Landlock) { landlock(&plan.landlock)? } else { 0 };
     let step = || "install the system call filter".to_owned();
     let listener = if !walls::stands(Wall::Seccomp) {
@@ -41,11 +50,11 @@ pub(crate) fn confine(plan: &Plan, filter: &Program) -> Result<(Applied, Option<
     };
     if !walls::all_stand() {
         return Ok((
-            Applied { landlock_abi, seccomp: "not whole".to_owned(), ..Applied::default() },
+            Applied { landlock_abi, seccomp: "not whole".to_owned(), apparmor, ..Applied::default() },
             listener,
         ));
     }
-    let mut applied = receipt(landlock_abi)?;
+    let mut applied = Applied { apparmor, ..receipt(landlock_abi)? };
     if plan.broker {
         applied.seccomp.push_str(", connect brokered");
     }
@@ -92,6 +101,7 @@ fn landlock(grants: &[Grant]) -> Result<u32, Failure> {
         }
         ruleset = ruleset.add_rule(PathBeneath::new(path, access)).step(step)?;
     }
+    let ruleset = ruleset.no_new_privs(walls::stands(Wall::NoNewPrivileges));
     ruleset.restrict_self().step(step)?;
     Ok(granted.min(6))
 }
@@ -129,6 +139,7 @@ fn receipt(landlock_abi: u32) -> Result<Applied, Failure> {
         seccomp: "standard".to_owned(),
         capabilities: "none".to_owned(),
         refused: 0,
+        apparmor: String::new(),
     })
 }
 

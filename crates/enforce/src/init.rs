@@ -11,6 +11,7 @@ use claw_plan::Plan;
 use claw_sys::process::{self, Bell, Change, Fork, Wait};
 use claw_sys::{capability, signal, socket};
 
+use crate::apparmor::AppArmor;
 use crate::seccomp::{Program as Filter, Stack};
 use crate::walls::{self, Wall};
 use crate::words::{Ending, Failure, Order, Others, Report, Step, hear, say};
@@ -36,11 +37,13 @@ fn run(channel: &OwnedFd) -> Result<i32, Failure> {
     if walls::stands(Wall::Hidden) {
         process::hide().step(|| "hide init's memory".to_owned())?;
     }
+    // order: from the host's /proc, which is not read-only
+    let apparmor = AppArmor::open();
     // order: all this while the plan is being made outside
     let filter = seccomp::standard().step(|| "compile the system call filter".to_owned())?;
     network::calm()?;
     let mut cgroup = process::unshare_cgroup().is_ok();
-    let mut agent = Agent::fork(channel, &filter, cgroup)?;
+    let mut agent = Agent::fork(channel, (&filter, &apparmor), cgroup)?;
     // a supervisor that died before init was tied to it is noticed here: the channel has ended
     let (Order::Plan, files) = hear(channel.as_fd()).step(|| "take the plan".to_owned())? else {
         return Err(Failure::new("take the plan", "the supervisor spoke out of turn"));
@@ -52,7 +55,7 @@ fn run(channel: &OwnedFd) -> Result<i32, Failure> {
         // order: the supervisor has put init into a control group meanwhile; what was forked before is not in it
         agent.end();
         cgroup = process::unshare_cgroup().is_ok();
-        agent = Agent::fork(channel, &filter, cgroup)?;
+        agent = Agent::fork(channel, (&filter, &apparmor), cgroup)?;
     }
     // order: the agent's process makes the network while this one makes the tree
     agent.tell(Order::Plan, &[file.as_fd()])?;
@@ -61,7 +64,7 @@ fn run(channel: &OwnedFd) -> Result<i32, Failure> {
     let shown: Vec<BorrowedFd<'_>> =
         [Some(&made.processes), made.input.as_ref()].into_iter().flatten().map(AsFd::as_fd).collect();
     agent.tell(Order::Tree, &shown)?;
-    drop((made, plan, filter, file));
+    drop((made, plan, filter, apparmor, file));
     guard(channel, &agent)
 }
 
@@ -73,13 +76,17 @@ struct Agent {
 }
 
 impl Agent {
-    fn fork(channel: &OwnedFd, filter: &Filter, cgroup: bool) -> Result<Agent, Failure> {
+    fn fork(
+        channel: &OwnedFd,
+        (filter, apparmor): (&Filter, &AppArmor),
+        cgroup: bool,
+    ) -> Result<Agent, Failure> {
         let (words, theirs) = socket::pair().step(|| "make a channel to the agent".to_owned())?;
         let bell = Bell::new().step(|| "make a bell".to_owned())?;
         match process::fork().step(|| "fork".to_owned())? {
             Fork::Child => {
                 drop(words);
-                Chrysalis { channel, init: &theirs, bell: &bell, filter, cgroup }.start()
+                Chrysalis { channel, init: &theirs, bell: &bell, filter, apparmor, cgroup }.start()
             }
             Fork::Parent(pid) => Ok(Agent { pid, words, bell }),
         }
@@ -103,6 +110,7 @@ struct Chrysalis<'a> {
     init: &'a OwnedFd,
     bell: &'a Bell,
     filter: &'a Filter,
+    apparmor: &'a AppArmor,
     cgroup: bool,
 }
 
@@ -140,7 +148,7 @@ impl Chrysalis<'_> {
         std::env::set_current_dir(directory)
             .step(|| format!("enter the working directory `{}`", directory.display()))?;
         signal::reset().step(|| "reset signals".to_owned())?;
-        let (mut applied, listener) = confine::confine(&plan, self.filter)?;
+        let (mut applied, listener) = confine::confine(&plan, self.filter, self.apparmor)?;
         if let Some(listener) = listener {
             // order: the canary's own attempts wait for an answer already
             say(self.channel.as_fd(), &Report::Listener, &[listener.as_fd()])

@@ -228,7 +228,11 @@ impl Sandbox {
 
 fn written(plan: &Plan) -> io::Result<OwnedFd> {
     let mut file = File::from(process::memory_file(c"claw-plan")?);
-    file.write_all(&serde_json::to_vec(plan).map_err(io::Error::other)?)?;
+    let mut plan = plan.clone();
+    if !walls::stands(Wall::Environment) {
+        plan.environment.extend(std::env::vars());
+    }
+    file.write_all(&serde_json::to_vec(&plan).map_err(io::Error::other)?)?;
     file.rewind()?;
     Ok(file.into())
 }

@@ -4,6 +4,7 @@
 //! file tree, confinement and canary, and then is PID 1. The two talk over one socket, in the words of [`Report`] and
 //! [`Order`]. What fails on the way is told with its step, and then nothing runs.
 
+pub mod apparmor;
 mod canary;
 mod cgroup;
 mod confine;
@@ -20,7 +21,7 @@ pub use cgroup::{Cgroup, CgroupError};
 pub use launch::{Fresh, LaunchError, Sandbox};
 pub use network::{Door, Steering};
 pub use seccomp::Gated;
-pub use walls::all_stand;
+pub use walls::{Wall, all_stand, stands};
 pub use words::{Applied, Ending, Failure, Order, Others, Report};
 
 /// What the supervisor still has to do once the sandbox stands.

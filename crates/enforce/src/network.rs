@@ -11,6 +11,7 @@ use claw_sys::nft::{self, Chain, Element, Expression, Family, Hook, Ranges, Set,
 use claw_sys::socket::{self, Kind};
 use claw_sys::{diag, link, nflog};
 
+use crate::walls::{self, Wall};
 use crate::words::{Failure, Report, Step, hear, say};
 
 /// The sockets through which everything the agent opens reaches the gate.
@@ -209,6 +210,10 @@ fn table(network: &Network) -> Table {
         output.push(live(family, Ranges::Boxes));
     }
     output.push(vec![Goto("refuse".to_owned())]);
+    let closed = walls::stands(Wall::Network);
+    if !closed {
+        output.clear();
+    }
     let steer = |family, own: IpAddr, not_loopback| {
         vec![
             NetworkIs(family),
@@ -230,7 +235,11 @@ fn table(network: &Network) -> Table {
             .collect(),
         chains: vec![
             refuse,
-            Chain { name: "output".to_owned(), hook: base(nft::OUTPUT, 0, Verdict::Drop), rules: output },
+            Chain {
+                name: "output".to_owned(),
+                hook: base(nft::OUTPUT, 0, if closed { Verdict::Drop } else { Verdict::Accept }),
+                rules: output,
+            },
             Chain {
                 name: "steer".to_owned(),
                 hook: base(nft::PREROUTING, -150, Verdict::Accept),

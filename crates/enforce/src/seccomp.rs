@@ -5,6 +5,8 @@
 
 use claw_plan::Plan;
 
+use crate::walls::{self, Wall};
+
 /// Numbers from libc, and `NAME = NUMBER` for calls that it does not name yet (the same on every architecture).
 macro_rules! calls {
     ($($name:ident $(= $number:literal)?)*) => { &[$(calls!(@one $name $(= $number)?)),*] };
@@ -62,6 +64,9 @@ fn brokered_table() -> Table {
 /// exclusive use, and holding up its output, where whoever started the agent writes too (`TIOCSTI`, `TIOCLINUX`, `TIOCSETD`,
 /// `TIOCEXCL`, `TCXONC`, ioctl_tty(2)).
 fn terminal() -> Vec<Check> {
+    if !walls::stands(Wall::Session) {
+        return Vec::new();
+    }
     [0x5412, 0x541c, 0x5423, 0x540c, 0x540a].map(|code| Check::new(libc::EPERM, [equal(1, code)])).into()
 }
 

@@ -3,9 +3,10 @@
 
 use std::sync::OnceLock;
 
-/// One wall.
+/// One wall. Those that are not here cannot be left out: without the user, mount and process namespaces nothing can be built, and a
+/// permit of the gate has one maker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wall {
+pub enum Wall {
     /// The agent's system call filter.
     Seccomp,
     /// The second wall around files, signals and abstract sockets.
@@ -28,6 +29,20 @@ pub(crate) enum Wall {
     Limits,
     /// The supervisor's own filter.
     Gate,
+    /// The agent's AppArmor profile, where the kernel has it.
+    AppArmor,
+    /// `no_new_privs`.
+    NoNewPrivileges,
+    /// The rules that refuse what leaves, in the network namespace.
+    Network,
+    /// The agent's own, short environment.
+    Environment,
+    /// What of the terminal is refused.
+    Session,
+    /// The gate's judgement of the addresses that a name resolves to.
+    Addresses,
+    /// The gate's reading of the TLS handshake.
+    Handshake,
 }
 
 const NAMES: &[(&str, Wall)] = &[
@@ -42,6 +57,13 @@ const NAMES: &[(&str, Wall)] = &[
     ("private", Wall::Private),
     ("limits", Wall::Limits),
     ("gate", Wall::Gate),
+    ("apparmor", Wall::AppArmor),
+    ("no-new-privs", Wall::NoNewPrivileges),
+    ("network", Wall::Network),
+    ("environment", Wall::Environment),
+    ("session", Wall::Session),
+    ("addresses", Wall::Addresses),
+    ("handshake", Wall::Handshake),
 ];
 
 static MISSING: OnceLock<Vec<Wall>> = OnceLock::new();
@@ -63,7 +85,7 @@ pub(crate) fn read() {
 }
 
 /// Whether the wall is to stand. Always true in a release build.
-pub(crate) fn stands(wall: Wall) -> bool {
+pub fn stands(wall: Wall) -> bool {
     !cfg!(debug_assertions) || MISSING.get().is_none_or(|missing| !missing.contains(&wall))
 }
 

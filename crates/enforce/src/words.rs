@@ -100,6 +100,8 @@ pub struct Applied {
     pub capabilities: String,
     /// Probes that were tried and refused.
     pub refused: u32,
+    /// The AppArmor profile and its mode, as the kernel tells them; or why there is none.
+    pub apparmor: String,
 }
 
 /// What could not be done: which step, on what, and why.

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+use claw_enforce::Wall;
 use claw_model::host::HostName;
 use claw_model::net::{self, Special};
 use claw_policy::{Permit, PermitHost};
@@ -147,6 +148,7 @@ fn addresses(answer: Result<Lookup, NetError>) -> Vec<IpAddr> {
 /// never by a name.
 fn may_dial(address: IpAddr, private: bool) -> bool {
     match net::special(address) {
+        _ if !claw_enforce::stands(Wall::Addresses) => true,
         None => true,
         Some(special) => {
             private && matches!(special, Special::Private | Special::UniqueLocal | Special::Cgnat)

@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
+use claw_enforce::Wall;
 use claw_model::host::HostName;
 use claw_model::protocol::Transport;
 use claw_policy::{Decision, Permit, PermitHost, Reason};
@@ -106,7 +107,7 @@ pub(crate) async fn carry(shared: Rc<Shared>, mut stream: TcpStream, attempt: At
     let flow = Rc::clone(open.flow());
     let attempt = &flow.attempt;
     let mut first = Vec::new();
-    if permit.rule().protocol().is_tls() {
+    if permit.rule().protocol().is_tls() && claw_enforce::stands(Wall::Handshake) {
         let mut held = Held::new(&shared);
         let said = tokio::select! {
             biased;

@@ -59,6 +59,12 @@ pub enum Event {
         limits: Value,
         /// What this kernel could not enforce.
         missing: Vec<String>,
+        /// The agent's AppArmor profile and its mode, or why it has none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        apparmor: Option<String>,
+        /// What the kernel's own measurements (IMA, EVM) say of the files the run relies on, or why they say nothing.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        integrity: Option<String>,
     },
     /// A name was asked for.
     Dns {
@@ -210,7 +216,7 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         process: Option<Process>,
     },
-    /// A listed executable was changed outside while the agent ran.
+    /// A listed executable, or a file that Claw itself runs from, is not what it was.
     Integrity {
         /// The file.
         path: String,
@@ -219,6 +225,9 @@ pub enum Event {
         /// The digest it has now; absent if it cannot be read.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         found: Option<String>,
+        /// Who says so: `ima`, the kernel's own measurement; absent if Claw read the file itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        source: Option<String>,
     },
     /// The agent ended.
     Exit {

@@ -91,13 +91,27 @@ fn event(event: &Event) -> String {
             let (version, kernel) = (word(claw_version), word(kernel));
             format!("{run}  {agent}  {command}  policy {policy}  claw {version}  kernel {kernel}")
         }
-        Event::Applied { namespaces, nft, landlock_abi, seccomp, capabilities, limits, missing } => {
+        Event::Applied {
+            namespaces,
+            nft,
+            landlock_abi,
+            seccomp,
+            capabilities,
+            limits,
+            missing,
+            apparmor,
+            integrity,
+        } => {
             let missing = if missing.is_empty() { "nothing".to_owned() } else { words(missing, ",") };
             let (namespaces, nft, limits) = (words(namespaces, ","), word(nft), word(&limits.to_string()));
             let (seccomp, capabilities) = (word(seccomp), word(capabilities));
+            let also = |name: &str, text: &Option<String>| {
+                text.as_ref().map(|text| format!("  {name} {}", word(text))).unwrap_or_default()
+            };
+            let (apparmor, integrity) = (also("apparmor", apparmor), also("integrity", integrity));
             format!(
                 "namespaces {namespaces}  nft {nft}  landlock {landlock_abi}  seccomp {seccomp}  \
-                 capabilities {capabilities}  limits {limits}  missing {missing}"
+                 capabilities {capabilities}  limits {limits}  missing {missing}{apparmor}{integrity}"
             )
         }
         Event::Dns { name, record_type, decision, rule, reason, process } => {
@@ -136,9 +150,10 @@ fn event(event: &Event) -> String {
             let rule = rule.as_ref().map(|rule| format!("  {}", word(rule))).unwrap_or_default();
             format!("{} {}{rule}{process}", word(name), word(action))
         }
-        Event::Integrity { path, expected, found } => {
+        Event::Integrity { path, expected, found, source } => {
             let found = found.as_ref().map_or("unreadable".to_owned(), |found| word(found));
-            format!("{}  listed {}  now {found}", word(path), word(expected))
+            let source = source.as_ref().map(|source| format!("  says {}", word(source))).unwrap_or_default();
+            format!("{}  listed {}  now {found}{source}", word(path), word(expected))
         }
         Event::Exit { code } => format!("code {code}"),
         Event::Checkpoint { upto, root, signature } => {
@@ -184,7 +199,7 @@ mod tests {
         let expect = [
             "start   quiet-otter  reviewer  python3 -c print(\\\"é\\\")  policy sha256:00  claw 0.1.0  kernel 6.8.0",
             "applied namespaces net,pid  nft \"3 rules\"  landlock 4  seccomp standard  capabilities none  \
-             limits \"{\\\"cpu\\\":1.5,\\\"memory\\\":1024}\"  missing nothing",
+             limits \"{\\\"cpu\\\":1.5,\\\"memory\\\":1024}\"  missing nothing  apparmor \"claw-agent (enforce)\"  integrity \"ima: not read\"",
             "dns     ALLOW api.test A  agent_runtime.yaml:7",
             "connect DENY  evil.test:443 tcp  no-rule  curl(64)",
             "connect ALLOW api.test:443 tcp-tls  inference  agent_runtime.yaml:7",
@@ -195,7 +210,7 @@ mod tests {
             "phase   bootstrap to workload  attested",
             "policy  sha256:00 to sha256:01  \"the file changed\"",
             "syscall execve SCMP_ACT_KILL_PROCESS  nano:5  curl(64)",
-            "integrity /usr/bin/env  listed sha256:00  now sha256:01",
+            "integrity /usr/bin/env  listed sha256:00  now sha256:01  says ima",
             "exit    code -9",
             "checkpoint up to record 11  sha256:00  not signed",
         ];

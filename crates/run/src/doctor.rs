@@ -7,6 +7,8 @@ use claw_plan::Limits;
 use claw_sys::probe;
 use serde::Serialize;
 
+use crate::ima::{self, Presence};
+
 /// One feature of the kernel.
 #[derive(Debug, Clone, Serialize)]
 pub struct Feature {
@@ -36,7 +38,17 @@ pub enum Status {
 
 /// Looks at every feature but the sandbox as a whole, which the caller tries by running one.
 pub fn features() -> Vec<Feature> {
-    vec![user_namespaces(), landlock(), overlay(), seccomp(), ipv6(), control_groups()]
+    vec![
+        user_namespaces(),
+        landlock(),
+        overlay(),
+        seccomp(),
+        ipv6(),
+        control_groups(),
+        apparmor(),
+        measurements(),
+        attributes(),
+    ]
 }
 
 fn user_namespaces() -> Feature {
@@ -123,5 +135,58 @@ fn control_groups() -> Feature {
         },
         cost: "policies with `process.limits` are refused (exit 125); others run",
         remedy: "run in a delegated cgroup: systemd-run --user --scope -p Delegate=yes claw run …",
+    }
+}
+
+/// Whether the agent's profile is loaded is seen by entering it, in a child that ends at once.
+fn apparmor() -> Feature {
+    let own = claw_enforce::apparmor::own();
+    let entered = claw_enforce::apparmor::try_profile();
+    let there = matches!(&entered, Ok(now) if now.starts_with(claw_enforce::apparmor::PROFILE));
+    let mut seen = match entered {
+        Ok(now) if there => format!("the agent gets {now}"),
+        Ok(why) => why,
+        Err(error) => error.to_string(),
+    };
+    if let Some(own) = own {
+        seen.push_str(&format!("; claw itself is {own}"));
+    }
+    Feature {
+        name: "apparmor",
+        status: if there { Status::Ok } else { Status::Absent },
+        seen,
+        cost: "one wall less around the agent; the others hold",
+        remedy: "a kernel with AppArmor, and as root: apparmor_parser -r packaging/apparmor/claw-agent packaging/apparmor/claw (docs/apparmor.md)",
+    }
+}
+
+fn measurements() -> Feature {
+    let presence = ima::presence();
+    Feature {
+        name: "ima",
+        status: if presence == Presence::Readable { Status::Ok } else { Status::Absent },
+        seen: match presence {
+            Presence::Absent => "not in this kernel".to_owned(),
+            Presence::Hidden => "securityfs is not mounted".to_owned(),
+            Presence::Private => "in this kernel; its list is for root alone".to_owned(),
+            Presence::Readable => ima::measured().unwrap_or_else(|error| error.to_string()),
+        },
+        cost: "under `exec: listed`, a file that is changed and changed back outside is not noticed; what is executed is compared all the same",
+        remedy: "boot with ima_policy=tcb ima_hash=sha256, mount securityfs, run claw as root (docs/executables.md)",
+    }
+}
+
+fn attributes() -> Feature {
+    let evm = ima::evm();
+    Feature {
+        name: "evm",
+        status: if evm.as_ref().is_some_and(|words| !words.starts_with("off")) {
+            Status::Ok
+        } else {
+            Status::Absent
+        },
+        seen: evm.unwrap_or_else(|| "not in this kernel, or not told to this user".to_owned()),
+        cost: "the kernel does not vouch for the security attributes of files; Claw relies on none",
+        remedy: "load a key for EVM (CONFIG_EVM; /sys/kernel/security/evm)",
     }
 }

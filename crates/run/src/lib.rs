@@ -6,6 +6,7 @@ pub mod doctor;
 mod executables;
 mod exposed;
 mod facts;
+mod ima;
 mod integrity;
 mod ledger;
 mod reader;

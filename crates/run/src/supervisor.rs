@@ -23,6 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::control::{self, Answer, Question, Running};
 use crate::exposed::{self, ExposedError};
 use crate::facts::canonical;
+use crate::ima::{self, Deviation, Measured, MeasuredError, Presence};
 use crate::integrity::{Begun, Changed, Watched};
 use crate::ledger::{Flush, Ledger, LedgerError};
 use crate::reader::Reader;
@@ -258,6 +259,7 @@ impl Supervisor<'_> {
         if self.job.source.is_some() || !self.job.policy.rules().is_empty() {
             gate.read_resolver();
         }
+        let (mut measured, integrity) = self.measured()?;
         let signals = signal::descriptor(FORWARDED).and_then(waitable).map_err(system("watch signals"))?;
         // order: while init builds; nothing is opened for writing or executed from here on
         let place = Place::reserve().map_err(system("keep a descriptor for the sandbox's /proc"))?;
@@ -271,7 +273,13 @@ impl Supervisor<'_> {
         {
             return Err(RunError::Deaf);
         }
-        write(&self.ledger, &self.applied(&applied, nft, ceiling))?;
+        // order: after the copies were made and compared, before anything runs
+        let deviations = look(&mut measured)?;
+        let integrity = said(integrity, measured.as_ref());
+        write(&self.ledger, &self.applied(&applied, (nft, integrity), ceiling))?;
+        if self.deviated(&deviations) {
+            return Ok(killed());
+        }
         let processes = place.fill(&processes).map_err(system("look into the sandbox's /proc"))?;
         gate.identify(Rc::clone(&processes));
         gate.released();
@@ -279,7 +287,7 @@ impl Supervisor<'_> {
         #[cfg(debug_assertions)]
         crate::taken::attempt(processes.as_fd(), self.job.tell);
         let outside = Outside { channel: &channel, signals: &signals, questions: &questions };
-        let ended = self.watch(&outside, &processes, &gate, (policies, watched)).await?;
+        let ended = self.watch(&outside, &processes, &gate, (policies, watched, measured)).await?;
         gate.close();
         // connections end with the agent: give their last records a moment
         for _ in 0..50 {
@@ -325,11 +333,12 @@ impl Supervisor<'_> {
         outside: &Outside<'_>,
         processes: &Rc<OwnedFd>,
         gate: &Rc<Gate>,
-        (mut policies, mut watched): (Policies<'_>, Option<Watched>),
+        (mut policies, mut watched, mut measured): (Policies<'_>, Option<Watched>, Option<Measured>),
     ) -> Result<Ended, RunError> {
         let Outside { channel, signals, questions } = outside;
         let (ask, mut asked) = mpsc::channel::<(Question, oneshot::Sender<Answer>)>(8);
         let mut agent = 0;
+        let mut ticks = 0u32;
         // order: a first tick at once would be rounded up to a millisecond, in which nothing is heard
         let every = Duration::from_millis(100);
         let mut tick = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
@@ -387,6 +396,7 @@ impl Supervisor<'_> {
                     let Some(own) = &mut watched else { continue };
                     match own.look().await {
                         Ok(changed) if self.changed(&changed) => return Ok(killed()),
+                        Ok(_) if self.deviated_since(&mut measured) => return Ok(killed()),
                         Ok(_) => {}
                         Err(error) => {
                             (self.job.tell)(&format!("listed executables are not watched any more: {error}"));
@@ -402,6 +412,10 @@ impl Supervisor<'_> {
                     let _ = answer.send(self.answer(&question, gate, &mut policies).await);
                 }
                 _ = tick.tick() => {
+                    ticks = ticks.wrapping_add(1);
+                    if ticks.is_multiple_of(LOOK_EVERY) && self.deviated_since(&mut measured) {
+                        return Ok(killed());
+                    }
                     policies.try_again(gate).await;
                     gate.expire();
                     self.ledger.flush(Flush::Due);
@@ -413,24 +427,79 @@ impl Supervisor<'_> {
         }
     }
 
+    /// The kernel's own list of measurements, where executables are listed and it can be read; and what is said of it.
+    fn measured(&self) -> Result<(Option<Measured>, String), RunError> {
+        let (measured, said) = match ima::presence() {
+            Presence::Absent => (None, "ima: not in this kernel"),
+            Presence::Hidden => (None, "ima: securityfs is not mounted"),
+            Presence::Private => (None, "ima: its list is for root alone"),
+            Presence::Readable if self.checked.plan().listed => (
+                Some(Measured::open(executables(self.checked.plan()).into_iter()).map_err(unreadable)?),
+                "ima",
+            ),
+            Presence::Readable => (None, "ima: not asked for, no executables are listed"),
+        };
+        let evm = ima::evm().map(|evm| format!("; evm: {evm}")).unwrap_or_default();
+        Ok((measured, format!("{said}{evm}")))
+    }
+
     /// Writes down what changed. `true`: the run was ended, as the policy wants it.
     fn changed(&self, changed: &[Changed]) -> bool {
-        let ends = match &self.job.policy.process().exec {
-            Exec::Listed(listed) => !changed.is_empty() && listed.changed == ExecutableChanged::End,
-            Exec::Any => false,
-        };
         for Changed { path, expected, found } in changed {
             let path = path.display().to_string();
             let (expected, found) = (expected.to_string(), found.map(|found| found.to_string()));
             // what has changed has changed, written down or not
-            let _ = write(&self.ledger, &Event::Integrity { path, expected, found });
+            let _ = write(&self.ledger, &Event::Integrity { path, expected, found, source: None });
         }
+        let tell =
+            |path: &Path| format!("`{}` is listed as executable and was changed outside", path.display());
+        self.ended_by(changed.iter().map(|changed| tell(&changed.path)).collect())
+    }
+
+    /// The same for what the kernel measured.
+    fn deviated(&self, deviations: &[Deviation]) -> bool {
+        for Deviation { path, expected, found } in deviations {
+            let path = path.display().to_string();
+            let (expected, found) = (expected.to_string(), Some(found.clone()));
+            let _ = write(
+                &self.ledger,
+                &Event::Integrity { path, expected, found, source: Some("ima".to_owned()) },
+            );
+        }
+        let tell = |deviation: &Deviation| {
+            let what = if deviation.is_violation() {
+                "was open for writing while it was read"
+            } else {
+                "was measured with another digest"
+            };
+            format!("`{}` {what}, says the kernel", deviation.path.display())
+        };
+        self.ended_by(deviations.iter().map(tell).collect())
+    }
+
+    /// The same for what it measured since. A list that cannot be read any more is as bad as one that says what it should not.
+    fn deviated_since(&self, measured: &mut Option<Measured>) -> bool {
+        match look(measured) {
+            Ok(deviations) => self.deviated(&deviations),
+            Err(error) => {
+                *measured = None;
+                self.ended_by(vec![told(&error)])
+            }
+        }
+    }
+
+    /// Tells what is wrong with files, and ends the run if the policy says so.
+    fn ended_by(&self, wrong: Vec<String>) -> bool {
+        let ends = match &self.job.policy.process().exec {
+            Exec::Listed(listed) => !wrong.is_empty() && listed.changed == ExecutableChanged::End,
+            Exec::Any => false,
+        };
         if ends {
             self.sandbox.kill();
         }
         // order: told last, since whoever reads it may be slow
-        for Changed { path, .. } in changed {
-            (self.job.tell)(&format!("`{}` is listed as executable and was changed outside", path.display()));
+        for sentence in wrong {
+            (self.job.tell)(&sentence);
         }
         if ends {
             (self.job.tell)("the run ends: the policy says `changed: end`");
@@ -481,7 +550,7 @@ impl Supervisor<'_> {
         }
     }
 
-    fn applied(&self, applied: &Applied, nft: String, ceiling: usize) -> Event {
+    fn applied(&self, applied: &Applied, (nft, integrity): (String, String), ceiling: usize) -> Event {
         let mut limits: serde_json::Map<String, serde_json::Value> =
             self.sandbox.limits().iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
         limits.insert("connections".to_owned(), ceiling.into());
@@ -493,8 +562,25 @@ impl Supervisor<'_> {
             capabilities: applied.capabilities.clone(),
             limits: limits.into(),
             missing: Vec::new(),
+            apparmor: Some(applied.apparmor.clone()),
+            integrity: Some(integrity),
         }
     }
+}
+
+/// What the kernel measured since, that is not as it should be.
+fn look(measured: &mut Option<Measured>) -> Result<Vec<Deviation>, RunError> {
+    measured.as_mut().map_or(Ok(Vec::new()), |measured| measured.look().map_err(unreadable))
+}
+
+/// How many of the files are in the kernel's list.
+fn said(said: String, measured: Option<&Measured>) -> String {
+    let Some((known, all)) = measured.map(Measured::known) else { return said };
+    said.replacen("ima", &format!("ima: {known} of {all} files are in the kernel's list"), 1)
+}
+
+fn unreadable(error: MeasuredError) -> RunError {
+    RunError::System { step: "read the kernel's list of measured files", source: io::Error::other(error) }
 }
 
 /// Waits until something happens to a listed executable.
@@ -559,11 +645,15 @@ impl Place {
 
 /// The listed executables, to be watched outside.
 fn listed(plan: &Plan) -> io::Result<Option<Begun>> {
+    if plan.listed { Begun::begin(executables(plan)).map(Some) } else { Ok(None) }
+}
+
+fn executables(plan: &Plan) -> Vec<(PathBuf, Digest)> {
     let listed = plan.tree.iter().filter_map(|step| match step {
         Step::Listed { target, digest } => Some((target.clone(), *digest)),
         _ => None,
     });
-    if plan.listed { Begun::begin(listed.collect()).map(Some) } else { Ok(None) }
+    listed.collect()
 }
 
 /// Confines the supervisor to what it still has to do.
@@ -750,6 +840,8 @@ const FORWARDED: &[i32] =
     &[libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT, libc::SIGUSR1, libc::SIGUSR2];
 /// A sandbox stands within milliseconds; one that does not by then never will.
 const STANDS_WITHIN: Duration = Duration::from_secs(30);
+/// The kernel's list of measurements is read every so many tenths of a second.
+const LOOK_EVERY: u32 = 10;
 /// Bytes of a question.
 const LONGEST_QUESTION: usize = 4096;
 /// Descriptors for 30,000 connections.

@@ -58,6 +58,8 @@ pub(crate) fn every() -> Vec<Event> {
             capabilities: "none".into(),
             limits: json!({"memory": 1024, "cpu": 1.5}),
             missing: vec![],
+            apparmor: Some("claw-agent (enforce)".into()),
+            integrity: Some("ima: not read".into()),
         },
         lookup("api.test", Decision::Allow),
         denial("evil.test", "no-rule"),
@@ -113,6 +115,7 @@ pub(crate) fn every() -> Vec<Event> {
             path: "/usr/bin/env".into(),
             expected: "sha256:00".into(),
             found: Some("sha256:01".into()),
+            source: Some("ima".into()),
         },
         Event::Exit { code: -9 },
         Event::Checkpoint { upto: 11, root: "sha256:00".into(), signature: None },
@@ -185,6 +188,8 @@ fn keys_and_strange_times_are_safe_too() {
         capabilities: String::new(),
         limits: json!({"a\u{202e}": "\u{1b}"}),
         missing: vec![],
+        apparmor: None,
+        integrity: None,
     };
     for time in [Timestamp::MIN, Timestamp::UNIX_EPOCH, Timestamp::MAX, Timestamp::new(-1, -1).unwrap()] {
         out.clear();
