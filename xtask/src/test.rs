@@ -27,6 +27,11 @@ const PACKAGES: &[(&str, &str)] = &[
     ("strace", "strace"),
     ("unshare", "util-linux"),
     ("wget", "wget"),
+    ("apparmor_parser", "apparmor"),
+    ("/usr/share/doc/busybox-static", "busybox-static"),
+    ("mke2fs", "e2fsprogs"),
+    ("qemu-system-x86_64", "qemu-system-x86"),
+    ("xz", "xz-utils"),
     ("git", "git"),
     ("/usr/share/containers/seccomp.json", "golang-github-containers-common"),
 ];

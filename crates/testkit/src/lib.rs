@@ -2,6 +2,7 @@
 //!
 //! Every lab has a network namespace and a mount namespace of its own, so no test meets the internet, the host's
 //! addresses or another test. What counts is what arrived at a server, never what a client believed.
+//! What needs another kernel runs in a virtual machine ([`Machine`]).
 //! The lab needs root and these Debian packages: bubblewrap, bsdutils, coreutils, curl, dnsutils, gcc, iproute2,
 //! libc6-dev, mount, netcat-openbsd, nftables, procps, python3, strace, util-linux. What is missing stops the test
 //! and is named; nothing is skipped.
@@ -14,10 +15,12 @@
 )]
 
 mod claw;
+mod cpio;
 mod lab;
 mod outcome;
 mod server;
 mod tls;
+mod vm;
 mod web;
 
 pub use claw::{Claw, Running};
@@ -27,4 +30,5 @@ pub use server::{
     Server, echo, echo_datagrams, http, late_answer, names, resetter, sink, sink_datagrams, speaks_first,
 };
 pub use tls::{Authority, https};
+pub use vm::{Machine, Printed};
 pub use web::{scripted, strict, web, web_over_tls};
