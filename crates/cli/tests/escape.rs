@@ -91,6 +91,10 @@ fn every_wall_carries_weight() {
         ("tree", "supervisor/own-executable-for-writing"),
         ("private", "files/new-temporary-file"),
         ("limits", "exhaustion/processes"),
+        ("environment", "supervisor/environment-of-the-runtime"),
+        ("session", "kernel/line-discipline"),
+        ("addresses", "names/answer-mapped-loopback"),
+        ("handshake", "tls/nul-in-the-name"),
         // the second wall holds when the first falls: each alone is enough, and none is not
         ("hidden,landlock", "supervisor/environment-of-the-first-process"),
         ("tree,landlock", "files/program-of-the-system"),
@@ -108,4 +112,35 @@ fn every_wall_carries_weight() {
         let probe = "supervisor/environment-of-the-first-process";
         assert_eq!(suite(&["--runner", &runner, "--only", probe], wall)[probe].0, "held", "without {wall}");
     }
+}
+
+/// Where nothing gets out when one of these is gone, another holds: the namespace has no way out even without rules, and without
+/// `no_new_privs` the kernel takes neither Landlock nor a filter from a process without capabilities.
+#[test]
+#[cfg(debug_assertions)]
+fn what_only_backs_another_wall_lets_nothing_out_alone() {
+    let runner = runner();
+    let probes = suite(&["--runner", &runner, "--only", "names/,protocols/"], "network");
+    let bad: Vec<_> = probes.iter().filter(|(_, (end, _))| end != "held").collect();
+    assert!(bad.is_empty() && probes.len() > 100, "{bad:#?} of {}", probes.len());
+    let run = Command::new(CLAW)
+        .args(["run", "--", "true"])
+        .env("CLAW_TEST_WITHOUT", "no-new-privs")
+        .env("XDG_STATE_HOME", env!("CARGO_TARGET_TMPDIR"))
+        .output()
+        .unwrap();
+    let told = String::from_utf8(run.stderr).unwrap();
+    assert_eq!(run.status.code(), Some(125), "{told}");
+    assert!(told.contains("cannot restrict files with Landlock"), "{told}");
+}
+
+/// The switch is not in it at all.
+#[test]
+#[cfg(not(debug_assertions))]
+fn a_release_build_leaves_no_wall_out() {
+    let program = std::fs::read(CLAW).unwrap();
+    assert!(!program.windows(17).any(|window| window == b"CLAW_TEST_WITHOUT"));
+    let runner = runner();
+    let probe = "kernel/io-uring";
+    assert_eq!(suite(&["--runner", &runner, "--only", probe], "seccomp")[probe].0, "held");
 }

@@ -401,8 +401,9 @@ def kernel_tracing(lab):
 def kernel_addresses(lab):
     """/proc/kallsyms: where the kernel's functions lie."""
     with open("/proc/kallsyms") as file:
-        if int(file.readline().split()[0], 16) == 0:
-            raise Held("only zeros")
+        first = file.readline().split()
+        if not first or int(first[0], 16) == 0:
+            raise Held("only zeros, or nothing")
 
 
 @probe("a page's place in the machine's memory is told")
