@@ -5,8 +5,10 @@
 //! `Permit` it hands out is the only proof that a flow is allowed. Nothing here opens a file or a socket or
 //! reads a clock: `now` is part of the request.
 
+mod atoms;
 pub mod check;
 mod decide;
+pub mod diff;
 mod error;
 mod executables;
 pub mod import;
