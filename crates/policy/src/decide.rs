@@ -330,6 +330,17 @@ pub(crate) fn opener<'a>(policy: &'a Policy, request: &Request<'_>) -> Option<&'
     }
 }
 
+/// The next time at which a rule ends that decides a flow, or a request on it.
+pub(crate) fn ends(policy: &Policy, request: &Request<'_>) -> Option<Timestamp> {
+    let rule = opener(policy, request)?;
+    let own = rule.expires.map(|expiry| expiry.end);
+    let beside = rule.http.as_ref().and_then(|_| {
+        let ends = policy.alike(request.phase, rule).filter_map(|rule| rule.expires.map(|expiry| expiry.end));
+        ends.filter(|end| *end > request.now).min()
+    });
+    own.into_iter().chain(beside).min()
+}
+
 /// Why nothing of this phase opens it.
 fn unopened<'a>(policy: &'a Policy, request: &Request<'_>) -> Refusal<'a> {
     if let Opened::By(rule) = opened(policy.index(request.phase.other()), request) {

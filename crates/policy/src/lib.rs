@@ -6,6 +6,7 @@
 //! reads a clock: `now` is part of the request.
 
 mod atoms;
+mod ceiling;
 pub mod check;
 mod decide;
 pub mod diff;
@@ -15,14 +16,18 @@ pub mod import;
 mod index;
 mod load;
 mod policy;
+mod promise;
 mod raw;
 mod reason;
 mod regime;
 mod rule;
+#[cfg(test)]
+mod samples;
 mod schema;
 pub mod seccomp;
 mod why;
 
+pub use ceiling::{CeilingFile, ReadCeiling};
 pub use check::{Finding, Severity, lint, policy_writable};
 pub use decide::{
     Decision, Denial, Host, Permit, PermitHost, Request, RequestPermit, Resolvable, decide, decide_request,

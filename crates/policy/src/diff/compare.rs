@@ -15,7 +15,7 @@ use super::meaning::{Of, Shift, shifts};
 use super::show::{Side, Witness};
 use super::{DiffError, Kind, Scope};
 use crate::atoms::Atom;
-use crate::decide::{Refusal, Request, closed, opener, permitted, requested};
+use crate::decide::{Refusal, Request, closed, ends, permitted, requested};
 use crate::policy::Policy;
 use crate::reason::Reason;
 use crate::rule::Rule;
@@ -287,17 +287,6 @@ impl<'p> Found<'p> {
             Vec::new()
         })
     }
-}
-
-/// The next time at which a rule ends that decides a flow, or a request on it.
-fn ends(policy: &Policy, request: &Request<'_>) -> Option<Timestamp> {
-    let rule = opener(policy, request)?;
-    let own = rule.expires.map(|expiry| expiry.end);
-    let beside = rule.http.as_ref().and_then(|_| {
-        let ends = policy.alike(request.phase, rule).filter_map(|rule| rule.expires.map(|expiry| expiry.end));
-        ends.filter(|end| *end > request.now).min()
-    });
-    own.into_iter().chain(beside).min()
 }
 
 type Asked<'a> = Result<(&'a Arc<Rule>, Option<&'a RequestPattern>), Refusal<'a>>;

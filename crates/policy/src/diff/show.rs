@@ -73,6 +73,9 @@ pub struct Side {
     pub decision: &'static str,
     /// Why it is refused: the stable code.
     pub reason: Option<&'static str>,
+    /// The rule's number in its policy.
+    #[serde(skip)]
+    pub(crate) id: Option<u32>,
     /// The rule that decides, as `file:line`.
     pub rule: Option<String>,
     /// Its line.
@@ -99,6 +102,7 @@ impl Side {
 
     fn by(rule: &Rule) -> Side {
         Side {
+            id: Some(rule.id),
             rule: Some(rule.location()),
             line: Some(rule.line()),
             plane: rule.plane.map(Plane::as_str),
@@ -111,6 +115,7 @@ impl Side {
     const NOBODY: Side = Side {
         decision: "deny",
         reason: None,
+        id: None,
         rule: None,
         line: None,
         plane: None,
