@@ -21,6 +21,7 @@ mod meaning;
 mod show;
 
 pub use meaning::Shift;
+pub(crate) use meaning::limits;
 pub use show::{Side, Witness};
 
 use compare::{Found, Key};

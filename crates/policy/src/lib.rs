@@ -15,6 +15,7 @@ mod executables;
 pub mod import;
 mod index;
 mod load;
+pub mod merge;
 mod policy;
 mod promise;
 mod raw;
@@ -28,7 +29,7 @@ pub mod seccomp;
 mod why;
 
 pub use ceiling::{CeilingFile, ReadCeiling};
-pub use check::{Finding, Severity, lint, policy_writable};
+pub use check::{Finding, Severity, lint, policy_writable, unused};
 pub use decide::{
     Decision, Denial, Host, Permit, PermitHost, Request, RequestPermit, Resolvable, decide, decide_request,
     resolvable,

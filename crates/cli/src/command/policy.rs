@@ -33,9 +33,10 @@ pub(crate) fn run(arguments: &Arguments) -> u8 {
     result.unwrap_or_else(|code| code)
 }
 
-/// Parses a policy, or shows every line that is wrong.
+/// Parses a policy with its ceilings, or shows every line that is wrong.
 pub(crate) fn parse(text: &str, file: &Path) -> Result<Policy, u8> {
-    Policy::parse(text, &file.display().to_string()).map_err(|error| {
+    let place = environment::host().map(|host| host.directory.join(file)).unwrap_or_else(|_| file.to_owned());
+    claw_run::parse(text, &file.display().to_string(), &place).map_err(|error| {
         print::diagnostic(&error);
         UNUSABLE
     })

@@ -92,7 +92,7 @@ mod tests {
 
     fn suffix(length: usize) -> HostName {
         let long = format!("{0}.{0}.{0}.{0}", "s".repeat(63));
-        HostName::parse(&long[long.len() - length..]).unwrap()
+        HostName::parse(long.get(long.len() - length..).unwrap()).unwrap()
     }
 
     #[test]
