@@ -17,7 +17,7 @@ use claw_model::protocol::Transport;
 use jiff::Timestamp;
 
 use crate::decide::{Host, PermitHost, Request};
-use crate::index::{Bucket, Index};
+use crate::index::Bucket;
 use crate::policy::Policy;
 
 mod names;
@@ -48,7 +48,7 @@ impl<'a> Atom<'a> {
 
 /// Visits every atom in which a rule of some policy opens something, in the order of the rules; networks come last.
 pub(crate) fn each(policies: &[&Policy], phases: &[Phase], visit: &mut dyn FnMut(&Atom<'_>)) {
-    let mut walk = Walk { policies, phases, edges: Vec::new(), visit };
+    let mut walk = Walk { policies, phases, own: Vec::new(), above: Vec::new(), edges: Vec::new(), visit };
     names::each(&mut walk);
     nets::each(&mut walk);
 }
@@ -133,22 +133,16 @@ fn targets<'a>(policies: &'a [&'a Policy]) -> impl Iterator<Item = &'a Target> {
 
 /// The rules for exactly this target: what opens in the phase, and what closes.
 fn own<'a>(policies: &'a [&'a Policy], phase: Phase, target: &Target) -> impl Iterator<Item = &'a Bucket> {
-    policies
-        .iter()
-        .flat_map(move |policy| both(policy, phase))
-        .filter_map(move |(index, _)| index.target(target))
-}
-
-/// What opens in the phase, and what closes.
-fn both(policy: &Policy, phase: Phase) -> [(&Index, bool); 2] {
-    let [bootstrap, workload, closed] = policy.indexes();
-    let open = if phase == Phase::Bootstrap { bootstrap } else { workload };
-    [(open, true), (closed, false)]
+    let indexes = policies.iter().flat_map(move |policy| [policy.index(phase), &policy.0.closed]);
+    indexes.filter_map(move |index| index.target(target))
 }
 
 struct Walk<'a, 'v> {
     policies: &'a [&'a Policy],
     phases: &'a [Phase],
+    /// The rules for the target, each with the index it stands in, and those of every wider one.
+    own: Vec<(usize, &'a Bucket)>,
+    above: Vec<(usize, &'a Bucket)>,
     /// Where rules begin and end: the port, what that adds to the own ones, and to those that open.
     edges: Vec<(u32, i32, i32)>,
     visit: &'v mut dyn FnMut(&Atom<'_>),
@@ -158,33 +152,39 @@ impl Walk<'_, '_> {
     /// Visits the atoms of one target. `inherited` are the wider ones whose own part is empty, so that their ports are
     /// looked at here.
     fn target(&mut self, target: &Target, host: &PermitHost, inherited: &[Target]) {
+        self.own.clear();
+        self.above.clear();
+        for policy in self.policies {
+            for (place, index) in policy.indexes().into_iter().enumerate() {
+                let own = std::iter::once(target).chain(inherited).filter_map(|target| index.target(target));
+                self.own.extend(own.map(|bucket| (place, bucket)));
+                self.above.extend(index.above_target(target).map(|bucket| (place, bucket)));
+            }
+        }
         for &phase in self.phases {
+            let speaks = |(place, _): &&(usize, &Bucket)| *place == CLOSED || *place == opening(phase);
+            if self.own.iter().all(|own| !speaks(&own)) {
+                continue;
+            }
             for transport in [Transport::Tcp, Transport::Udp] {
-                self.collect(target, inherited, phase, transport);
+                self.edges.clear();
+                for (place, own) in self.own.iter().filter(speaks) {
+                    let opens = i32::from(*place != CLOSED);
+                    own.ranges(transport, 0).for_each(|range| edge(&mut self.edges, range, 1, opens));
+                }
+                let from = self.edges.iter().map(|edge| edge.0).min();
+                let Some((from, to)) = from.zip(self.edges.iter().map(|edge| edge.0).max()) else { continue };
+                let from = u16::try_from(from).unwrap_or(u16::MAX);
+                for (place, above) in self.above.iter().filter(speaks) {
+                    let opens = i32::from(*place != CLOSED);
+                    let within =
+                        above.ranges(transport, from).take_while(|(first, _)| u32::from(*first) < to);
+                    within.for_each(|range| edge(&mut self.edges, range, 0, opens));
+                }
+                self.edges.sort_unstable();
                 self.sweep(&Atom { target, host, phase, transport, first: 0, last: 0 });
             }
         }
-    }
-
-    fn collect(&mut self, target: &Target, inherited: &[Target], phase: Phase, transport: Transport) {
-        self.edges.clear();
-        let policies = self.policies;
-        for (index, opens) in policies.iter().flat_map(|policy| both(policy, phase)) {
-            for own in std::iter::once(target).chain(inherited).filter_map(|target| index.target(target)) {
-                own.ranges(transport, 0).for_each(|range| edge(&mut self.edges, range, 1, opens.into()));
-            }
-        }
-        let from = self.edges.iter().map(|edge| edge.0).min();
-        let to = self.edges.iter().map(|edge| edge.0).max();
-        let (Some(from), Some(to)) = (from, to) else { return };
-        let from = u16::try_from(from).unwrap_or(u16::MAX);
-        for (index, opens) in policies.iter().flat_map(|policy| both(policy, phase)) {
-            for above in index.above_target(target) {
-                let within = above.ranges(transport, from).take_while(|(first, _)| u32::from(*first) < to);
-                within.for_each(|range| edge(&mut self.edges, range, 0, opens.into()));
-            }
-        }
-        self.edges.sort_unstable();
     }
 
     fn sweep(&mut self, atom: &Atom<'_>) {
@@ -199,6 +199,17 @@ impl Walk<'_, '_> {
             own += owned;
             open += opens;
         }
+    }
+}
+
+/// The place of what closes among the indexes of a policy.
+const CLOSED: usize = 2;
+
+/// The place of what opens in a phase.
+fn opening(phase: Phase) -> usize {
+    match phase {
+        Phase::Bootstrap => 0,
+        Phase::Workload => 1,
     }
 }
 

@@ -150,8 +150,10 @@ pub fn diff(old: &Policy, new: &Policy, phases: &[Phase], now: Timestamp) -> Res
     let narrower = groups.iter().any(|(key, _)| key.is_wide()).then(|| Narrower::of(&policies));
     let mut differences: Vec<Difference> =
         groups.into_iter().filter_map(|group| difference(group, narrower.as_ref())).collect();
-    let order = |one: &Difference| (one.phase, one.new.line, one.old.line, one.destination.to_string());
-    differences.sort_by_cached_key(order);
+    let order = |one: &Difference| (one.phase, one.new.line, one.old.line);
+    differences.sort_by(|one, other| {
+        order(one).cmp(&order(other)).then_with(|| one.destination.cmp(&other.destination))
+    });
     let (mut fresh, mut gone, mut changed) = (Vec::new(), Vec::new(), Vec::new());
     for difference in differences {
         match difference.kind {

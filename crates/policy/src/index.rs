@@ -110,18 +110,17 @@ impl Index {
 
     /// The rules of every wider target.
     pub(crate) fn above_target(&self, target: &Target) -> impl Iterator<Item = &Bucket> {
-        let mut buckets: Vec<&Bucket> = Vec::new();
-        match target {
-            Target::Name(pattern) if self.depths != 0 => buckets.extend(self.above(pattern.name())),
-            Target::Name(_) => {}
-            Target::Net(net) => {
-                let lengths = if net.is_v4() { &self.v4 } else { &self.v6 };
-                let wider = lengths.iter().filter(|length| **length < net.prefix());
-                let nets = wider.filter_map(|length| Net::new(net.address(), *length));
-                buckets.extend(nets.filter_map(|wide| self.nets.get(&wide)));
-            }
-        }
-        buckets.into_iter()
+        let (name, net) = match target {
+            Target::Name(pattern) => (Some(pattern.name()).filter(|_| self.depths != 0), None),
+            Target::Net(net) => (None, Some(*net)),
+        };
+        let names = name.into_iter().flat_map(move |name| self.above(name));
+        let nets = net.into_iter().flat_map(move |net| {
+            let lengths = if net.is_v4() { &self.v4 } else { &self.v6 };
+            let wider = lengths.iter().filter(move |length| **length < net.prefix());
+            wider.filter_map(move |length| self.nets.get(&Net::new(net.address(), *length)?))
+        });
+        names.chain(nets)
     }
 
     /// The rules for exactly this name.

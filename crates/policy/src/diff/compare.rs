@@ -30,8 +30,8 @@ pub(super) struct Key {
     pub(super) target: Target,
     /// From when on, if not from now on.
     pub(super) from: Option<Timestamp>,
-    old: (Option<u32>, Option<Reason>),
-    new: (Option<u32>, Option<Reason>),
+    old: Half,
+    new: Half,
 }
 
 impl Key {
@@ -62,9 +62,15 @@ pub(super) struct Found<'p> {
     places: HashMap<Key, usize>,
     groups: Vec<(Key, Group)>,
     /// What is said of the atom that is compared, at whatever time.
-    said: HashSet<(Key, Option<(String, String)>)>,
+    said: HashSet<Said>,
     failed: Option<DiffError>,
 }
+
+/// One side of a difference: the rule, and why it refuses.
+type Half = (Option<u32>, Option<Reason>);
+
+/// What tells one difference of an atom from another, whenever it begins.
+type Said = (Kind, Scope, Half, Half, Option<(String, String)>);
 
 /// What a policy says: the rule that allows, or why not.
 type Verdict<'a> = Result<&'a Arc<Rule>, Refusal<'a>>;
@@ -102,9 +108,10 @@ impl<'p> Found<'p> {
         self.said.clear();
         while self.failed.is_none() {
             let request = atom.request(from.unwrap_or(self.now));
-            self.moment(&Moment { atom, request, from });
-            let policies = [self.old, self.new];
-            let next = policies.iter().filter_map(|policy| ends(policy, &request)).min();
+            let (old, new) = (self.old, self.new);
+            let (before, after) = (permitted(old, &request), permitted(new, &request));
+            self.moment(&Moment { atom, request, from }, before, after);
+            let next = next(old, &request, before).into_iter().chain(next(new, &request, after)).min();
             if next.is_none() {
                 return;
             }
@@ -112,9 +119,9 @@ impl<'p> Found<'p> {
         }
     }
 
-    fn moment(&mut self, moment: &Moment<'_, '_>) {
+    fn moment(&mut self, moment: &Moment<'_, '_>, before: Verdict<'_>, after: Verdict<'_>) {
         let (old, new) = (self.old, self.new);
-        match (permitted(old, &moment.request), permitted(new, &moment.request)) {
+        match (before, after) {
             (Err(_), Err(_)) => {}
             (before @ Err(_), Ok(rule)) => self.one_sided(moment, Kind::New, new, rule, before),
             (Ok(rule), after @ Err(_)) => self.one_sided(moment, Kind::Gone, old, rule, after),
@@ -221,22 +228,21 @@ impl<'p> Found<'p> {
             Ok(rule) => (Some(rule.id), None),
             Err((reason, rule)) => (rule.map(|rule| rule.id), Some(*reason)),
         };
+        // what is told for an earlier time is not told again for a later one
+        let owned = request.map(|(method, path)| (method.to_owned(), path.to_owned()));
+        if !self.said.insert((kind, scope, side(&old), side(&new), owned)) {
+            return None;
+        }
         let key = Key {
             kind,
             scope,
             phase: atom.phase,
             transport: atom.transport,
             target: atom.target.clone(),
-            from: None,
+            from: *from,
             old: side(&old),
             new: side(&new),
         };
-        // what is told for an earlier time is not told again for a later one
-        let owned = request.map(|(method, path)| (method.to_owned(), path.to_owned()));
-        if !self.said.insert((key.clone(), owned)) {
-            return None;
-        }
-        let key = Key { from: *from, ..key };
         let place = *self.places.entry(key).or_insert_with_key(|key| {
             let plane = new.or(old).map_or(Plane::Workload, |rule| rule.plane());
             let told = |verdict: Verdict<'_>| match verdict {
@@ -286,6 +292,16 @@ impl<'p> Found<'p> {
             self.failed = Some(DiffError::Requests { rules: rules.join(" and "), most: MOST });
             Vec::new()
         })
+    }
+}
+
+/// The next time at which a verdict may change.
+fn next(policy: &Policy, request: &Request<'_>, verdict: Verdict<'_>) -> Option<Timestamp> {
+    match verdict {
+        Ok(rule) if rule.http.is_none() => rule.expires.map(|expiry| expiry.end),
+        // a rule of another plane may come to open it
+        Ok(_) | Err((Reason::DenyRule | Reason::Never, _)) => ends(policy, request),
+        Err(_) => None,
     }
 }
 
