@@ -151,14 +151,14 @@ fn a_ceiling_is_read_anew_and_what_is_beyond_it_is_refused() {
     each(CLAW, |lab| {
         let (one, other) = (echo(Lab::PRIVATE), echo(Lab::PRIVATE));
         let (one_rule, other_rule) = (one.rule("one.test"), other.rule("other.test"));
-        under(lab, std::slice::from_ref(&one_rule), &[other_rule.clone()]);
+        under(lab, std::slice::from_ref(&one_rule), std::slice::from_ref(&other_rule));
         lab.run("echo ran").ends(2).warns("is beyond the ceiling `org/base.yaml`");
         under(lab, &[one_rule.clone(), other_rule.clone()], &[one_rule.clone(), other_rule.clone()]);
         let running = holding(lab, &[("one.test", &one), ("other.test", &other)]);
         // the ceiling alone changes: the policy is beyond it now, and the one that held goes on
         lab.write(
             "org/base.yaml",
-            &format!("version: 1\nnetwork_policy:\n  workload:\n{}", rules(&[one_rule.clone()])),
+            &format!("version: 1\nnetwork_policy:\n  workload:\n{}", rules(std::slice::from_ref(&one_rule))),
         );
         thread::sleep(Duration::from_millis(300));
         // within the ceiling as it is now: it holds
@@ -180,7 +180,7 @@ fn a_ceiling_that_the_agent_could_write_runs_nothing() {
         let rule = server.rule("one.test");
         lab.write(
             "work/base.yaml",
-            &format!("version: 1\nnetwork_policy:\n  workload:\n{}", rules(&[rule.clone()])),
+            &format!("version: 1\nnetwork_policy:\n  workload:\n{}", rules(std::slice::from_ref(&rule))),
         );
         lab.write(
             "policy.yaml",
