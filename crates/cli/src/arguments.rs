@@ -21,7 +21,7 @@ const CODES: &str = "Exit codes: 0 done; 1 the answer is no; 2 unusable input; 1
 pub(crate) enum Command {
     /// Run a command in a sandbox that reaches only what its policy names
     Run(Run),
-    /// Check, explain, import and trust policy files
+    /// Check, explain, compare, merge, import and trust policy files
     Policy(Policy),
     /// Show, follow and verify ledgers
     Ledger(Ledger),
@@ -87,10 +87,15 @@ pub(crate) struct Policy {
 #[derive(Debug, Subcommand)]
 pub(crate) enum PolicyCommand {
     /// Parse and lint a policy; exits 1 if there are findings
-    #[command(after_help = "Example: claw policy check agent_runtime.yaml")]
+    #[command(
+        after_help = "Examples: claw policy check agent_runtime.yaml\n          claw policy check agent_runtime.yaml --ledger run.jsonl --fail-on note"
+    )]
     Check {
         /// The policy file
         file: PathBuf,
+        /// Name the rules, too, that no record of this ledger was allowed by (note)
+        #[arg(long, value_name = "LEDGER")]
+        ledger: Option<PathBuf>,
         /// Print findings as JSON
         #[arg(long)]
         json: bool,
@@ -117,6 +122,43 @@ pub(crate) enum PolicyCommand {
         #[arg(long, requires = "method")]
         path: Option<String>,
         /// Print the answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Tell what another policy lets through that one did not, and what it no longer does; exits 1 if anything is new
+    #[command(
+        after_help = "Examples: claw policy diff main.yaml agent_runtime.yaml\n          claw policy diff agent_runtime.yaml deployed.yaml --format k8s\n\nBoth are compared as sets of destinations and requests, not as text, and exactly. Each difference has a witness,\nwhich `claw policy why` answers differently for the two.\n\nExit codes: 0 nothing new can be reached (less may be); 1 something new can; 2 unusable input."
+    )]
+    Diff {
+        /// The policy before
+        old: PathBuf,
+        /// The policy after
+        new: PathBuf,
+        /// NEW is written in another format, as for `import`
+        #[arg(long, value_name = "NAME")]
+        format: Option<Format>,
+        /// Compare this phase only
+        #[arg(long, value_name = "PHASE")]
+        phase: Option<Phase>,
+        /// Which differences make the exit code 1
+        #[arg(long, value_name = "KIND", default_value = "new")]
+        fail_on: DiffFailOn,
+        /// Print the differences as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Put policies together as one; exits 1 on conflicts, or if a side loses what no deny rule closes
+    #[command(
+        after_help = "Example: claw policy merge base.yaml team.yaml --out agent_runtime.yaml\n\nThe result lets through what some side lets through, but for what any side's deny or never closes. Comments say where\neach rule comes from. An existing file is never overwritten."
+    )]
+    Merge {
+        /// The policy files
+        #[arg(required = true, num_args = 2..)]
+        files: Vec<PathBuf>,
+        /// Where to write the result [default: standard output]
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// Print policy, notes and conflicts as JSON
         #[arg(long)]
         json: bool,
     },
@@ -161,6 +203,17 @@ pub(crate) enum FailOn {
     Warning,
     /// Errors only.
     Error,
+}
+
+/// Which differences count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DiffFailOn {
+    /// What can be reached and could not be.
+    New,
+    /// Also what is let through on weaker terms, and promises that are taken back.
+    Widened,
+    /// Any difference.
+    Changed,
 }
 
 /// What can be imported.

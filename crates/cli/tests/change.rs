@@ -133,6 +133,67 @@ fn a_broken_policy_keeps_the_old_one_and_says_so() {
     });
 }
 
+/// The policy, under a ceiling in a directory of its own.
+fn under(lab: &Lab, ceiling: &[String], rules_of: &[String]) {
+    lab.directory("org");
+    lab.write("org/base.yaml", &format!("version: 1\nnetwork_policy:\n  workload:\n{}", rules(ceiling)));
+    lab.write(
+        "policy.yaml",
+        &format!(
+            "version: 1\nceiling: org/base.yaml\nnetwork_policy:\n  workload:\n{}filesystem: {{write: [.]}}\n",
+            rules(rules_of)
+        ),
+    );
+}
+
+#[test]
+fn a_ceiling_is_read_anew_and_what_is_beyond_it_is_refused() {
+    each(CLAW, |lab| {
+        let (one, other) = (echo(Lab::PRIVATE), echo(Lab::PRIVATE));
+        let (one_rule, other_rule) = (one.rule("one.test"), other.rule("other.test"));
+        under(lab, std::slice::from_ref(&one_rule), std::slice::from_ref(&other_rule));
+        lab.run("echo ran").ends(2).warns("is beyond the ceiling `org/base.yaml`");
+        under(lab, &[one_rule.clone(), other_rule.clone()], &[one_rule.clone(), other_rule.clone()]);
+        let running = holding(lab, &[("one.test", &one), ("other.test", &other)]);
+        // the ceiling alone changes: the policy is beyond it now, and the one that held goes on
+        lab.write(
+            "org/base.yaml",
+            &format!("version: 1\nnetwork_policy:\n  workload:\n{}", rules(std::slice::from_ref(&one_rule))),
+        );
+        thread::sleep(Duration::from_millis(300));
+        // within the ceiling as it is now: it holds
+        lab.write(
+            "policy.yaml",
+            &format!("version: 1\nceiling: org/base.yaml\nnetwork_policy:\n  workload:\n{}filesystem: {{write: [.]}}\n", rules(&[one_rule])),
+        );
+        wait_for(lab, "closed-other.test");
+        let run = stop(lab, running).ends(0).says("one.test went on").says("other.test closed");
+        run.warns("the new policy is refused, the old one holds")
+            .warns("is beyond the ceiling `org/base.yaml`");
+    });
+}
+
+#[test]
+fn a_ceiling_that_the_agent_could_write_runs_nothing() {
+    each(CLAW, |lab| {
+        let server = echo(Lab::PRIVATE);
+        let rule = server.rule("one.test");
+        lab.write(
+            "work/base.yaml",
+            &format!("version: 1\nnetwork_policy:\n  workload:\n{}", rules(std::slice::from_ref(&rule))),
+        );
+        lab.write(
+            "policy.yaml",
+            &format!(
+                "version: 1\nceiling: work/base.yaml\nnetwork_policy:\n  workload:\n{}filesystem: {{write: [.]}}\n",
+                rules(&[rule])
+            ),
+        );
+        let run = lab.run("echo ran").ends(2).warns("lies where the agent may write");
+        assert!(run.stdout.is_empty(), "{run:#?}");
+    });
+}
+
 #[test]
 fn a_changed_policy_opens_what_it_permits_from_then_on() {
     each(CLAW, |lab| {

@@ -88,6 +88,13 @@ impl HostName {
         })
     }
 
+    /// The name one label below this one; `None` if the label cannot stand there or the whole does not fit in DNS.
+    pub fn child(&self, label: &str) -> Option<HostName> {
+        let plain = !label.contains("xn--") && check_label(label, label).is_ok();
+        let fits = plain && label.len() + 1 + self.0.len() <= LONGEST;
+        fits.then(|| HostName(format!("{label}.{}", self.0).into()))
+    }
+
     /// Whether this name is one or more labels below `suffix`.
     pub fn is_below(&self, suffix: &HostName) -> bool {
         below(self.as_str(), suffix.as_str())
@@ -241,7 +248,7 @@ fn check(name: &str, text: &str) -> Result<(), HostError> {
     if name.is_empty() {
         return Err(HostError::Empty);
     }
-    if name.len() > 253 {
+    if name.len() > LONGEST {
         return Err(HostError::TooLong { length: name.len() });
     }
     name.split('.').try_for_each(|label| check_label(label, text))?;
@@ -275,6 +282,9 @@ fn numeric(label: &str) -> bool {
 fn below(name: &str, suffix: &str) -> bool {
     name.strip_suffix(suffix).is_some_and(|rest| rest.ends_with('.'))
 }
+
+/// What fits in a DNS message (RFC 1035, section 2.3.4), written with dots.
+const LONGEST: usize = 253;
 
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,10 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
+mod classes;
+
+pub use classes::{Example, classes};
+
 /// `POST /v1/messages`: which requests a rule permits. The query is not compared.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestPattern {

@@ -61,6 +61,13 @@ impl Ports {
         (port != 0).then(|| Ports(Box::new([(port, port)])))
     }
 
+    /// The ports of all these ranges, first and last included; `None` if that is none at all.
+    pub fn of(ranges: impl IntoIterator<Item = (u16, u16)>) -> Option<Ports> {
+        let ranges: Vec<(u16, u16)> =
+            ranges.into_iter().map(|(first, last)| (first.max(1), last)).filter(|(a, b)| a <= b).collect();
+        (!ranges.is_empty()).then(|| Ports(merge(ranges)))
+    }
+
     /// Whether this port is in the set.
     pub fn contains(&self, port: u16) -> bool {
         self.0.iter().any(|&(first, last)| first <= port && port <= last)

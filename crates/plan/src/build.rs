@@ -280,7 +280,7 @@ impl View {
     }
 }
 
-/// The files that a policy names: certificates, a seccomp profile, a list of digests.
+/// The files that a policy names: certificates, ceilings, a seccomp profile, a list of digests.
 pub fn named(policy: &Policy, directory: &Path) -> Vec<PathBuf> {
     let profile = match &policy.process().seccomp {
         Seccomp::File(path) => Some(path.as_path()),
@@ -291,6 +291,7 @@ pub fn named(policy: &Policy, directory: &Path) -> Vec<PathBuf> {
         Exec::Any => None,
     };
     let mut files = certificates(policy, directory);
+    files.extend(policy.ceilings().into_iter().map(|path| absolute(directory, path)));
     files.extend(profile.into_iter().chain(list).map(|path| absolute(directory, path)));
     files.sort();
     files.dedup();

@@ -1,8 +1,9 @@
 //! Lint: what a careful reader would remark about a policy, each finding with a code, a line, why, and mend.
 //!
-//! `Policy::findings` holds what does not depend on the date; [`lint`] adds what does. World-open rules are not
+//! `Policy::findings` holds what does not depend on the date; [`lint`] adds what does, and rules that decide nothing. World-open rules are not
 //! here: they are refused at load.
 
+use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use crate::rule::Rule;
 mod catalogue;
 mod files;
 mod flows;
+mod shadow;
 
 /// One remark.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -46,9 +48,25 @@ pub enum Severity {
 /// Every finding about a policy at this time, by line.
 pub fn lint(policy: &Policy, now: Timestamp) -> Vec<Finding> {
     let mut findings = policy.findings().to_vec();
+    shadow::findings(policy, &mut findings);
     findings.extend(policy.rules().iter().filter_map(|rule| dated(rule, now)));
     findings.sort_by_key(|finding| finding.line);
     findings
+}
+
+/// The rules that open and that were never used, where `used` are the lines of those that were.
+pub fn unused(policy: &Policy, used: &BTreeSet<u32>) -> Vec<Finding> {
+    let opens = policy.rules().iter().filter(|rule| rule.list.phase().is_some());
+    opens
+        .filter(|rule| !used.contains(&rule.line))
+        .map(|rule| Finding {
+            code: "unused",
+            line: rule.line,
+            why: format!("no record of the ledger was allowed by `{}`", rule.destination),
+            mend: "remove the rule, if the ledger shows all that the agent does".into(),
+            severity: Severity::Note,
+        })
+        .collect()
 }
 
 /// The finding that the policy file itself can be changed from inside. Paths are compared as they are written;

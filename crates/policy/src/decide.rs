@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use claw_model::host::HostName;
-use claw_model::http::CanonicalPath;
+use claw_model::http::{CanonicalPath, RequestPattern};
 use claw_model::net::{Special, metadata_name, never_range};
 use claw_model::phase::Phase;
 use claw_model::plane::Plane;
@@ -186,23 +186,30 @@ pub fn decide_request(
     if rule.http.is_none() {
         return Ok(RequestPermit { rule: rule.clone() });
     }
-    let alike = policy.alike(request.phase, rule);
-    let live = || alike.clone().filter(|rule| !rule.is_expired(request.now));
-    let asked = |rule: &&'_ Arc<Rule>| closed(policy, request, Some(rule)).is_none();
-    let best = live()
-        .filter(asked)
-        .flat_map(|rule| rule.http.iter().flatten().map(move |pattern| (pattern, rule)))
-        .filter(|(pattern, _)| pattern.matches(method, path))
-        .min_by(|(one, _), (other, _)| one.specificity(other));
-    if let Some((_, rule)) = best {
+    if let Some((_, rule)) = requested(policy, request, rule, method, path) {
         return Ok(RequestPermit { rule: rule.clone() });
     }
-    let path_matches = |pattern: &claw_model::http::RequestPattern| {
-        METHODS.iter().any(|method| pattern.matches(method, path))
-    };
+    let live = || policy.alike(request.phase, rule).filter(|rule| !rule.is_expired(request.now));
+    let path_matches = |pattern: &RequestPattern| METHODS.iter().any(|method| pattern.matches(method, path));
     let other_method = live().flat_map(|rule| rule.http.iter().flatten()).any(path_matches);
     let reason = if other_method { Reason::Method } else { Reason::Path };
     Err(shown.denial(reason, rule, reason.sentence()))
+}
+
+/// The pattern and the rule that permit a request on a flow that this rule, which names requests, opens.
+pub(crate) fn requested<'a>(
+    policy: &'a Policy,
+    request: &Request<'_>,
+    rule: &'a Rule,
+    method: &str,
+    path: CanonicalPath<'_>,
+) -> Option<(&'a RequestPattern, &'a Arc<Rule>)> {
+    policy
+        .alike(request.phase, rule)
+        .filter(|rule| !rule.is_expired(request.now) && closed(policy, request, Some(rule)).is_none())
+        .flat_map(|rule| rule.http.iter().flatten().map(move |pattern| (pattern, rule)))
+        .filter(|(pattern, _)| pattern.matches(method, path))
+        .min_by(|(one, _), (other, _)| one.specificity(other))
 }
 
 /// One HTTP request, for what is said of it.
@@ -258,7 +265,11 @@ pub fn resolvable(policy: &Policy, phase: Phase, host: &HostName, now: Timestamp
 
 impl Policy {
     /// The rules that share a destination with this one, each for its own requests.
-    fn alike<'a>(&'a self, phase: Phase, rule: &'a Rule) -> impl Iterator<Item = &'a Arc<Rule>> + Clone {
+    pub(crate) fn alike<'a>(
+        &'a self,
+        phase: Phase,
+        rule: &'a Rule,
+    ) -> impl Iterator<Item = &'a Arc<Rule>> + Clone {
         let bucket = self.index(phase).target(&rule.destination.target);
         let all = bucket.map(|bucket| bucket.rules.as_slice()).unwrap_or_default();
         all.iter()
@@ -279,6 +290,11 @@ impl Policy {
         planes
     }
 
+    /// Every index: what opens in each phase, and what closes.
+    pub(crate) fn indexes(&self) -> [&Index; 3] {
+        [&self.0.bootstrap, &self.0.workload, &self.0.closed]
+    }
+
     pub(crate) fn index(&self, phase: Phase) -> &Index {
         match phase {
             Phase::Bootstrap => &self.0.bootstrap,
@@ -287,9 +303,10 @@ impl Policy {
     }
 }
 
-type Refusal<'a> = (Reason, Option<&'a Arc<Rule>>);
+pub(crate) type Refusal<'a> = (Reason, Option<&'a Arc<Rule>>);
 
-fn permitted<'a>(policy: &'a Policy, request: &Request<'_>) -> Result<&'a Arc<Rule>, Refusal<'a>> {
+/// The rule that permits a flow, or why and by what it is refused.
+pub(crate) fn permitted<'a>(policy: &'a Policy, request: &Request<'_>) -> Result<&'a Arc<Rule>, Refusal<'a>> {
     if let Some(rule) = closed(policy, request, None) {
         return Err((closing(rule), Some(rule)));
     }
@@ -303,6 +320,25 @@ fn permitted<'a>(policy: &'a Policy, request: &Request<'_>) -> Result<&'a Arc<Ru
         Opened::Until(rule) => Err((Reason::Expired, Some(rule))),
         Opened::Not => Err(unopened(policy, request)),
     }
+}
+
+/// The rule of the phase that comes to decide a flow, whatever closes it.
+pub(crate) fn opener<'a>(policy: &'a Policy, request: &Request<'_>) -> Option<&'a Arc<Rule>> {
+    match opened(policy.index(request.phase), request) {
+        Opened::By(rule) => Some(rule),
+        Opened::Until(_) | Opened::Not => None,
+    }
+}
+
+/// The next time at which a rule ends that decides a flow, or a request on it.
+pub(crate) fn ends(policy: &Policy, request: &Request<'_>) -> Option<Timestamp> {
+    let rule = opener(policy, request)?;
+    let own = rule.expires.map(|expiry| expiry.end);
+    let beside = rule.http.as_ref().and_then(|_| {
+        let ends = policy.alike(request.phase, rule).filter_map(|rule| rule.expires.map(|expiry| expiry.end));
+        ends.filter(|end| *end > request.now).min()
+    });
+    own.into_iter().chain(beside).min()
 }
 
 /// Why nothing of this phase opens it.
@@ -354,16 +390,28 @@ fn first<'a>(buckets: impl Iterator<Item = &'a Bucket>, request: &Request<'_>) -
 }
 
 /// The deny or never rule that closes a request: whatever opens it, or what this rule's plane would open.
-fn closed<'a>(policy: &'a Policy, request: &Request<'_>, by: Option<&Rule>) -> Option<&'a Arc<Rule>> {
-    let index = &policy.0.closed;
-    let speaks = |rule: &&'a Arc<Rule>| match by {
+pub(crate) fn closed<'a>(
+    policy: &'a Policy,
+    request: &Request<'_>,
+    by: Option<&Rule>,
+) -> Option<&'a Arc<Rule>> {
+    closers(policy, request, |rule| match by {
         None => rule.plane.is_none(),
         Some(opener) => rule.plane == Some(opener.plane()),
-    };
+    })
+}
+
+/// The first deny or never rule for a request of which this can be said.
+pub(crate) fn closers<'a>(
+    policy: &'a Policy,
+    request: &Request<'_>,
+    speaks: impl Fn(&Rule) -> bool,
+) -> Option<&'a Arc<Rule>> {
+    let index = &policy.0.closed;
     let at = |bucket: &'a Bucket| bucket.at(request.transport, request.port);
     match request.host {
-        Host::Name(name) => index.names(name).flat_map(at).find(speaks),
-        Host::Address(ip) => index.addresses(ip.to_canonical(), 0).flat_map(at).find(speaks),
+        Host::Name(name) => index.names(name).flat_map(at).find(|rule| speaks(rule)),
+        Host::Address(ip) => index.addresses(ip.to_canonical(), 0).flat_map(at).find(|rule| speaks(rule)),
     }
 }
 

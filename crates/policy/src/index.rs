@@ -2,7 +2,8 @@
 //!
 //! Exact hosts are one hash lookup, wildcards one per label, networks one per prefix length in use. Rules for one
 //! target are cut into port segments and searched by halves. Each segment lists its rules narrowest ports first,
-//! and keeps a later rule only if it outlives the earlier ones, so the list is nearly always one rule long.
+//! and keeps a later rule only if it outlives the earlier ones, so the list is nearly always one rule long. Of rules that
+//! close, the first of each list and plane is kept: a wide one for every plane is not hidden by a narrow one for one plane.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -86,6 +87,42 @@ impl Index {
         }
     }
 
+    /// Whether a rule names exactly this target.
+    pub(crate) fn has(&self, target: &Target) -> bool {
+        self.target(target).is_some()
+    }
+
+    /// The nearest wider target that a rule names.
+    pub(crate) fn wider(&self, target: &Target) -> Option<Target> {
+        match target {
+            Target::Name(pattern) => {
+                let (suffix, _) = pattern.name().parents().find_map(|name| self.below.get_key_value(name))?;
+                Some(Target::Name(HostPattern::Below(suffix.clone())))
+            }
+            Target::Net(net) => {
+                let lengths = if net.is_v4() { &self.v4 } else { &self.v6 };
+                let wider = lengths.iter().filter(|length| **length < net.prefix());
+                let mut nets = wider.filter_map(|length| Net::new(net.address(), *length));
+                nets.find(|wide| self.nets.contains_key(wide)).map(Target::Net)
+            }
+        }
+    }
+
+    /// The rules of every wider target.
+    pub(crate) fn above_target(&self, target: &Target) -> impl Iterator<Item = &Bucket> {
+        let (name, net) = match target {
+            Target::Name(pattern) => (Some(pattern.name()).filter(|_| self.depths != 0), None),
+            Target::Net(net) => (None, Some(*net)),
+        };
+        let names = name.into_iter().flat_map(move |name| self.above(name));
+        let nets = net.into_iter().flat_map(move |net| {
+            let lengths = if net.is_v4() { &self.v4 } else { &self.v6 };
+            let wider = lengths.iter().filter(move |length| **length < net.prefix());
+            wider.filter_map(move |length| self.nets.get(&Net::new(net.address(), *length)?))
+        });
+        names.chain(nets)
+    }
+
     /// The rules for exactly this name.
     pub(crate) fn exact(&self, host: &HostName) -> Option<&Bucket> {
         self.exact.get(host)
@@ -162,6 +199,16 @@ impl Bucket {
         let found = segments.get(place).filter(|segment| segment.first <= port);
         let rules = found.map(|segment| &*segment.rules).unwrap_or_default();
         rules.iter().filter_map(|index| self.rules.get(*index as usize))
+    }
+
+    /// The ranges of ports, apart from each other, that rules speak of, from the first one that ends at or after `from`.
+    pub(crate) fn ranges(&self, transport: Transport, from: u16) -> impl Iterator<Item = (u16, u16)> {
+        let segments = match transport {
+            Transport::Tcp => &self.tcp,
+            Transport::Udp => &self.udp,
+        };
+        let place = segments.partition_point(|segment| segment.last < from);
+        segments.iter().skip(place).map(|segment| (segment.first, segment.last))
     }
 
     fn cut(&mut self, ties: &mut Vec<Tie>) {
@@ -255,8 +302,16 @@ impl Sweep<'_> {
         }
         let mut kept = Vec::new();
         let mut outlived = None;
+        let mut closing = Vec::new();
         for &(_, index) in &self.open {
             let Some(rule) = self.rules.get(index as usize) else { continue };
+            if rule.list.phase().is_none() {
+                if !closing.contains(&(rule.list, rule.plane)) {
+                    closing.push((rule.list, rule.plane));
+                    kept.push(index);
+                }
+                continue;
+            }
             let Some(expiry) = rule.expires else {
                 kept.push(index);
                 break;

@@ -5,23 +5,31 @@
 //! `Permit` it hands out is the only proof that a flow is allowed. Nothing here opens a file or a socket or
 //! reads a clock: `now` is part of the request.
 
+mod atoms;
+mod ceiling;
 pub mod check;
 mod decide;
+pub mod diff;
 mod error;
 mod executables;
 pub mod import;
 mod index;
 mod load;
+pub mod merge;
 mod policy;
+mod promise;
 mod raw;
 mod reason;
 mod regime;
 mod rule;
+#[cfg(test)]
+mod samples;
 mod schema;
 pub mod seccomp;
 mod why;
 
-pub use check::{Finding, Severity, lint, policy_writable};
+pub use ceiling::{CeilingFile, ReadCeiling};
+pub use check::{Finding, Severity, lint, policy_writable, unused};
 pub use decide::{
     Decision, Denial, Host, Permit, PermitHost, Request, RequestPermit, Resolvable, decide, decide_request,
     resolvable,

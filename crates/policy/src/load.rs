@@ -1,7 +1,7 @@
 //! Load: from text to a policy, or to everything that is wrong with it.
 //!
-//! Order: read the YAML, check each rule alone, then the rules together (conflicts, `never`, world-open unions,
-//! UDP ports). The second step runs only on rules that are right alone, so that one slip is told once.
+//! Order: read the YAML, check each rule alone, then the rules together (conflicts, world-open unions, UDP ports), then the
+//! whole (`never`, the ceiling). The second step runs only on rules that are right alone, so that one slip is told once.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use std::sync::Arc;
 use claw_model::digest::Digest;
 use claw_model::plane::Plane;
 
+use crate::ceiling::Chain;
 use crate::error::{Place, PolicyError, Problem};
 use crate::index::Index;
 use crate::policy::{Inner, Policy, Process, Profile};
@@ -18,6 +19,7 @@ use crate::rule::{Rule, RuleList};
 mod rules;
 mod together;
 mod top;
+mod whole;
 
 pub(crate) use together::agree;
 
@@ -32,10 +34,12 @@ pub(crate) struct Loader<'a> {
     pub(crate) places: Vec<Place>,
     /// Limited rules so far, by list, destination and plane.
     pub(crate) limited: HashMap<(RuleList, String, Option<Plane>), u32>,
+    /// Where the ceiling is named.
+    pub(crate) ceiling_place: Place,
 }
 
 /// Reads and checks a policy.
-pub(crate) fn load(text: &str, name: &str) -> Result<Policy, PolicyError> {
+pub(crate) fn load(text: &str, name: &str, chain: Option<&Chain<'_>>) -> Result<Policy, PolicyError> {
     let refuse = |problems| PolicyError::new(name, text, problems);
     let raw = read::<RawPolicy>(text).map_err(|problem| refuse(vec![problem]))?.unwrap_or_default();
     let mut loader = Loader {
@@ -46,10 +50,22 @@ pub(crate) fn load(text: &str, name: &str) -> Result<Policy, PolicyError> {
         rules: Vec::new(),
         places: Vec::new(),
         limited: HashMap::new(),
+        ceiling_place: Place::default(),
     };
-    let inner = loader.policy(raw);
+    let named = raw.ceiling.clone();
+    let mut inner = loader.policy(raw);
+    let ceiling = named.and_then(|named| loader.ceiling(&named, chain));
+    let above = ceiling.as_ref().map(|(ceiling, _)| ceiling.clone());
+    inner.ceiling = ceiling;
+    let policy = Policy(Arc::new(inner));
+    if loader.problems.is_empty() {
+        loader.promises(&policy);
+    }
+    if let (Some(above), true) = (above, loader.problems.is_empty()) {
+        loader.below(&policy, &above);
+    }
     match loader.problems.is_empty() {
-        true => Ok(Policy(Arc::new(inner))),
+        true => Ok(policy),
         false => Err(refuse(loader.problems)),
     }
 }
@@ -67,6 +83,7 @@ pub(crate) fn empty(name: &str) -> Policy {
         write_lines: Vec::new(),
         process: Process::default(),
         upstream_ca: None,
+        ceiling: None,
         findings: Vec::new(),
         bootstrap: Index::default(),
         workload: Index::default(),
@@ -99,6 +116,7 @@ impl Loader<'_> {
             write_lines: write_lines.unwrap_or_default(),
             process,
             upstream_ca,
+            ceiling: None,
             findings: Vec::new(),
             bootstrap: joined.bootstrap,
             workload: joined.workload,
@@ -130,7 +148,7 @@ impl Loader<'_> {
 }
 
 /// Keys of the whole file that a later version enforces.
-const TOP_LATER: &[&str] = &["ceiling", "inference", "tools"];
+const TOP_LATER: &[&str] = &["inference", "tools"];
 
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use claw_model::digest::Digest;
 use jiff::Timestamp;
 
+use crate::ceiling::{Chain, ReadCeiling};
 use crate::check::Finding;
 use crate::error::PolicyError;
 use crate::executables::Exec;
@@ -30,6 +31,8 @@ pub(crate) struct Inner {
     pub(crate) write_lines: Vec<u32>,
     pub(crate) process: Process,
     pub(crate) upstream_ca: Option<PathBuf>,
+    /// What it may only narrow, and where that is.
+    pub(crate) ceiling: Option<(Policy, PathBuf)>,
     pub(crate) findings: Vec<Finding>,
     pub(crate) bootstrap: Index,
     pub(crate) workload: Index,
@@ -102,8 +105,21 @@ pub struct Env {
 
 impl Policy {
     /// Parses and checks a policy file. `name` is what errors and locations call it.
+    ///
+    /// One that names a ceiling is refused: it is loaded only together with it, by [`Policy::parse_under`].
     pub fn parse(text: &str, name: &str) -> Result<Policy, PolicyError> {
-        crate::load::load(text, name)
+        crate::load::load(text, name, None)
+    }
+
+    /// Parses and checks a policy file, and that it goes beyond none of the ceilings that it names. `file` is where it is,
+    /// without links; `read` reads the ceilings.
+    pub fn parse_under(
+        text: &str,
+        name: &str,
+        file: &Path,
+        read: ReadCeiling<'_>,
+    ) -> Result<Policy, PolicyError> {
+        crate::load::load(text, name, Some(&Chain { file, below: None, read }))
     }
 
     /// The policy of no file: nothing leaves.
@@ -154,6 +170,18 @@ impl Policy {
     /// A file of certificates that are trusted for every destination instead of the system's.
     pub fn upstream_ca(&self) -> Option<&Path> {
         self.0.upstream_ca.as_deref()
+    }
+
+    /// The policy that this one may only narrow.
+    pub fn ceiling(&self) -> Option<&Policy> {
+        self.0.ceiling.as_ref().map(|(ceiling, _)| ceiling)
+    }
+
+    /// The files of its ceiling and of those above, nearest first.
+    pub fn ceilings(&self) -> Vec<&Path> {
+        let first = self.0.ceiling.as_ref();
+        let all = std::iter::successors(first, |(ceiling, _)| ceiling.0.ceiling.as_ref());
+        all.map(|(_, path)| path.as_path()).collect()
     }
 
     /// The first instant after this one at which a rule is past its date.

@@ -77,6 +77,8 @@ keyed! {
         network_policy: RawNetwork,
         /// Promises about this policy: proven when it is loaded, and refused at run time.
         never: Vec<At<RawRule>>,
+        /// A policy file, relative to this one, that this policy may only narrow.
+        ceiling: At<String>,
         /// What is visible inside.
         filesystem: RawFilesystem,
         /// How the process is held.

@@ -84,10 +84,15 @@ fn link_on_the_way(plan: &Plan, path: &Path) -> Option<PathBuf> {
     None
 }
 
-/// The certificates that a policy names and that the agent may write.
-pub(crate) fn certificates(plan: &Plan, policy: &Policy, directory: &Path) -> Vec<PathBuf> {
-    let all = claw_plan::certificates(policy, directory).into_iter().map(|path| canonical(&path));
-    all.filter(|path| is_exposed(plan, path)).collect()
+/// What a policy that comes to hold while the agent runs names, and the agent may write: a certificate, a ceiling, or a link
+/// that leads to one.
+pub(crate) fn named_anew(plan: &Plan, policy: &Policy, directory: &Path) -> Option<PathBuf> {
+    let certificates = claw_plan::certificates(policy, directory).into_iter();
+    let ceilings = policy.ceilings().into_iter().map(|path| directory.join(path));
+    certificates.chain(ceilings).find_map(|path| {
+        let real = canonical(&path);
+        link_on_the_way(plan, &path).or_else(|| is_exposed(plan, &real).then_some(real))
+    })
 }
 
 /// Confirms that an exposed policy has the content that was accepted last, or remembers the one it has when it is first

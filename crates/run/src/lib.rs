@@ -21,7 +21,7 @@ pub use claw_enforce::{Fresh, LaunchError};
 pub use exposed::ExposedError;
 pub use facts::Host;
 pub use ledger::LedgerError;
-pub use source::Source;
+pub use source::{Source, parse};
 pub use supervisor::{Outcome, RunError, run};
 
 use std::io::Read;

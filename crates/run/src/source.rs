@@ -6,8 +6,9 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use claw_model::digest::Digest;
-use claw_policy::Policy;
+use claw_policy::{CeilingFile, Policy, PolicyError, ReadCeiling};
 
+use crate::facts::canonical;
 use crate::trust::{Trust, TrustError};
 
 /// A policy file, and whether its content must have been accepted before.
@@ -59,27 +60,43 @@ impl Source {
         String::from_utf8(bytes).map_err(|_| Unusable::Bad(format!("`{name}` is not UTF-8 text")))
     }
 
-    /// What a text says, if it is a policy.
-    pub(crate) fn parse(&self, text: &str) -> Result<Policy, Unusable> {
+    /// What a text says, if it is a policy; `read` reads its ceilings.
+    pub(crate) fn parse(&self, text: &str, read: ReadCeiling<'_>) -> Result<Policy, Unusable> {
         let name = self.name.display();
-        Policy::parse(text, &name.to_string()).map_err(|error| {
+        Policy::parse_under(text, &name.to_string(), &self.file, read).map_err(|error| {
             let problems = error.problems().iter();
             let lines = problems.map(|problem| format!("{name}:{}: {}", problem.line(), problem.message()));
             Unusable::Bad(lines.collect::<Vec<_>>().join("; "))
         })
     }
+}
 
-    /// Which state the file is in.
-    pub(crate) fn stamp(&self) -> Stamp {
-        let found = fs::metadata(&self.file).ok()?;
-        let state = (found.dev(), found.ino(), found.size(), found.mtime(), found.mtime_nsec());
-        Some(format!("{state:?}").into_bytes())
-    }
+/// Which state a file is in.
+pub(crate) fn stamp(file: &Path) -> Stamp {
+    let found = fs::metadata(file).ok()?;
+    let state = (found.dev(), found.ino(), found.size(), found.mtime(), found.mtime_nsec());
+    Some(format!("{state:?}").into_bytes())
+}
 
-    /// The directory that the file is in.
-    pub(crate) fn directory(&self) -> &Path {
-        self.file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
-    }
+/// The directory that a file is in.
+pub(crate) fn directory(file: &Path) -> &Path {
+    file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Reads a ceiling: it is found from the place of the file that names it.
+pub(crate) fn ceiling(named: &Path, by: &Path) -> Result<CeilingFile, String> {
+    let path = directory(by).join(named);
+    let mut text = String::new();
+    open(&path)
+        .and_then(|file| file.take(LARGEST).read_to_string(&mut text))
+        .map_err(|error| format!("cannot read the ceiling `{}`: {error}", named.display()))?;
+    Ok(CeilingFile { real: canonical(&path), path, text })
+}
+
+/// Parses a policy, with the ceilings that it names: each is found from the place of the file that names it. `name` is what
+/// messages call it, `file` is where it is.
+pub fn parse(text: &str, name: &str, file: &Path) -> Result<Policy, PolicyError> {
+    Policy::parse_under(text, name, &canonical(file), &ceiling)
 }
 
 /// Opens a regular file, and nothing that would be waited for.

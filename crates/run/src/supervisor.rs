@@ -28,7 +28,7 @@ use crate::integrity::{Begun, Changed, Watched};
 use crate::ledger::{Flush, Ledger, LedgerError};
 use crate::reader::Reader;
 use crate::reread::{self, Reread};
-use crate::source::{Stamp, Unusable};
+use crate::source::{self, Stamp, Unusable};
 use crate::{Host, Job, PlanError, plan};
 
 /// What a finished run leaves.
@@ -690,14 +690,21 @@ impl<'a> Policies<'a> {
         let mut policies =
             Policies { job, fresh: None, watch: None, reader: None, stamp: None, unread: false };
         let Some(source) = &job.source else { return Ok(policies) };
-        policies.fresh = watch::directory(source.directory())
+        let ceilings: Vec<PathBuf> = job.policy.ceilings().into_iter().map(Path::to_owned).collect();
+        policies.fresh = watch::directory(source::directory(&source.file))
+            .and_then(|watch| {
+                ceilings
+                    .iter()
+                    .try_for_each(|file| watch::more_of(watch.as_fd(), source::directory(file)))?;
+                Ok(watch)
+            })
             .inspect_err(|error| {
                 (job.tell)(&format!("the policy is not watched for changes, SIGHUP reads it again: {error}"));
             })
             .ok();
-        policies.stamp = source.stamp();
         let exposed = exposed::is_exposed(plan, &canonical(&directory.join(&source.file)));
-        let reread = Reread { source, plan, directory, exposed };
+        let mut reread = Reread { source, plan, directory, exposed, ceilings };
+        policies.stamp = reread.stamp();
         policies.reader = Some(Reader::start(None, |question| reread.answer(question))?);
         Ok(policies)
     }
@@ -756,7 +763,10 @@ impl<'a> Policies<'a> {
         if let (Err(Unusable::Unread(why)), true) = (&content, again) {
             return Err(why.clone());
         }
-        let read = content.and_then(|content| source.parse(&content.text).map(|policy| (policy, content)));
+        let read = content.and_then(|content| {
+            let policy = source.parse(&content.text, &|named, by| content.ceiling(named, by))?;
+            Ok((policy, content))
+        });
         let read = read.map_err(|unusable| match unusable {
             Unusable::Unread(why) | Unusable::Bad(why) => why,
         });

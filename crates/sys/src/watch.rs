@@ -10,16 +10,22 @@ use crate::{check, check_size};
 
 /// A descriptor that becomes readable when a file of the directory was written and closed, put there, or taken away.
 pub fn directory(path: &Path) -> io::Result<OwnedFd> {
-    let path = CString::new(path.as_os_str().as_bytes())?;
     // SAFETY: no pointers; the result is checked before it is used.
     let number = check(unsafe { libc::inotify_init1(libc::IN_CLOEXEC | libc::IN_NONBLOCK) })?;
     // SAFETY: the kernel gave this descriptor to us alone.
     let watch = unsafe { OwnedFd::from_raw_fd(number) };
+    more_of(watch.as_fd(), path)?;
+    Ok(watch)
+}
+
+/// Watches this directory too.
+pub fn more_of(watch: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
     let changes =
         libc::IN_CLOSE_WRITE | libc::IN_MOVED_TO | libc::IN_MOVED_FROM | libc::IN_DELETE | libc::IN_CREATE;
     // SAFETY: the path is a live string that ends with NUL.
     check(unsafe { libc::inotify_add_watch(watch.as_raw_fd(), path.as_ptr(), changes | libc::IN_ONLYDIR) })?;
-    Ok(watch)
+    Ok(())
 }
 
 /// A descriptor that becomes readable when one of these files was written, replaced, taken away, or given other attributes.

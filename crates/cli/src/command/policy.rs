@@ -4,25 +4,36 @@ use std::io::Read;
 use std::path::Path;
 
 use claw_policy::import::{self, import};
-use claw_policy::{Asked, Policy, Severity, lint, policy_writable, schema, why};
+use claw_policy::{Asked, Policy, Severity, lint, policy_writable, schema, unused, why};
 use claw_run::PlanError;
 use claw_run::trust::Trust;
 use jiff::Timestamp;
 
+use self::diff::Question;
 use crate::arguments::{FailOn, Format, Policy as Arguments, PolicyCommand};
 use crate::command::run::read;
 use crate::environment;
 use crate::print::{self, DONE, NO, UNUSABLE};
 
+mod diff;
+mod merge;
+mod used;
+
 /// Runs a `policy` command.
 pub(crate) fn run(arguments: &Arguments) -> u8 {
     let result = match &arguments.command {
-        PolicyCommand::Check { file, json, fail_on } => check(file, *json, *fail_on),
+        PolicyCommand::Check { file, ledger, json, fail_on } => {
+            check(file, ledger.as_deref(), *json, *fail_on)
+        }
         PolicyCommand::Why { file, destination, phase, method, path, json } => {
             let request = method.as_deref().zip(path.as_deref());
             let question = Asked { destination, request, phase: *phase, now: Timestamp::now() };
             explain(file, question, *json)
         }
+        PolicyCommand::Diff { old, new, format, phase, fail_on, json } => {
+            diff::run(&Question { old, new, format: *format, phase: *phase, fail_on: *fail_on, json: *json })
+        }
+        PolicyCommand::Merge { files, out, json } => merge::run(files, out.as_deref(), *json),
         PolicyCommand::Schema => {
             print::json(&schema());
             Ok(DONE)
@@ -33,15 +44,16 @@ pub(crate) fn run(arguments: &Arguments) -> u8 {
     result.unwrap_or_else(|code| code)
 }
 
-/// Parses a policy, or shows every line that is wrong.
+/// Parses a policy with its ceilings, or shows every line that is wrong.
 pub(crate) fn parse(text: &str, file: &Path) -> Result<Policy, u8> {
-    Policy::parse(text, &file.display().to_string()).map_err(|error| {
+    let place = environment::host().map(|host| host.directory.join(file)).unwrap_or_else(|_| file.to_owned());
+    claw_run::parse(text, &file.display().to_string(), &place).map_err(|error| {
         print::diagnostic(&error);
         UNUSABLE
     })
 }
 
-fn check(file: &Path, json: bool, fail_on: FailOn) -> Result<u8, u8> {
+fn check(file: &Path, ledger: Option<&Path>, json: bool, fail_on: FailOn) -> Result<u8, u8> {
     let policy = parse(&read(file)?, file)?;
     let mut findings = lint(&policy, Timestamp::now());
     let working = environment::host().map(|host| host.directory).unwrap_or_default();
@@ -52,7 +64,12 @@ fn check(file: &Path, json: bool, fail_on: FailOn) -> Result<u8, u8> {
         }
         UNUSABLE
     })?;
-    findings.extend(policy_writable(&policy, file, &working));
+    let files = std::iter::once(file).chain(policy.ceilings());
+    findings.extend(files.filter_map(|file| policy_writable(&policy, file, &working)));
+    if let Some(ledger) = ledger {
+        findings.extend(unused(&policy, &used::lines(ledger, &policy)?));
+        findings.sort_by_key(|finding| finding.line);
+    }
     let least = match fail_on {
         FailOn::Note => Severity::Note,
         FailOn::Warning => Severity::Warning,
@@ -104,7 +121,8 @@ fn explain(file: &Path, question: Asked<'_>, json: bool) -> Result<u8, u8> {
     Ok(if allowed { DONE } else { NO })
 }
 
-fn convert(format: Format, strict: bool, json: bool, file: &Path) -> Result<u8, u8> {
+/// What another format says, as a policy of ours.
+fn imported(format: Format, file: &Path) -> Result<import::Imported, u8> {
     let text = if file == Path::new("-") {
         let mut text = String::new();
         std::io::stdin().read_to_string(&mut text).map_err(|error| {
@@ -120,20 +138,28 @@ fn convert(format: Format, strict: bool, json: bool, file: &Path) -> Result<u8, 
         Format::Allowlist => import::Format::Allowlist,
         Format::Nanoclaw => import::Format::Nanoclaw,
     };
-    let imported = import(&text, &file.display().to_string(), format).map_err(|error| {
+    import(&text, &file.display().to_string(), format).map_err(|error| {
         print::diagnostic(&error);
         UNUSABLE
-    })?;
+    })
+}
+
+/// What could not be carried over, on standard error.
+fn losses(losses: &[import::Loss], file: &Path, severity: &str) {
+    let name = print::plain(&file.display().to_string());
+    for loss in losses {
+        eprintln!("{name}:{}: {severity}: {}", loss.line, print::plain(&loss.what));
+    }
+}
+
+fn convert(format: Format, strict: bool, json: bool, file: &Path) -> Result<u8, u8> {
+    let imported = imported(format, file)?;
     let fails = !imported.losses.is_empty();
     if json {
         print::json(&serde_json::json!({"policy": imported.yaml, "losses": imported.losses}));
         return Ok(if fails { NO } else { DONE });
     }
-    let name = print::plain(&file.display().to_string());
-    for loss in &imported.losses {
-        let severity = if strict { "error" } else { "warning" };
-        eprintln!("{name}:{}: {severity}: {}", loss.line, print::plain(&loss.what));
-    }
+    losses(&imported.losses, file, if strict { "error" } else { "warning" });
     if !(strict && fails) {
         print::line(imported.yaml.trim_end());
     }

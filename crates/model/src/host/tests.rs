@@ -141,3 +141,19 @@ proptest! {
         prop_assert_eq!(HostPattern::parse(&pattern.to_string()), Ok(pattern));
     }
 }
+
+#[test]
+fn a_child_is_a_name_or_nothing() {
+    let child =
+        |name: &str, label: &str| HostName::parse(name).unwrap().child(label).map(|name| name.to_string());
+    assert_eq!(child("example.com", "a").as_deref(), Some("a.example.com"));
+    for label in ["", "A", "a.b", "-a", "xn--a", "*"] {
+        assert_eq!(child("example.com", label), None, "{label}");
+    }
+    let long = [&"a".repeat(62), &"b".repeat(62), &"c".repeat(62), "dd.example.com"]
+        .map(|part: &str| part.to_owned())
+        .join(".");
+    assert_eq!(long.len(), 203);
+    assert_eq!(child(&long, &"x".repeat(50)), None);
+    assert!(child(&long, &"x".repeat(49)).is_some());
+}

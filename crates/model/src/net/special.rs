@@ -158,6 +158,49 @@ pub fn never_range(ip: IpAddr) -> Option<(Special, Net)> {
     Some((kind, wide.unwrap_or_else(|| Net::of(ip))))
 }
 
+/// The networks at whose edges [`never_range`] changes: inside one of them, and outside of those that lie within it, all
+/// addresses ask for the same length of prefix. The IPv4-mapped range is one of them: its addresses are IPv4 ones.
+pub fn never_regions() -> Vec<Net> {
+    let mapped = Net::new(Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0).into(), 96);
+    let six =
+        NEVER_V6.iter().filter_map(|(segments, length)| Net::new(Ipv6Addr::from(*segments).into(), *length));
+    let four = NEVER_V4.iter().flat_map(|(octets, length)| {
+        let [a, b, c, d] = *octets;
+        let (high, low) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
+        let nat64 = Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, high, low);
+        let six_to_four = Ipv6Addr::new(0x2002, high, low, 0, 0, 0, 0, 0);
+        [
+            Net::new(Ipv4Addr::from(*octets).into(), *length),
+            Net::new(nat64.into(), 96 + length),
+            Net::new(six_to_four.into(), 16 + length),
+        ]
+    });
+    mapped.into_iter().chain(six).chain(four.flatten()).collect()
+}
+
+const NEVER_V4: &[([u8; 4], u8)] = &[
+    ([0, 0, 0, 0], 8),
+    ([127, 0, 0, 0], 8),
+    ([169, 254, 0, 0], 16),
+    ([224, 0, 0, 0], 4),
+    ([255, 255, 255, 255], 32),
+    ([169, 254, 169, 254], 32),
+    ([169, 254, 170, 2], 32),
+    ([100, 100, 100, 200], 32),
+    ([168, 63, 129, 16], 32),
+];
+
+const NEVER_V6: &[([u16; 8], u8)] = &[
+    ([0, 0, 0, 0, 0, 0, 0, 0], 128),
+    ([0, 0, 0, 0, 0, 0, 0, 1], 128),
+    ([0xfe80, 0, 0, 0, 0, 0, 0, 0], 10),
+    ([0xff00, 0, 0, 0, 0, 0, 0, 0], 8),
+    ([0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254], 128),
+    ([0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe], 128),
+    ([0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42], 128),
+    ([0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254], 128),
+];
+
 fn joined(high: u16, low: u16) -> Ipv4Addr {
     Ipv4Addr::from((u32::from(high) << 16) | u32::from(low))
 }

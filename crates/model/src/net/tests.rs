@@ -92,7 +92,60 @@ fn any_net() -> impl Strategy<Value = Net> {
     prop_oneof![v4, v6].prop_map(Option::unwrap)
 }
 
+/// The smallest of the regions that an address is in.
+fn region(address: IpAddr) -> Option<Net> {
+    let around = never_regions().into_iter().filter(|net| net.0.contains(&address));
+    around.max_by_key(Net::prefix)
+}
+
+/// An address at the edge of a region, a little beside it, or anywhere.
+fn any_address() -> impl Strategy<Value = IpAddr> {
+    let edge =
+        (prop::sample::select(never_regions()), any::<bool>(), -2i8..=2).prop_map(|(net, last, off)| {
+            let off = i128::from(off);
+            match if last { net.last() } else { net.address() } {
+                IpAddr::V4(ip) => IpAddr::V4(u32::from(ip).wrapping_add_signed(off as i32).into()),
+                IpAddr::V6(ip) => IpAddr::V6(u128::from(ip).wrapping_add_signed(off).into()),
+            }
+        });
+    let v6 =
+        (prop::sample::select(never_regions()), any::<u128>()).prop_map(|(net, bits)| match net.address() {
+            IpAddr::V4(ip) => IpAddr::V4(
+                (u32::from(ip) | (bits as u32).checked_shr(net.prefix().into()).unwrap_or(0)).into(),
+            ),
+            IpAddr::V6(ip) => {
+                IpAddr::V6((u128::from(ip) | bits.checked_shr(net.prefix().into()).unwrap_or(0)).into())
+            }
+        });
+    prop_oneof![
+        edge,
+        v6,
+        any::<u32>().prop_map(|ip| IpAddr::V4(ip.into())),
+        any::<u128>().prop_map(|ip| IpAddr::V6(ip.into()))
+    ]
+}
+
 proptest! {
+    #[test]
+    fn within_a_region_every_address_asks_for_the_same(address in any_address(), other in any_address()) {
+        let asks = |ip: IpAddr| never_range(ip).map(|(_, range)| range.prefix());
+        match region(address) {
+            None => prop_assert_eq!(asks(address), None),
+            // an IPv4 address in another spelling
+            Some(net) if net.prefix() == 96 && net.address() == ip("::ffff:0:0") => {}
+            Some(net) => {
+                prop_assert!(asks(address).is_some(), "{} in {}", address, net);
+                if region(other) == Some(net) {
+                    prop_assert_eq!(asks(address), asks(other));
+                }
+                let inside = never_regions().iter().any(|own| *own != net && net.covers(own) && own.contains(net.address()));
+                if !inside {
+                    prop_assert_eq!(asks(address), asks(net.address()));
+                }
+            }
+        }
+    }
+
     #[test]
     fn a_network_prints_what_it_parses(net in any_net()) {
         prop_assume!(!net.address().to_string().starts_with("::ffff"));

@@ -138,34 +138,25 @@ pub(super) fn among(policy: &Inner, rule: &Rule, findings: &mut Vec<Finding>) {
         mend: mend.into(),
         severity,
     };
-    let closes = |other: &&std::sync::Arc<Rule>| {
-        other.plane.is_none_or(|plane| plane == rule.plane())
-            && other.carries(rule.protocol().transport())
-            && other.destination.covers(&rule.destination)
-    };
-    if let Some(other) = policy.closed.at_or_above(target).take(COMPARED).find(closes) {
-        let why = format!("the {} rule on line {} closes all of it", other.list.as_str(), other.line);
-        findings.push(say(
-            "shadowed",
-            Severity::Warning,
-            why,
-            "remove the rule, or narrow the one that closes it",
-        ));
-    }
     let (own, other_phase) = match rule.list.phase() {
         Some(Phase::Bootstrap) => (&policy.bootstrap, &policy.workload),
         _ => (&policy.workload, &policy.bootstrap),
     };
     let wider = |other: &&std::sync::Arc<Rule>| {
-        other.id != rule.id
-            && other.destination != rule.destination
+        other.destination != rule.destination
             && agree(other, rule)
             && other.expires.is_none_or(|until| rule.expires.is_some_and(|own| own <= until))
             && other.destination.covers(&rule.destination)
     };
-    if let Some(other) = own.at_or_above(target).take(COMPARED).find(wider) {
+    // the next that would decide some of it must be the one that would decide all of it
+    let next = own.at_or_above(target).take(COMPARED).find(|other| {
+        other.id != rule.id
+            && other.carries(rule.protocol().transport())
+            && other.destination.ports.overlaps(&rule.destination.ports)
+    });
+    if let Some(other) = next.filter(wider) {
         let why = format!("the wider rule on line {} already permits all of it", other.line);
-        findings.push(say("shadowed", Severity::Note, why, "remove this rule, or the wider one"));
+        findings.push(say("redundant", Severity::Note, why, "remove this rule, or the wider one"));
     }
     let leaks = |other: &&std::sync::Arc<Rule>| {
         other.carries(rule.protocol().transport()) && other.destination.overlaps(&rule.destination)

@@ -55,7 +55,9 @@ fn rules_among_others_are_judged() {
     let rule = |to: &str| format!("    - {{destination: '{to}', plane: tool, purpose: x}}\n");
     let (a, wild) = (rule("a.example.com:443"), rule("*.example.com:443"));
     check(&format!("  workload:\n{a}{a}"), &[("duplicate", 4)]);
-    check(&format!("  workload:\n{a}{wild}"), &[("shadowed", 3)]);
+    check(&format!("  workload:\n{a}{wild}"), &[("redundant", 3)]);
+    let between = "    - {destination: '*.b.example.com:443', plane: control, purpose: x}\n";
+    check(&format!("  workload:\n{}{between}{wild}", rule("a.b.example.com:443")), &[]);
     check(
         &format!("  workload:\n{a}  deny:\n    - {{destination: '*.example.com:*'}}\n"),
         &[("shadowed", 3)],
@@ -90,4 +92,81 @@ fn a_policy_that_the_agent_could_change_is_remarked() {
     assert_eq!(judge("/srv/agent/spaces/p.yaml"), None);
     let finding = judge("x/../space/p.yaml").unwrap();
     assert_eq!((finding.code, finding.line, finding.severity), ("policy-writable", 2, Severity::Error));
+}
+
+/// What is told about rules that decide nothing.
+fn shadowed(rules: &str) -> Vec<(u32, String)> {
+    let policy = Policy::parse(&format!("network_policy:\n{rules}"), "p.yaml").unwrap();
+    let found = lint(&policy, at("2026-11-21T00:00:00Z"));
+    let told = found.into_iter().filter(|finding| finding.code == "shadowed");
+    told.map(|finding| {
+        (finding.line, finding.why.trim_start_matches("nothing is ever decided by this rule: ").to_owned())
+    })
+    .collect()
+}
+
+#[test]
+fn a_rule_that_decides_nothing_is_told_with_those_that_take_its_place() {
+    let rule = |to: &str| format!("    - {{destination: '{to}', plane: tool, purpose: x}}\n");
+    let all = |list: &[&str]| format!("  workload:\n{}", list.iter().map(|to| rule(to)).collect::<String>());
+    let check = |rules: &str, expect: &[(u32, &str)]| {
+        let expect: Vec<(u32, String)> =
+            expect.iter().map(|(line, why)| (*line, (*why).to_owned())).collect();
+        assert_eq!(shadowed(rules), expect, "{rules}");
+    };
+    check(
+        &all(&["10.0.0.0/24:443", "10.0.0.0/25:1-500", "10.0.0.128/25:443"]),
+        &[(3, "those on lines 4, 5 take its place")],
+    );
+    check(&all(&["10.0.0.0/24:443", "10.0.0.0/25:443", "10.0.0.128/26:443"]), &[]);
+    check(
+        &all(&["a.test:1-100", "a.test:1-50", "a.test:51-100"]),
+        &[(3, "those on lines 4, 5 take its place")],
+    );
+    let denied = all(&["a.b.test:443", "*.test:443"]) + "  deny:\n    - {destination: '*.b.test:400-500'}\n";
+    check(&denied, &[(3, "the rule on line 6 takes its place")]);
+    check(
+        &all(&["*.169-254-169-254.test:80"]),
+        &[(3, "what it names is special, and opened only by a rule that spells it")],
+    );
+    let http = |requests: &str| {
+        format!("    - {{destination: 'h.test:443', plane: tool, purpose: x, http: [{requests}]}}\n")
+    };
+    check(&format!("  workload:\n{}{}", http("GET /a"), http("POST /a")), &[]);
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config { cases: 200, ..Default::default() })]
+
+    #[test]
+    fn what_is_called_shadowed_decides_nothing(text in crate::samples::any_policy()) {
+        use crate::decide::{Decision, Host, PermitHost, Request, decide, decide_request};
+        use claw_model::{phase::Phase, protocol::Transport};
+        let Ok(policy) = Policy::parse(&text, "p.yaml") else { return Ok(()) };
+        let shadowed: Vec<u32> = lint(&policy, at("2026-11-21T00:00:00Z"))
+            .into_iter()
+            .filter(|finding| finding.code == "shadowed")
+            .map(|finding| finding.line)
+            .collect();
+        for host in crate::samples::hosts() {
+            for port in crate::samples::PORTS {
+                for phase in Phase::ALL {
+                    for now in ["2020-01-01T00:00:00Z", "2026-11-21T00:00:00Z", "2030-01-01T00:00:00Z"] {
+                        let host = match &host {
+                            PermitHost::Name(name) => Host::Name(name),
+                            PermitHost::Address(address) => Host::Address(*address),
+                        };
+                        let flow = Request { phase: *phase, transport: Transport::Tcp, host, port, now: at(now) };
+                        let Decision::Allow(permit) = decide(&policy, &flow) else { continue };
+                        if permit.rule().http().is_none() {
+                            proptest::prop_assert!(!shadowed.contains(&permit.rule().line()), "{:?} {}", flow, text);
+                        }
+                        if let Ok(permit) = decide_request(&policy, &flow, "GET", "/a") {
+                            proptest::prop_assert!(!shadowed.contains(&permit.rule().line()), "{:?} {}", flow, text);
+                        }
+                    }
+                }
+            }
+        }
+    }
 }

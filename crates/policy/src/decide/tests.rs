@@ -105,6 +105,15 @@ fn deny_always_wins_in_every_phase() {
 }
 
 #[test]
+fn a_narrow_deny_of_one_plane_does_not_hide_a_wide_one_of_all() {
+    let policy = policy(&format!(
+        "  workload:\n{}  deny:\n    - {{destination: 'a.example.com:443', plane: control}}\n    - {{destination: 'a.example.com:*'}}\n",
+        rule("a.example.com:443")
+    ));
+    check(&policy, &[("a.example.com:443", "deny-rule 6")]);
+}
+
+#[test]
 fn special_addresses_open_only_to_a_rule_that_names_them_literally() {
     let wide = policy(&format!(
         "  workload:\n{}",

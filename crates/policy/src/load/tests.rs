@@ -33,8 +33,9 @@ refused! {
         "4: anchors, aliases and merge keys are not used in a policy [`*` here] write the value out, so that each rule can be read alone; put `*.example.com` in quotes",
     ]
     broken_promise "broken-promise": [
-        "7: `169.254.0.0/16:*` is promised never to be reached, and a rule opens it [`\\'169.0.0.0/8:80\\'` this rule opens it; `\\'169.254.0.0/16:*\\'` the promise] narrow the rule so that it does not meet the promise, or take the promise back",
-        "8: `*.pastebin.com:*` is promised never to be reached, and a rule opens it [`\\'api.pastebin.com:443\\'` this rule opens it; `\\'*.pastebin.com:*\\'` the promise] narrow the rule so that it does not meet the promise, or take the promise back",
+        "8: `*.pastebin.com:*` is promised never to be reached, and a rule opens it: api.pastebin.com:443 (phase workload, plane tool) [`\\'api.pastebin.com:443\\'` this rule opens it; `\\'*.pastebin.com:*\\'` the promise] narrow the rule so that it does not meet the promise, or take the promise back",
+        "10: `169.254.0.0/16:*` is promised never to be reached, and a rule opens it: 169.254.7.1:80 (phase workload, plane control) [`\\'169.254.7.0/24:80\\'` this rule opens it; `\\'169.254.0.0/16:*\\'` the promise] narrow the rule so that it does not meet the promise, or take the promise back",
+        "11: `169.254.0.0/16:*` is promised never to be reached, and a rule opens it: a.example.com:80 at 169.254.169.254 (phase workload, plane control) [`\\'a.example.com:80\\'` this rule opens it; `\\'169.254.0.0/16:*\\'` the promise] narrow the rule so that it does not meet the promise, or take the promise back",
     ]
     conflict "conflict": [
         "4: lines 4 and 5 say different things about the same flow (protocol, plane) [`\\'a.example.com:443\\'` one says this; `\\'a.example.com:443\\'` the other says that] keep one of them, or give them different ports",
@@ -90,10 +91,9 @@ refused! {
     ]
     not_enforced "not-enforced": [
         "2: `profile: iron` is not enforced by this version of claw [`iron` not enforced] remove it: a field that is not enforced would promise what does not hold",
-        "3: `ceiling` is not enforced by this version of claw [`ceiling` not enforced] remove it: a field that is not enforced would promise what does not hold",
-        "4: `inference` is not enforced by this version of claw [`inference` not enforced] remove it: a field that is not enforced would promise what does not hold",
-        "5: `tools` is not enforced by this version of claw [`tools` not enforced] remove it: a field that is not enforced would promise what does not hold",
-        "11: `when` is not enforced by this version of claw [`when` not enforced] remove it: a field that is not enforced would promise what does not hold",
+        "3: `inference` is not enforced by this version of claw [`inference` not enforced] remove it: a field that is not enforced would promise what does not hold",
+        "4: `tools` is not enforced by this version of claw [`tools` not enforced] remove it: a field that is not enforced would promise what does not hold",
+        "10: `when` is not enforced by this version of claw [`when` not enforced] remove it: a field that is not enforced would promise what does not hold",
     ]
     not_yaml "not-yaml": [
         "3: unclosed bracket '[' [`[` here] see `claw policy schema` for the shape of a policy",

@@ -1,7 +1,7 @@
-//! The rules together: conflicts, broken promises, unions that open the world, and too many UDP ports.
+//! The rules together: conflicts, unions that open the world, and too many UDP ports.
 
+use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -38,14 +38,13 @@ impl Loader<'_> {
         let conflicts = conflicts.iter().filter(|(later, earlier)| !share(later, earlier));
         conflicts.for_each(|(later, earlier)| self.conflict(later, earlier));
         self.requests_apart();
-        self.promises(&[&bootstrap, &workload], &closed);
         self.unions(Phase::Bootstrap);
         self.unions(Phase::Workload);
         self.udp_ports();
         Together { bootstrap, workload, closed, duplicates }
     }
 
-    fn place(&self, rule: &Rule) -> Place {
+    pub(super) fn place(&self, rule: &Rule) -> Place {
         self.places.get(rule.id as usize).copied().unwrap_or_default()
     }
 
@@ -87,33 +86,6 @@ impl Loader<'_> {
             let problem = Problem::new(what, self.place(&earlier), "one says this")
                 .also(self.place(&later), "the other says that")
                 .help("name the request in one of them only");
-            self.problems.push(problem);
-        }
-    }
-
-    /// `never` is proven: no rule that opens meets a promise. Two patterns meet only where one stands at or above
-    /// the other, so each side looks upward in the other's index.
-    fn promises(&mut self, open: &[&Index], closed: &Index) {
-        let mut broken = BTreeSet::new();
-        for rule in &self.rules {
-            let against: &[&Index] = if rule.list == RuleList::Never { open } else { &[closed] };
-            for other in against.iter().flat_map(|index| index.at_or_above(&rule.destination.target)) {
-                let pair = if rule.list == RuleList::Never { (rule, other) } else { (other, rule) };
-                if breaks(pair.1, pair.0) {
-                    broken.insert((pair.0.id, pair.1.id));
-                }
-            }
-        }
-        for (never, rule) in broken {
-            let (Some(never), Some(rule)) = (self.rules.get(never as usize), self.rules.get(rule as usize))
-            else {
-                continue;
-            };
-            let what =
-                format!("`{}` is promised never to be reached, and a rule opens it", never.destination);
-            let problem = Problem::new(what, self.place(rule), "this rule opens it")
-                .also(self.place(never), "the promise")
-                .help("narrow the rule so that it does not meet the promise, or take the promise back");
             self.problems.push(problem);
         }
     }
@@ -163,15 +135,6 @@ impl Loader<'_> {
             all = Some(joined);
         }
     }
-}
-
-/// Whether an opening rule meets a promise.
-fn breaks(rule: &Arc<Rule>, never: &Arc<Rule>) -> bool {
-    never.list == RuleList::Never
-        && rule.list.phase().is_some()
-        && never.plane.is_none_or(|plane| plane == rule.plane())
-        && never.carries(rule.protocol().transport())
-        && rule.destination.overlaps(&never.destination)
 }
 
 /// Whether two rules say the same about the flows they share.
