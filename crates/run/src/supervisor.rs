@@ -825,7 +825,7 @@ fn start(job: &Job, name: &str) -> Event {
 }
 
 fn write(ledger: &Rc<Ledger>, event: &Event) -> Result<(), LedgerError> {
-    ledger.write(event, None).map_err(|error| (ledger.as_ref(), error).into())
+    ledger.write(event, None).map(drop).map_err(|error| (ledger.as_ref(), error).into())
 }
 
 /// The time of its start and this process: unique on this machine.
