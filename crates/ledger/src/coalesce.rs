@@ -224,6 +224,7 @@ fn identity(event: &Event) -> Option<(Key, Option<String>)> {
             reason,
             sentence: _,
             connection: _,
+            host,
             user_agent,
             credential,
             status,
@@ -232,7 +233,7 @@ fn identity(event: &Event) -> Option<(Key, Option<String>)> {
             process,
         } => {
             parts.add(destination).add(&port.to_string()).add(method).add(path);
-            parts.option(phase).option(plane).option(rule).option(reason).option(user_agent);
+            parts.option(phase).option(plane).option(rule).option(reason).option(user_agent).option(host);
             parts.option(credential).option(&status.map(|status| status.to_string())).process(process);
             for name in query {
                 parts.add(name);

@@ -151,6 +151,9 @@ pub enum Event {
         /// The number of its connection's record.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         connection: Option<u64>,
+        /// The host that it names, where that is not the destination.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        host: Option<String>,
         /// What the client calls itself.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         user_agent: Option<String>,

@@ -203,6 +203,7 @@ impl Session {
             reason: why.map(|(reason, _)| reason.code().to_owned()),
             sentence: why.map(|(_, sentence)| sentence.to_owned()),
             connection: None,
+            host: None,
             user_agent: None,
             credential: None,
             status: None,
