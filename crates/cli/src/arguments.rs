@@ -1,11 +1,13 @@
 //! The command line as types.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use claw_model::phase::Phase;
+use claw_run::Answers;
 
 /// Runs any agent with nothing open but what its policy names.
 #[derive(Debug, Parser)]
@@ -82,12 +84,15 @@ pub(crate) struct Run {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example: claw observe --ledger run.jsonl -- python3 agent.py\n\nModes:\n  deny   everything is refused and written down, as `claw run` does without a policy\n  sink   every name resolves, every connection is accepted by Claw itself and written down; HTTP gets 503\n  allow  what goes by name to a public address is let through and written down; needs --danger-open\n\nThe exit code is the command's own."
+    after_help = "Examples: claw observe --ledger run.jsonl -- python3 agent.py\n          claw observe --answer openai,index -- python3 agent.py\n\nModes:\n  deny   everything is refused and written down, as `claw run` does without a policy\n  sink   every name resolves, every connection is accepted by Claw itself and written down; HTTP gets 503\n  allow  what goes by name to a public address is let through and written down; needs --danger-open\n\nThe exit code is the command's own."
 )]
 pub(crate) struct Observe {
     /// What to do with what it reaches for
     #[arg(long, value_name = "MODE", value_enum, default_value = "sink")]
     pub(crate) mode: ObserveMode,
+    /// With --mode sink: play these parts, so that a run goes further: openai, anthropic, gemini, index, or all
+    #[arg(long, value_name = "LIST", value_parser = Answers::from_str)]
+    pub(crate) answer: Option<Answers>,
     /// With --mode allow: yes, let this command talk to the internet as it likes
     #[arg(long)]
     pub(crate) danger_open: bool,

@@ -28,7 +28,7 @@ pub use authority::{Authority, AuthorityError};
 pub use change::{Refused, Status};
 pub use journal::{Journal, Unwritable};
 pub use live::Seen;
-pub use observe::{Mode, Observe};
+pub use observe::{Answers, Mode, NoPart, Observe};
 pub use trust::{Material, Roots, RootsError, java_store};
 
 use std::cell::{Cell, RefCell};
@@ -96,6 +96,8 @@ pub(crate) struct Shared {
     open: Cell<usize>,
     held: Cell<usize>,
     questions: Cell<usize>,
+    /// Replies of the parts that an observed run plays.
+    replies: Cell<u64>,
     names: RefCell<Names>,
     steering: Steering,
     who: RefCell<Who>,
@@ -200,6 +202,7 @@ impl Gate {
             open: Cell::new(0),
             held: Cell::new(0),
             questions: Cell::new(0),
+            replies: Cell::new(0),
             steering,
             who: RefCell::new(who),
             dialer: Dialer::default(),

@@ -3,6 +3,7 @@
 //! Refused as in any run (`deny`), accepted here without a byte leaving (`sink`), or let through by name (`allow`). The
 //! gate of any other run holds none of this: there is no [`Observe`] in it, and the kernel steers it nothing.
 
+mod answer;
 mod credential;
 mod datagrams;
 mod package;
@@ -24,6 +25,7 @@ use jiff::Timestamp;
 
 use crate::{Attempt, Gate, Shared, Target};
 
+pub use answer::{Answers, NoPart};
 pub(crate) use datagrams::serve as serve_datagrams;
 pub(crate) use package::package;
 pub(crate) use seen::Said;
@@ -57,6 +59,8 @@ impl Mode {
 pub struct Observe {
     /// What is done with what it reaches for.
     pub mode: Mode,
+    /// Which parts the sink plays, so that a run goes further.
+    pub answers: Answers,
     /// Rules that name planes. They open nothing.
     pub labels: Policy,
 }

@@ -251,8 +251,8 @@ fn identity(event: &Event) -> Option<(Key, Option<String>)> {
         _ => return None,
     };
     let reason = match decision {
-        Decision::Allow if !matches!(event, Event::Dns { .. }) => Some(ALLOW.to_owned()),
-        Decision::Allow => None,
+        Decision::Allow if matches!(event, Event::Dns { rule: Some(_), .. }) => None,
+        Decision::Allow => Some(ALLOW.to_owned()),
         Decision::Deny => Some(reason.clone().unwrap_or_else(|| OTHER.to_owned())),
         Decision::Sink => Some(SINK.to_owned()),
     };

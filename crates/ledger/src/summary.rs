@@ -109,6 +109,8 @@ enum Place {
     Observed(usize),
     /// The end of an observed connection: its repeats are bytes alone.
     Ended(usize),
+    /// A name that an observed run looked up: nothing is counted.
+    Name,
 }
 
 impl Summary {
@@ -134,6 +136,9 @@ impl Summary {
             }
             Event::Syscall { name, .. } => {
                 self.deny(seq, (format!("{name}(2)"), None, "seccomp".to_owned()), None);
+            }
+            Event::Dns { decision: Decision::Sink | Decision::Allow, rule: None, .. } => {
+                self.index.remember(seq, Place::Name);
             }
             Event::Connect { destination, port, plane, decision: Decision::Sink, .. } => {
                 self.observe(seq, (destination.clone(), *port, None), (plane.as_ref(), None), 0);
@@ -202,9 +207,9 @@ impl Summary {
                         entry.bytes_out = entry.bytes_out.saturating_add(bytes_out.unwrap_or_default());
                         &mut entry.count
                     }),
-                    None => None,
+                    Some(Place::Name) | None => None,
                 };
-                if !matches!(place, Some(Place::Ended(_))) {
+                if !matches!(place, Some(Place::Ended(_) | Place::Name)) {
                     let total = total.unwrap_or(unlisted);
                     *total = total.saturating_add(*count);
                 }

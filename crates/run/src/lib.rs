@@ -18,7 +18,7 @@ mod taken;
 pub mod trust;
 
 pub use claw_enforce::{Fresh, LaunchError};
-pub use claw_gate::{Mode, Observe};
+pub use claw_gate::{Answers, Mode, Observe};
 pub use exposed::ExposedError;
 pub use facts::Host;
 pub use ledger::LedgerError;

@@ -20,6 +20,11 @@ pub(crate) fn run(arguments: &Arguments) -> u8 {
         eprintln!("hint: give both, or neither: with --mode sink not one byte leaves");
         return UNUSABLE;
     }
+    if arguments.answer.is_some() && arguments.mode != ObserveMode::Sink {
+        eprintln!("claw: --answer plays parts of what is accepted here: that is --mode sink");
+        eprintln!("hint: leave --answer out, or --mode");
+        return UNUSABLE;
+    }
     if arguments.name.as_deref().is_some_and(|name| !is_plain(name)) {
         return print::bad_name();
     }
@@ -51,7 +56,7 @@ pub(crate) fn run(arguments: &Arguments) -> u8 {
         command: arguments.command.clone(),
         ledger: arguments.ledger.as_ref().map(|path| host.directory.join(path)),
         name: arguments.name.clone(),
-        observe: Some(Observe { mode, labels }),
+        observe: Some(Observe { mode, answers: arguments.answer.unwrap_or_default(), labels }),
     };
     match run_job(&job, &host, fresh) {
         Ok(outcome) => {

@@ -16,13 +16,15 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use jiff::Timestamp;
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::answer::{Moment, Reply};
 use super::seen::Seen;
 use super::wire::Again;
 use super::{Label, credential};
-use crate::web;
+use crate::{Held, web};
 
 /// HTTP/1, or HTTP/2 of a client that knows without asking.
 pub(crate) async fn serve<T: AsyncRead + AsyncWrite + Unpin>(seen: &Rc<Seen>, wire: Again<T>) {
@@ -67,15 +69,34 @@ fn ended(seen: &Seen, served: Result<(), hyper::Error>) {
 async fn take(seen: Rc<Seen>, request: Request<Incoming>) -> Result<Response<Words>, Infallible> {
     let (parts, mut body) = request.into_parts();
     let mut asked = Asked::of(&seen, &parts);
+    let answers = seen.shared.observe.as_ref().map(|observe| observe.answers).unwrap_or_default();
+    let query = parts.uri.query().unwrap_or_default();
+    let part = answers.part(parts.method.as_str(), parts.uri.path(), query, &parts.headers);
+    let mut held = Held::new(&seen.shared);
+    let mut kept = part.as_ref().map(|_| Vec::new());
     let read = async {
         while let Some(Ok(frame)) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
-            let length = frame.data_ref().map_or(0, Bytes::len);
-            asked.bytes = asked.bytes.saturating_add(u64::try_from(length).unwrap_or_default());
+            let Some(data) = frame.data_ref() else { continue };
+            asked.bytes = asked.bytes.saturating_add(u64::try_from(data.len()).unwrap_or_default());
+            // what is too long is counted, and the rest of it is not kept
+            let room = kept.as_ref().is_some_and(|kept| kept.len().saturating_add(data.len()) <= MOST_KEPT);
+            match &mut kept {
+                Some(kept) if room && held.take(data.len()) => kept.extend_from_slice(data),
+                kept => *kept = None,
+            }
         }
     };
     // one that never ends is answered all the same
     let _ = tokio::time::timeout(LONGEST_BODY, read).await;
-    let response = nothing_here(&asked.method, &asked.destination());
+    let reply = match (part, kept) {
+        (Some(part), Some(body)) => Some(part.reply(&body, moment(&seen))),
+        (Some(_), None) => Some(Reply::error(413, "the body is too long for an observed run")),
+        (None, _) => None,
+    };
+    let response = match reply {
+        Some(reply) => said(reply),
+        None => nothing_here(&asked.method, &asked.destination()),
+    };
     asked.status = Some(response.status().as_u16());
     Ok(response)
 }
@@ -164,7 +185,22 @@ fn nothing_here(method: &str, destination: &str) -> Response<Words> {
     let body = json!({
         "error": { "type": "observed", "code": "sink", "message": message, "see": "http://policy.internal/" }
     });
-    words(StatusCode::SERVICE_UNAVAILABLE, "application/json", format!("{body}\n").into_bytes())
+    let mut response =
+        words(StatusCode::SERVICE_UNAVAILABLE, "application/json", format!("{body}\n").into_bytes());
+    // clients of the large model APIs would wait, and ask again
+    response.headers_mut().insert("x-should-retry", HeaderValue::from_static("false"));
+    response
+}
+
+fn moment(seen: &Seen) -> Moment {
+    let number = seen.shared.replies.get().saturating_add(1);
+    seen.shared.replies.set(number);
+    Moment { now: Timestamp::now().as_second(), number }
+}
+
+/// What a part says.
+fn said(Reply { status, kind, body }: Reply) -> Response<Words> {
+    words(StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE), kind, body)
 }
 
 fn words(status: StatusCode, kind: &'static str, body: Vec<u8>) -> Response<Words> {
@@ -174,8 +210,6 @@ fn words(status: StatusCode, kind: &'static str, body: Vec<u8>) -> Response<Word
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert("claw-observed", HeaderValue::from_static("sink"));
-    // clients of the large model APIs would wait, and ask again
-    headers.insert("x-should-retry", HeaderValue::from_static("false"));
     response
 }
 
@@ -204,5 +238,7 @@ impl Body for Words {
 
 /// How long a body is taken in.
 const LONGEST_BODY: Duration = Duration::from_secs(60);
+/// Bytes of a body that a part reads.
+const MOST_KEPT: usize = 8 << 20;
 const LONGEST_PATH: usize = 1_024;
 const LONGEST_NAME: usize = 255;
