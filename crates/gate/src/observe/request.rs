@@ -11,7 +11,7 @@ use bytes::Bytes;
 use claw_ledger::record::{Decision as Verdict, Event};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, USER_AGENT};
 use http::request::Parts;
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -98,7 +98,8 @@ async fn take(seen: Rc<Seen>, request: Request<Incoming>) -> Result<Response<Wor
         None => nothing_here(&asked.method, &asked.destination()),
     };
     asked.status = Some(response.status().as_u16());
-    Ok(response)
+    // RFC 9110, 9.3.2: an answer to HEAD has no body
+    Ok(if parts.method == Method::HEAD { response.map(|_| Words(None)) } else { response })
 }
 
 /// A request as it is written down: when it was answered, or when its client went away before that.

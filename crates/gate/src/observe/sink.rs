@@ -181,6 +181,8 @@ async fn listen<T: AsyncRead + AsyncWrite + Unpin>(seen: &Seen, mut wire: T) {
         match tokio::time::timeout(QUIET, wire.read(&mut buffer)).await {
             Ok(Ok(0)) => return,
             Ok(Ok(_)) => {}
+            // many clients end without TLS's own word for it
+            Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => return,
             Ok(Err(_)) => return seen.ends("reset"),
             Err(_) => return seen.ends("silence"),
         }
