@@ -56,7 +56,7 @@ fn observed(name: &str, answer: &str, command: &[&str]) -> String {
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && text.contains(&format!("{name} ok")), "{text}");
     let records = fs::read_to_string(&ledger).unwrap();
-    assert!(!records.contains("canary"), "a key is written down");
+    assert!(!records.contains("secret-key"), "a key is written down");
     records
 }
 

@@ -3,7 +3,7 @@ import assert from "node:assert";
 import OpenAI from "openai";
 
 const schema = { type: "object", properties: { city: { type: "string" } }, required: ["city"] };
-const client = new OpenAI({ apiKey: "sk-canary-openai", maxRetries: 0, timeout: 20_000 });
+const client = new OpenAI({ apiKey: "sk-secret-key", maxRetries: 0, timeout: 20_000 });
 const tools = [{ type: "function", function: { name: "weather", parameters: schema } }];
 const messages = [{ role: "user", content: "What is the weather?" }];
 const first = await client.chat.completions.create({ model: "gpt-x", messages, tools });

@@ -26,7 +26,7 @@ def use_openai():
     from pydantic import BaseModel
 
     for base in (None, f"{BASE}/own/v1"):
-        client = openai.OpenAI(api_key="sk-canary-openai", base_url=base, max_retries=0, timeout=20)
+        client = openai.OpenAI(api_key="sk-secret-key", base_url=base, max_retries=0, timeout=20)
         tools = [{"type": "function", "function": {"name": "weather", "parameters": SCHEMA}}]
         messages = [{"role": "user", "content": "What is the weather?"}]
         first = client.chat.completions.create(model="gpt-x", messages=messages, tools=tools)
@@ -74,7 +74,7 @@ def use_openai():
     assert struct.calcsize("f") == 4
 
     async def one():
-        async with openai.AsyncOpenAI(api_key="sk-canary-openai", max_retries=0) as client:
+        async with openai.AsyncOpenAI(api_key="sk-secret-key", max_retries=0) as client:
             answer = await client.chat.completions.create(model="gpt-x", messages=messages[:1])
             assert "made up" in answer.choices[0].message.content
 
@@ -90,7 +90,7 @@ def use_anthropic():
     import anthropic
 
     for base in (None, f"{BASE}/own"):
-        client = anthropic.Anthropic(api_key="sk-canary-anthropic", base_url=base, max_retries=0, timeout=20)
+        client = anthropic.Anthropic(api_key="sk-secret-key", base_url=base, max_retries=0, timeout=20)
         tools = [{"name": "weather", "input_schema": SCHEMA}]
         messages = [{"role": "user", "content": "What is the weather?"}]
         asked = {"model": "claude-x", "max_tokens": 100, "tools": tools}
@@ -114,7 +114,7 @@ def use_gemini():
     from google import genai
     from google.genai import types
 
-    client = genai.Client(api_key="canary-gemini")
+    client = genai.Client(api_key="secret-key")
     declared = types.FunctionDeclaration(name="weather", parameters_json_schema=SCHEMA)
     config = types.GenerateContentConfig(tools=[types.Tool(function_declarations=[declared])])
     first = client.models.generate_content(model="gemini-x", contents="What is the weather?", config=config)
@@ -150,7 +150,7 @@ def use_langchain():
         city: str
 
     for responses in (False, True):
-        model = ChatOpenAI(model="gpt-x", api_key="sk-canary-openai", timeout=20, max_retries=0, use_responses_api=responses)
+        model = ChatOpenAI(model="gpt-x", api_key="sk-secret-key", timeout=20, max_retries=0, use_responses_api=responses)
         agent = create_agent(model, [get_weather])
         question = {"messages": [{"role": "user", "content": "What is the weather in Oslo?"}]}
         assert "made up" in agent.invoke(question)["messages"][-1].text
@@ -158,7 +158,7 @@ def use_langchain():
         assert "made up" in "".join(pieces)
         assert model.with_structured_output(Answer).invoke("hi") == Answer(city="observed")
     assert asked == ["observed"] * 4, asked
-    embedder = OpenAIEmbeddings(api_key="sk-canary-openai", check_embedding_ctx_length=False, max_retries=0)
+    embedder = OpenAIEmbeddings(api_key="sk-secret-key", check_embedding_ctx_length=False, max_retries=0)
     assert [len(vector) for vector in embedder.embed_documents(["a", "b"])] == [1536, 1536]
 
 
