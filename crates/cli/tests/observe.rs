@@ -1,6 +1,6 @@
 //! `claw observe`: what it takes down, how it answers, and that it opens nothing.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
 
 use std::thread;
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! Attacks on `claw observe`: nothing leaves, nothing secret is written down, nothing fills up.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
 
 use std::fs;
 
