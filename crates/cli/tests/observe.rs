@@ -17,7 +17,7 @@ fn about<'a>(run: &'a Outcome, kind: &str, destination: &str) -> &'a Value {
 }
 
 fn mode(run: &Outcome) -> &str {
-    run.of_kind("start")[0]["mode"].as_str().unwrap_or_default()
+    run.of_kind("start").first().unwrap()["mode"].as_str().unwrap_or_default()
 }
 
 #[test]

@@ -29,7 +29,7 @@ use crate::ledger::{Flush, Ledger, LedgerError};
 use crate::reader::Reader;
 use crate::reread::{self, Reread};
 use crate::source::{self, Stamp, Unusable};
-use crate::{Host, Job, PlanError, plan};
+use crate::{Host, Job, Mode, PlanError, plan};
 
 /// What a finished run leaves.
 #[derive(Debug)]
@@ -257,7 +257,8 @@ impl Supervisor<'_> {
         let questions = tokio::net::UnixListener::from_std(questions).map_err(system("watch questions"))?;
         policies.begin();
         let watched = listed.map(Watched::of).transpose().map_err(system("watch the listed executables"))?;
-        if self.job.source.is_some() || !self.job.policy.rules().is_empty() {
+        let dials = self.job.source.is_some() || !self.job.policy.rules().is_empty();
+        if dials || self.job.mode() == Some(Mode::Allow) {
             gate.read_resolver();
         }
         let (mut measured, integrity) = self.measured()?;
