@@ -223,7 +223,7 @@ print('done')";
         assert!(run.records.iter().all(|record| record["decision"] != "sink"), "{run:#?}");
         let rules = |run: &Outcome| run.of_kind("applied")[0]["nft"].as_str().unwrap().to_owned();
         let observed = lab.observe().sh("true").ends(0);
-        assert!(rules(&run).contains("18 rules") || rules(&run) != rules(&observed), "{}", rules(&run));
+        assert_ne!(rules(&run), rules(&observed), "datagrams are steered for an observed run alone");
         let plan = lab.cli(&["run", "--dry-run", "--json", "--", "true"]).ends(0);
         assert!(!plan.stdout.contains("catch_all") && !plan.stdout.contains("/run/claw/ca.pem"), "{plan:#?}");
     });

@@ -85,6 +85,12 @@ for _ in range(3):
     s.sendto(b'\\xc3\\0\\0\\0\\1\\x08' + b'x' * 1190, ('quic.lab.test', 443))
 s.sendto(b'\\x23' + b'\\0' * 47, ('192.0.2.1', 123))
 s6.sendto(b'\\0\\1\\0\\0\\x21\\x12\\xa4\\x42abcdefghijkl', ('2606:4700:4700::1111', 3478))
+own = [line.split()[1] for line in open('/etc/resolv.conf') if line.startswith('nameserver')][0]
+try:
+    s.sendto(b'x', (own, 1))
+    print('THE GATE ITSELF')
+except OSError:
+    pass
 s.settimeout(0.3)
 try:
     print('ANSWERED', s.recv(10))

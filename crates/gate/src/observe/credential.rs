@@ -27,7 +27,11 @@ pub(crate) fn kind(headers: &HeaderMap, uri: &Uri) -> Option<&'static str> {
 pub(crate) fn names(query: &str) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for (name, value) in parameters(query).take(MOST_PARAMETERS) {
-        let name = if value.is_some() { name.chars().take(LONGEST).collect() } else { BARE.to_owned() };
+        // what ends with `=` alone may be base64 and no name
+        let padding =
+            |value: &str| value.bytes().all(|byte| byte == b'=') && (name.len() > 16 || !value.is_empty());
+        let bare = value.is_none_or(padding);
+        let name = if bare { BARE.to_owned() } else { name.chars().take(LONGEST).collect() };
         if !names.contains(&name) {
             names.push(name);
         }
@@ -136,6 +140,8 @@ mod tests {
     fn a_query_is_told_by_its_names() {
         assert_eq!(names("a=1&key=sk-1&a=2"), ["a", "key"]);
         assert_eq!(names("sk-1&x="), ["(bare)", "x"]);
+        assert_eq!(names("c2stc2VjcmV0LWtleTE="), ["(bare)"]);
+        assert_eq!(names("c2stc2Vj==&page="), ["(bare)", "page"]);
         assert_eq!(names(""), Vec::<String>::new());
         let long = format!("{}=1", "n".repeat(500));
         assert_eq!(names(&long), ["n".repeat(64)]);
