@@ -25,6 +25,7 @@ pub(crate) fn run(what: &[&str]) -> Outcome<()> {
         ("decide", decide),
         ("diff", diff),
         ("files", files),
+        ("observe", observe),
     ];
     for (name, bench) in all {
         if what.is_empty() || what.contains(&name) {
@@ -66,8 +67,9 @@ pub(crate) fn load(arguments: &[&str]) -> Outcome<()> {
         ["many", host, port, count] => {
             println!("{}", load::many(&way(host, "-"), port.parse()?, count.parse()?)?)
         }
+        ["model", port] => crate::observe::model(port.parse()?)?,
         ["files", count] => println!("{}", load::files(count.parse()?)?),
-        _ => return Err("load: serve | relay | connect | bulk | http | hold | many | files".into()),
+        _ => return Err("load: serve | relay | connect | bulk | http | hold | many | model | files".into()),
     }
     Ok(())
 }
@@ -183,6 +185,12 @@ fn gate(claw: &Path) -> Outcome<()> {
     }
     println!();
     Ok(())
+}
+
+/// What it costs to be observed.
+fn observe(claw: &Path) -> Outcome<()> {
+    let scratch = Scratch::new("observe")?;
+    crate::observe::bench(claw, &scratch.path)
 }
 
 /// HTTP through claw and through others that read it.

@@ -9,8 +9,18 @@ use std::process::Command;
 type Outcome = Result<(), Box<dyn Error>>;
 
 /// Every target, by the name of its binary and of its corpus.
-const TARGETS: &[&str] =
-    &["client_hello", "dns", "framing", "http_head", "ima", "ledger", "patterns", "policy", "seccomp"];
+const TARGETS: &[&str] = &[
+    "application",
+    "client_hello",
+    "dns",
+    "framing",
+    "http_head",
+    "ima",
+    "ledger",
+    "patterns",
+    "policy",
+    "seccomp",
+];
 
 /// The compiler's coverage counters (LLVM's SanitizerCoverage), which libFuzzer reads. All of it is stable.
 const COUNTERS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=3 \

@@ -3,6 +3,7 @@
 mod bench;
 mod fuzz;
 mod load;
+mod observe;
 mod test;
 
 use std::process::ExitCode;

@@ -1,11 +1,13 @@
 //! The command line as types.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use claw_model::phase::Phase;
+use claw_run::Answers;
 
 /// Runs any agent with nothing open but what its policy names.
 #[derive(Debug, Parser)]
@@ -15,12 +17,14 @@ pub(crate) struct Claw {
     pub(crate) command: Command,
 }
 
-const CODES: &str = "Exit codes: 0 done; 1 the answer is no; 2 unusable input; 125 the sandbox could not be built and nothing was run.\n`claw run` passes the agent's own code through (126 and 127 as a shell does, 128+N for a signal).";
+const CODES: &str = "Exit codes: 0 done; 1 the answer is no; 2 unusable input; 125 the sandbox could not be built and nothing was run.\n`claw run` passes the agent's own code through (126 and 127 as a shell does, 128+N for a signal). So does `claw observe`.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run a command in a sandbox that reaches only what its policy names
     Run(Run),
+    /// Learn what a command reaches for; by default not one byte leaves
+    Observe(Observe),
     /// Check, explain, compare, merge, import and trust policy files
     Policy(Policy),
     /// Show, follow and verify ledgers
@@ -76,6 +80,51 @@ pub(crate) struct Run {
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub(crate) command: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples: claw observe --ledger run.jsonl -- python3 agent.py\n          claw observe --answer openai,index -- python3 agent.py\n\nModes:\n  deny   everything is refused and written down, as `claw run` does without a policy\n  sink   every name resolves, every connection is accepted by Claw itself and written down; HTTP gets 503\n  allow  what goes by name to a public address is let through and written down; needs --danger-open\n\nThe exit code is the command's own."
+)]
+pub(crate) struct Observe {
+    /// What to do with what it reaches for
+    #[arg(long, value_name = "MODE", value_enum, default_value = "sink")]
+    pub(crate) mode: ObserveMode,
+    /// With --mode sink: play these parts, so that a run goes further: openai, anthropic, gemini, index, or all
+    #[arg(long, value_name = "LIST", value_parser = Answers::from_str)]
+    pub(crate) answer: Option<Answers>,
+    /// With --mode allow: yes, let this command talk to the internet as it likes
+    #[arg(long)]
+    pub(crate) danger_open: bool,
+    /// A policy for file system, process and environment; its rules name planes and open nothing
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+    /// Where to write the ledger; the file must not exist [default: a new file in $XDG_STATE_HOME/claw/runs]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ledger: Option<PathBuf>,
+    /// What to call the run [default: its time and process]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Print the result as JSON, on standard error
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Say nothing at the end
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<String>,
+}
+
+/// What is done with what an observed run reaches for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ObserveMode {
+    /// Refused
+    Deny,
+    /// Accepted by Claw itself
+    Sink,
+    /// Let through by name
+    Allow,
 }
 
 #[derive(Debug, Args)]

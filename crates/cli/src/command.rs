@@ -3,6 +3,7 @@
 pub(crate) mod doctor;
 pub(crate) mod ledger;
 pub(crate) mod manual;
+pub(crate) mod observe;
 pub(crate) mod phase;
 pub(crate) mod policy;
 pub(crate) mod run;

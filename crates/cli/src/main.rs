@@ -14,6 +14,7 @@ use crate::arguments::{Claw, Command};
 fn main() -> ExitCode {
     let code = match Claw::parse().command {
         Command::Run(arguments) => command::run::run(&arguments),
+        Command::Observe(arguments) => command::observe::run(&arguments),
         Command::Policy(arguments) => command::policy::run(&arguments),
         Command::Ledger(arguments) => command::ledger::run(&arguments),
         Command::Phase(arguments) => command::phase::run(&arguments),

@@ -47,6 +47,12 @@ pub(crate) fn diagnostic(diagnostic: &dyn Diagnostic) {
     }
 }
 
+/// A run cannot be called like this.
+pub(crate) fn bad_name() -> u8 {
+    eprintln!("claw: the name of a run may hold letters, digits, `-` and `_`");
+    UNUSABLE
+}
+
 /// Prints a line of a result. A reader that went away (`| head`) is no error.
 pub(crate) fn line(text: &str) {
     let _ = writeln!(io::stdout(), "{text}");

@@ -31,6 +31,8 @@ pub struct Door {
     pub diagnosis: Socket,
     /// UDP sockets: port, IPv4, IPv6.
     pub datagrams: Vec<(u16, OwnedFd, OwnedFd)>,
+    /// Where datagrams to every other port arrive, IPv4 and IPv6, if the plan steers them.
+    pub catch_all: Option<[OwnedFd; 2]>,
 }
 
 /// The right to add elements to the sets of the table: nothing else.
@@ -108,6 +110,7 @@ impl Door {
             steering: Steering(Socket::adopt(one()?)),
             diagnosis: Socket::adopt(one()?),
             datagrams: Vec::new(),
+            catch_all: None,
         };
         let mut extra = Vec::new();
         while extra.len() < more {
@@ -123,7 +126,11 @@ impl Door {
                 datagrams.push((*port, v4, v6));
             }
         }
-        Ok(Ok((Door { datagrams, ..door }, nft)))
+        let catch_all = match (extra.next(), extra.next()) {
+            (Some(v4), Some(v6)) => Some([v4, v6]),
+            _ => None,
+        };
+        Ok(Ok((Door { datagrams, catch_all, ..door }, nft)))
     }
 }
 
@@ -151,6 +158,11 @@ impl Sockets {
             for address in any {
                 datagrams.push(socket::transparent(Kind::Datagram, SocketAddr::new(address, *port))?);
             }
+        }
+        for address in own.into_iter().filter(|_| network.catch_all) {
+            let socket = socket::transparent(Kind::Datagram, SocketAddr::new(address, network.listener))?;
+            socket::tell_ports(socket.as_fd(), address)?;
+            datagrams.push(socket);
         }
         Ok(Sockets { fixed, refusals: nflog::open(LOG_GROUP, 128)?, diagnosis: diag::open()?, datagrams })
     }
@@ -186,18 +198,18 @@ fn table(network: &Network) -> Table {
         hook: None,
         rules: vec![vec![Log(LOG_GROUP)], vec![tcp.clone(), Reset], vec![Unreachable]],
     };
-    let listener = |family, own| {
+    let listener = |family, own, transport: Expression| {
         vec![
             NetworkIs(family),
             DestinationIs(own),
-            tcp.clone(),
+            transport,
             PortIs(network.listener),
             Goto("refuse".to_owned()),
         ]
     };
     let mut output = vec![
-        listener(Family::V4, own4),
-        listener(Family::V6, own6),
+        listener(Family::V4, own4, tcp.clone()),
+        listener(Family::V6, own6, tcp.clone()),
         inside(Family::V4, DestinationIsLoopback4),
         inside(Family::V4, DestinationIs(own4)),
         inside(Family::V6, DestinationIs(loopback6)),
@@ -205,6 +217,11 @@ fn table(network: &Network) -> Table {
         vec![tcp.clone(), PortIs(53), accept.clone()],
         vec![TransportIs(UDP), PortIs(53), accept.clone()],
     ];
+    if network.catch_all {
+        // order: before what stays inside is let through
+        output.insert(0, listener(Family::V4, own4, TransportIs(UDP)));
+        output.insert(0, listener(Family::V6, own6, TransportIs(UDP)));
+    }
     for family in [Family::V4, Family::V6] {
         output.push(live(family, Ranges::Points));
         output.push(live(family, Ranges::Boxes));
@@ -226,6 +243,25 @@ fn table(network: &Network) -> Table {
             accept.clone(),
         ]
     };
+    let mut steered = vec![
+        steer(Family::V4, own4, DestinationIsNotLoopback4),
+        steer(Family::V6, own6, DestinationIsNot(loopback6)),
+    ];
+    let steer_datagrams = |family, own: IpAddr, not_loopback| {
+        vec![
+            NetworkIs(family),
+            TransportIs(UDP),
+            not_loopback,
+            DestinationIsNot(own),
+            PortIsNot(53),
+            Tproxy(own, network.listener),
+            accept.clone(),
+        ]
+    };
+    if network.catch_all {
+        steered.push(steer_datagrams(Family::V4, own4, DestinationIsNotLoopback4));
+        steered.push(steer_datagrams(Family::V6, own6, DestinationIsNot(loopback6)));
+    }
     let base = |number, priority, policy| Some(Hook { number, priority, policy });
     Table {
         name: TABLE.to_owned(),
@@ -243,10 +279,7 @@ fn table(network: &Network) -> Table {
             Chain {
                 name: "steer".to_owned(),
                 hook: base(nft::PREROUTING, -150, Verdict::Accept),
-                rules: vec![
-                    steer(Family::V4, own4, DestinationIsNotLoopback4),
-                    steer(Family::V6, own6, DestinationIsNot(loopback6)),
-                ],
+                rules: steered,
             },
         ],
     }

@@ -55,6 +55,10 @@ impl Gate {
     /// With another policy come the roots it asks for.
     pub fn adopt(&self, change: Change, roots: Option<Roots>, why: &str) -> Result<u64, Refused> {
         let shared = &self.shared;
+        if shared.observe.is_some() {
+            let what = "an observed run keeps its rules and its phase to the end";
+            return Err(Refused::Misfit(what.to_owned()));
+        }
         let old = shared.rules();
         let new = old.after(change);
         if let Some(misfit) = shared.network.misfit(&new.policy) {

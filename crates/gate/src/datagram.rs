@@ -167,7 +167,7 @@ impl Flows {
             return;
         }
         match self.shared.allowed(attempt, &permit) {
-            Ok(process) => open.begun(process),
+            Ok(begun) => open.begun(begun),
             Err(_) => return,
         }
         let outside = addresses.first().ok_or(io::ErrorKind::AddrNotAvailable.into()).and_then(dial);

@@ -17,7 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::budget::Way;
 use crate::dial::{self, DialError};
 use crate::live::{Flow, Open};
-use crate::{Attempt, Held, Shared, Target, page, relay, web};
+use crate::{Attempt, Held, Mode, Shared, Target, observe, page, relay, web};
 
 /// A place among the connections that may be open at the same time.
 pub(crate) struct Slot(Rc<Shared>);
@@ -81,6 +81,11 @@ pub(crate) async fn carry(shared: Rc<Shared>, mut stream: TcpStream, attempt: At
     if attempt.target == Target::Page {
         return page::answer(&shared, stream).await;
     }
+    match shared.mode() {
+        Some(Mode::Sink) => return Box::pin(observe::sink(shared, stream, attempt, slot)).await,
+        Some(Mode::Allow) => return Box::pin(observe::through(shared, stream, attempt, slot)).await,
+        Some(Mode::Deny) | None => {}
+    }
     let permit = match shared.decide(&attempt) {
         Decision::Allow(permit) => permit,
         Decision::Deny(denial) => {
@@ -141,7 +146,7 @@ pub(crate) async fn carry(shared: Rc<Shared>, mut stream: TcpStream, attempt: At
     };
     // order: written down before it takes effect
     match shared.allowed(attempt, &permit) {
-        Ok(process) => open.begun(process),
+        Ok(begun) => open.begun(begun),
         Err(_) => return reset(stream),
     }
     let rest = after_hello(&permit, &mut first);
@@ -203,7 +208,13 @@ fn taken_back(shared: &Shared, attempt: &Attempt, stream: TcpStream) {
 }
 
 /// Resolving failed, or led only where this rule may not go.
-fn not_dialled(shared: &Shared, open: &Open, permit: &Permit, error: DialError, stream: TcpStream) {
+pub(crate) fn not_dialled(
+    shared: &Shared,
+    open: &Open,
+    permit: &Permit,
+    error: DialError,
+    stream: TcpStream,
+) {
     let attempt = &open.flow().attempt;
     match error {
         DialError::Refused(address) => {
@@ -211,8 +222,8 @@ fn not_dialled(shared: &Shared, open: &Open, permit: &Permit, error: DialError, 
             shared.denied_because(attempt, Some(permit), Reason::PrivateAddress, sentence);
         }
         DialError::NoAddress => {
-            if let Ok(process) = shared.allowed(attempt, permit) {
-                open.begun(process);
+            if let Ok(begun) = shared.allowed(attempt, permit) {
+                open.begun(begun);
                 open.flow().ends("no-address");
             }
         }

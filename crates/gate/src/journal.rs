@@ -6,8 +6,9 @@ use claw_ledger::summary::Summary;
 /// Takes records, in order.
 pub trait Journal {
     /// Hands the record to the kernel. When this returns `Ok`, a crash of this process no longer loses it.
-    /// `suggestion` is the rule that would allow a refusal.
-    fn write(&self, event: &Event, suggestion: Option<&str>) -> Result<(), Unwritable>;
+    /// `suggestion` is the rule that would allow a refusal. Returns the number of the record, or of the one that it was
+    /// counted as a repeat of.
+    fn write(&self, event: &Event, suggestion: Option<&str>) -> Result<Option<u64>, Unwritable>;
 
     /// What was reached and refused so far, for the page that the agent may read.
     fn summary(&self) -> Summary;

@@ -16,6 +16,7 @@ mod journal;
 mod live;
 mod mediator;
 mod names;
+mod observe;
 mod page;
 mod refusal;
 mod relay;
@@ -27,6 +28,7 @@ pub use authority::{Authority, AuthorityError};
 pub use change::{Refused, Status};
 pub use journal::{Journal, Unwritable};
 pub use live::Seen;
+pub use observe::{Answers, Mode, NoPart, Observe};
 pub use trust::{Material, Roots, RootsError, java_store};
 
 use std::cell::{Cell, RefCell};
@@ -41,13 +43,16 @@ use claw_model::host::HostName;
 use claw_model::phase::Phase;
 use claw_model::protocol::Transport;
 use claw_plan::Network;
-use claw_policy::{Decision, Denial, Host, Permit, PermitHost, Policy, Reason, Regime as Rules, Request};
+use claw_policy::{
+    Decision, Denial, Host, Permit, PermitHost, Policy, Reason, Regime as Rules, Request, decide,
+};
 use jiff::Timestamp;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use crate::dial::Dialer;
 use crate::names::Names;
+use crate::observe::Begun;
 use crate::who::Who;
 
 /// What a gate decides by and writes to.
@@ -66,6 +71,8 @@ pub struct Settings {
     pub roots: Roots,
     /// Signs for the hosts whose TLS the gate ends; trusted inside the sandbox.
     pub authority: Option<Authority>,
+    /// How the run is observed, if it is.
+    pub observe: Option<Observe>,
 }
 
 /// A gate that serves one sandbox.
@@ -80,6 +87,7 @@ pub(crate) struct Shared {
     journal: Rc<dyn Journal>,
     ceiling: usize,
     authority: Option<Authority>,
+    observe: Option<Observe>,
     roots: RefCell<Rc<Roots>>,
     flows: live::Flows,
     budgets: budget::Budgets,
@@ -88,6 +96,8 @@ pub(crate) struct Shared {
     open: Cell<usize>,
     held: Cell<usize>,
     questions: Cell<usize>,
+    /// Replies of the parts that an observed run plays.
+    replies: Cell<u64>,
     names: RefCell<Names>,
     steering: Steering,
     who: RefCell<Who>,
@@ -162,13 +172,25 @@ pub(crate) struct Attempt {
 impl Gate {
     /// Takes the door and starts to serve it, on the current thread's local task set.
     pub fn open(settings: Settings, door: Door) -> std::io::Result<Gate> {
-        let Door { listeners, dns_datagrams, dns_streams, refusals, steering, diagnosis, datagrams } = door;
+        let Door {
+            listeners,
+            dns_datagrams,
+            dns_streams,
+            refusals,
+            steering,
+            diagnosis,
+            datagrams,
+            catch_all,
+        } = door;
         let cookie =
             listeners.first().map(|listener| claw_sys::notify::network(listener.as_fd())).transpose()?;
         let cookie = cookie.unwrap_or_default();
+        let mut who = Who::new(diagnosis);
+        who.names_packages = settings.observe.is_some();
         let shared = Rc::new(Shared {
             rules: RefCell::new(Rules { policy: settings.policy, phase: settings.phase }),
             authority: settings.authority,
+            observe: settings.observe,
             roots: RefCell::new(Rc::new(settings.roots)),
             flows: live::Flows::default(),
             budgets: budget::Budgets::default(),
@@ -180,8 +202,9 @@ impl Gate {
             open: Cell::new(0),
             held: Cell::new(0),
             questions: Cell::new(0),
+            replies: Cell::new(0),
             steering,
-            who: RefCell::new(Who::new(diagnosis)),
+            who: RefCell::new(who),
             dialer: Dialer::default(),
             cookie,
             released: Cell::new(false),
@@ -195,6 +218,9 @@ impl Gate {
         }
         mediator::serve(&shared, dns_datagrams, dns_streams)?;
         datagram::serve(&shared, datagrams)?;
+        if let (Some(Mode::Sink), Some(sockets)) = (shared.mode(), catch_all) {
+            observe::serve_datagrams(&shared, sockets)?;
+        }
         refusal::serve(&shared, refusals)?;
         Ok(Gate { shared })
     }
@@ -247,6 +273,11 @@ impl Shared {
         let now = Timestamp::now();
         let Attempt { port, transport, .. } = *attempt;
         let rules = self.rules.borrow();
+        if let (Some(Mode::Allow), Target::Name(name)) = (self.mode(), &attempt.target)
+            && let Some(policy) = observe::only(name, port, transport)
+        {
+            return decide(&policy, &Request { phase: Phase::Workload, transport, host, port, now });
+        }
         rules.decide(&Request { phase: rules.phase, transport, host, port, now })
     }
 
@@ -256,28 +287,30 @@ impl Shared {
     }
 
     /// Writes an allowed connection down. Only then may it be dialled.
-    fn allowed(&self, attempt: &Attempt, permit: &Permit) -> Result<Option<Process>, Unwritable> {
+    fn allowed(&self, attempt: &Attempt, permit: &Permit) -> Result<Begun, Unwritable> {
         let rule = permit.rule();
         let Rules { policy, phase } = self.rules();
         let event = self.connect(attempt, Verdict::Allow, |fields| {
+            // no rule let it through
+            if self.observe.is_some() {
+                return fields.plane = self.label(attempt).plane;
+            }
             // a connection whose requests may be on several planes is on none by itself
             let planes = policy.planes(phase, rule);
             fields.plane = (planes.len() < 2).then(|| rule.plane().to_string());
             fields.rule = Some(rule.location());
             fields.assurance = Some(assurance(permit).to_string());
         });
-        self.journal.write(&event, None)?;
-        match event {
-            Event::Connect { process, .. } => Ok(process),
-            _ => Ok(None),
-        }
+        let record = self.journal.write(&event, None)?;
+        Ok(Begun::of(event, record))
     }
 
     /// Writes a refusal down, with the rule that would allow it.
     fn denied(&self, attempt: &Attempt, denial: &Denial) {
         let event = self.connect(attempt, Verdict::Deny, |fields| {
             fields.rule = denial.rule.as_ref().map(|rule| rule.location());
-            fields.plane = denial.rule.as_ref().map(|rule| rule.plane().to_string());
+            let plane = denial.rule.as_ref().map(|rule| rule.plane().to_string());
+            fields.plane = plane.or_else(|| self.label(attempt).plane);
             fields.reason = Some(denial.reason.code().to_owned());
             fields.sentence = Some(denial.sentence.clone());
         });

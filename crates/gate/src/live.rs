@@ -14,6 +14,7 @@ use claw_policy::{Permit, Rule};
 use serde::Serialize;
 
 use crate::budget::{Budget, Way};
+use crate::observe::{Begun, Said};
 use crate::{Attempt, Shared};
 
 /// Bytes carried. Shared with parts of a connection that must be able to move between threads, though none does.
@@ -107,6 +108,10 @@ pub(crate) struct Flow {
     pub(crate) exchanges: RefCell<Vec<Rc<Exchange>>>,
     planes: RefCell<Vec<PlaneTally>>,
     end: Cell<&'static str>,
+    /// The number of the record of its beginning.
+    record: Cell<Option<u64>>,
+    /// What the client said first, where an observed run looks.
+    pub(crate) said: RefCell<Option<Said>>,
 }
 
 /// One HTTP request that is being answered.
@@ -194,6 +199,8 @@ impl Open {
             exchanges: RefCell::default(),
             planes: RefCell::default(),
             end: Cell::new("end"),
+            record: Cell::new(None),
+            said: RefCell::default(),
         });
         shared.flows.open.borrow_mut().insert(number, Rc::clone(&flow));
         Open { shared: Rc::clone(shared), flow, written: Cell::new(false) }
@@ -205,9 +212,10 @@ impl Open {
     }
 
     /// From here on there is a record of its beginning, and there will be one of its end.
-    pub(crate) fn begun(&self, process: Option<Process>) {
+    pub(crate) fn begun(&self, begun: Begun) {
         self.written.set(true);
-        *self.flow.process.borrow_mut() = process;
+        *self.flow.process.borrow_mut() = begun.process;
+        self.flow.record.set(begun.record);
     }
 }
 
@@ -293,6 +301,9 @@ impl Flow {
     }
 
     fn closed(&self) -> Event {
+        let said = self.said.borrow().clone();
+        let connection = said.as_ref().and_then(|_| self.record.get());
+        let Said { application, sni, alpn } = said.unwrap_or_default();
         Event::Close {
             destination: self.attempt.name(),
             port: self.attempt.port,
@@ -301,6 +312,10 @@ impl Flow {
             duration_ms: u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX),
             end: self.end.get().to_owned(),
             planes: self.planes.borrow().clone(),
+            connection,
+            application: application.map(str::to_owned),
+            sni,
+            alpn,
         }
     }
 

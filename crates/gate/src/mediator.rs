@@ -21,7 +21,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::names::PAGE;
-use crate::{Attempt, Rules, Shared, datagram, flow, relay, waitable};
+use crate::{Attempt, Mode, Rules, Shared, datagram, flow, relay, waitable};
 
 /// Starts to answer on both transports and both families.
 pub(crate) fn serve(shared: &Rc<Shared>, datagrams: [OwnedFd; 2], streams: [OwnedFd; 2]) -> io::Result<()> {
@@ -161,6 +161,9 @@ fn answer(shared: &Shared, question: &[u8], asked: Asked) -> Option<Vec<u8>> {
         Ok(query) => query,
         Err(error) => return error.answer(),
     };
+    if shared.mode() == Some(Mode::Sink) && !shared.is_own(asked.server.ip()) {
+        elsewhere(shared, asked);
+    }
     if let Some(address) = query.reverse() {
         let name = shared.names.borrow().reverse(address);
         return Some(name.map_or_else(|| query.refuse("no name"), |name| query.ptr(&name)));
@@ -175,6 +178,9 @@ fn answer(shared: &Shared, question: &[u8], asked: Asked) -> Option<Vec<u8>> {
         let denial = Denial { reason: Reason::InvalidName, rule: None, sentence, suggestion: None };
         return Some(refuse(shared, &query, &denial, asked));
     };
+    if shared.knows_every_name() {
+        return Some(observed(shared, &query, &name, asked));
+    }
     let Rules { policy, phase } = shared.rules();
     match resolvable(&policy, phase, &name, Timestamp::now()) {
         Resolvable::No(denial) => Some(refuse(shared, &query, &denial, asked)),
@@ -223,6 +229,47 @@ fn allow(
         shared.names.borrow_mut().opened(place);
     }
     local(query, v4, v6)
+}
+
+/// An observed run: every name has addresses, and the kernel steers them to the gate already.
+fn observed(shared: &Shared, query: &Query, name: &HostName, asked: Asked) -> Vec<u8> {
+    let Some(place) = shared.names.borrow_mut().observed(name) else {
+        let sentence = "an observed run has looked up all the names that it may".to_owned();
+        let denial = Denial { reason: Reason::Limit, rule: None, sentence, suggestion: None };
+        return refuse(shared, query, &denial, asked);
+    };
+    let decision = if shared.mode() == Some(Mode::Allow) { Verdict::Allow } else { Verdict::Sink };
+    let event = Event::Dns {
+        name: name.to_string(),
+        record_type: kind(query.kind()),
+        decision,
+        rule: None,
+        reason: None,
+        process: shared.who.borrow_mut().process(asked.transport, asked.agent, asked.server),
+    };
+    if shared.journal.write(&event, None).is_err() {
+        return query.servfail("the ledger cannot be written, so nothing is permitted");
+    }
+    let (v4, v6) = place.addresses;
+    local(query, v4, v6)
+}
+
+/// A question to a server that the agent chose: it was answered here, and that server was reached for.
+fn elsewhere(shared: &Shared, asked: Asked) {
+    let attempt = Attempt {
+        target: shared.target(asked.server.ip()),
+        port: asked.server.port(),
+        transport: asked.transport,
+        agent: asked.agent,
+        destination: asked.server,
+        process: None,
+    };
+    let label = shared.label(&attempt);
+    let event = shared.connect(&attempt, Verdict::Sink, |fields| {
+        (fields.plane, fields.rule) = (label.plane, label.rule);
+    });
+    // it was reached for, written down or not, and nothing left
+    let _ = shared.journal.write(&event, None);
 }
 
 /// The live pairs of a name: every port that a rule names for it.

@@ -74,6 +74,14 @@ impl Names {
         self.at(index)
     }
 
+    /// The place of any name, for a run that is observed; made if it has room for one more.
+    pub(crate) fn observed(&mut self, name: &HostName) -> Option<Place> {
+        match self.places.len() < MOST_OBSERVED {
+            true => self.place(name, None),
+            false => self.at(*self.places.get(name)?),
+        }
+    }
+
     /// The ports of a place are open in the kernel.
     pub(crate) fn opened(&mut self, place: Place) {
         self.opened.insert(place.index);
@@ -119,6 +127,9 @@ impl Names {
 /// How many names one wildcard may give out in a run: a wildcard is a channel to whoever owns the suffix.
 const MOST_PER_WILDCARD: u32 = 4096;
 
+/// How many names an observed run may look up.
+pub(crate) const MOST_OBSERVED: usize = 32_768;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,6 +153,17 @@ mod tests {
         assert_eq!(names.place(&one, None), Some(Place { fresh: false, ..first }));
         assert_eq!(names.reverse(first.addresses.0.into()), Some("a.test".to_owned()));
         assert_eq!(names.reverse(second.addresses.1.into()), Some("b.test".to_owned()));
+    }
+
+    #[test]
+    fn an_observed_run_has_thousands_of_names_and_no_more() {
+        let mut names = names();
+        let name = |step: usize| HostName::parse(&format!("n{step}.test")).unwrap();
+        let places = (0..MOST_OBSERVED).filter_map(|step| names.observed(&name(step)));
+        let places: HashSet<_> = places.map(|place| place.addresses).collect();
+        assert_eq!(places.len(), MOST_OBSERVED, "each has its own");
+        assert_eq!(names.observed(&name(MOST_OBSERVED)), None);
+        assert!(names.observed(&name(5)).is_some());
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub(crate) async fn serve(
     slot: Slot,
 ) {
     match shared.allowed(&open.flow().attempt, &permit) {
-        Ok(process) => open.begun(process),
+        Ok(begun) => open.begun(begun),
         Err(_) => return flow::reset(stream),
     }
     let flow = Rc::clone(open.flow());
@@ -124,7 +124,7 @@ enum Version {
 
 /// Everything runs on the gate's one thread.
 #[derive(Debug, Clone, Copy)]
-struct Local;
+pub(crate) struct Local;
 
 impl<F: Future + 'static> Executor<F> for Local {
     fn execute(&self, future: F) {
@@ -135,7 +135,7 @@ impl<F: Future + 'static> Executor<F> for Local {
 }
 
 /// Bytes of a head, by how many connections are open: all of them together may be sending one.
-fn longest_head(open: usize) -> usize {
+pub(crate) fn longest_head(open: usize) -> usize {
     match open {
         0..=500 => LONGEST_HEAD,
         501..=4_000 => 16 * 1024,
@@ -144,12 +144,12 @@ fn longest_head(open: usize) -> usize {
 }
 
 /// How long a head, or a handshake, may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of a head.
-const LONGEST_HEAD: usize = 64 * 1024;
-const MOST_STREAMS: u32 = 100;
+pub(crate) const LONGEST_HEAD: usize = 64 * 1024;
+pub(crate) const MOST_STREAMS: u32 = 100;
 /// Bytes of HTTP/2 that may be on their way without having been taken, of a stream and of a connection; fixed, since what
 /// grows with a fast peer grows with a hostile one.
-const STREAM_WINDOW: u32 = 256 * 1024;
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
-const MOST_UNSENT: usize = 64 * 1024;
+pub(crate) const STREAM_WINDOW: u32 = 256 * 1024;
+pub(crate) const CONNECTION_WINDOW: u32 = 1024 * 1024;
+pub(crate) const MOST_UNSENT: usize = 64 * 1024;

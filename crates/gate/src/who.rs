@@ -1,5 +1,7 @@
 //! Which process inside opened a socket. For records and people only: no decision depends on it.
 
+use std::fs::File;
+use std::io::Read;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -11,12 +13,16 @@ use claw_model::protocol::Transport;
 use claw_sys::netlink::Socket;
 use claw_sys::{beneath, diag};
 
+use crate::observe;
+
 /// Asks the kernel for a socket's inode, and the sandbox's `/proc` for its holder.
 #[derive(Debug)]
 pub(crate) struct Who {
     diagnosis: Socket,
     /// The sandbox's `/proc`: its pids are those inside.
     pub(crate) processes: Option<Rc<OwnedFd>>,
+    /// Records also name what a Python or Node process runs.
+    pub(crate) names_packages: bool,
     recent: Vec<(u32, String)>,
     window: Instant,
     searches: u32,
@@ -24,7 +30,14 @@ pub(crate) struct Who {
 
 impl Who {
     pub(crate) fn new(diagnosis: Socket) -> Who {
-        Who { diagnosis, processes: None, recent: Vec::new(), window: Instant::now(), searches: 0 }
+        Who {
+            diagnosis,
+            processes: None,
+            names_packages: false,
+            recent: Vec::new(),
+            window: Instant::now(),
+            searches: 0,
+        }
     }
 
     /// The process whose socket has this own address and that peer. A socket that is gone leaves the question open,
@@ -43,8 +56,19 @@ impl Who {
             Some(inode) => self.holder(inode)?,
             None => self.only()?,
         };
-        let exe = self.link(&format!("{pid}/exe"))?;
-        Some(Process { pid, exe: exe.to_string_lossy().into_owned() })
+        let exe = self.link(&format!("{pid}/exe"))?.to_string_lossy().into_owned();
+        let package = self.names_packages.then(|| self.package(pid, &exe)).flatten();
+        Some(Process { pid, exe, package })
+    }
+
+    /// What a Python or Node process runs.
+    fn package(&self, pid: u32, exe: &str) -> Option<String> {
+        let processes = self.processes.as_ref()?;
+        let opened = beneath::open(processes.as_fd(), Path::new(&format!("{pid}/cmdline"))).ok()?;
+        // read in one piece: what the kernel gives of a command line has no length to be asked for
+        let mut command = vec![0; LONGEST_COMMAND];
+        let length = File::from(opened).read(&mut command).ok()?;
+        observe::package(exe, command.get(..length)?)
     }
 
     fn holder(&mut self, inode: u32) -> Option<u32> {
@@ -127,3 +151,5 @@ const MOST_PROCESSES: usize = 64;
 /// Beside processes, `/proc` lists about fifty files of its own.
 const MOST_NAMES: usize = 256;
 const MOST_DESCRIPTORS: usize = 64;
+/// Bytes of a command line.
+const LONGEST_COMMAND: usize = 4_096;

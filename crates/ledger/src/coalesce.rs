@@ -3,7 +3,8 @@
 //! Denials, and allowed DNS answers, that differ only in the process id are the same. The first is written; the
 //! rest become a `repeat` record once a second. Denials that all differ pass a token bucket; beyond it they are
 //! counted by reason alone. Nothing is lost uncounted: records written and counts together are what was offered.
-//! Everything else (allowed connections, ends, phases) is always written.
+//! What no rule allowed and an observed run let happen is the agent's to multiply as well: it is held like denials, and so
+//! are its ends, with their bytes. Everything else (connections that a rule allowed, their ends, phases) is always written.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -17,8 +18,8 @@ use crate::record::{Decision, Event, Process};
 pub enum Offer {
     /// Write it to the ledger.
     Write,
-    /// Do not: it was counted.
-    Count,
+    /// Do not: it was counted, as a repeat of this record if there is one.
+    Count(Option<u64>),
 }
 
 /// Remembers what was written and counts what repeats it.
@@ -28,7 +29,7 @@ pub struct Coalescer {
     /// The keys, oldest first. INVARIANT: the same keys as `slots`.
     order: VecDeque<Key>,
     /// Denials there was no token for, by reason.
-    overflow: BTreeMap<String, u64>,
+    overflow: BTreeMap<String, Total>,
     /// Repeats of keys that were pushed out.
     evicted: Vec<Event>,
     /// Thousandths of a token.
@@ -40,9 +41,31 @@ pub struct Coalescer {
 #[derive(Debug)]
 struct Slot {
     seq: u64,
-    count: u64,
+    total: Total,
     reason: Option<String>,
 }
+
+/// How often, and how many bytes where the event tells them.
+#[derive(Debug, Default)]
+struct Total {
+    count: u64,
+    out: Option<u64>,
+    back: Option<u64>,
+}
+
+impl Total {
+    fn add(&mut self, count: u64, (out, back): Bytes) {
+        let sum = |one: Option<u64>, more: Option<u64>| match (one, more) {
+            (None, None) => None,
+            (one, more) => Some(one.unwrap_or_default().saturating_add(more.unwrap_or_default())),
+        };
+        self.count = self.count.saturating_add(count);
+        (self.out, self.back) = (sum(self.out, out), sum(self.back, back));
+    }
+}
+
+/// Bytes sent and received.
+type Bytes = (Option<u64>, Option<u64>);
 
 /// A hash, not the text: a name or path is long and the agent chooses it.
 type Key = [u8; 32];
@@ -65,20 +88,20 @@ impl Coalescer {
     pub fn offer(&mut self, now_ms: u64, seq: u64, event: &Event) -> Offer {
         let Some((key, reason)) = identity(event) else { return Offer::Write };
         if let Some(slot) = self.slots.get_mut(&key) {
-            slot.count = slot.count.saturating_add(1);
-            return Offer::Count;
+            slot.total.add(1, bytes(event));
+            return Offer::Count(Some(slot.seq));
         }
         // Allowed names are as many as the policy lets there be; only denials are the agent's to multiply.
         if let Some(reason) = &reason
             && !self.spend(now_ms)
         {
-            self.count_by_reason(reason, 1);
-            return Offer::Count;
+            self.count_by_reason(reason, 1, bytes(event));
+            return Offer::Count(None);
         }
         if self.slots.len() >= MAX_KEYS {
             self.evict();
         }
-        self.slots.insert(key, Slot { seq, count: 0, reason });
+        self.slots.insert(key, Slot { seq, total: Total::default(), reason });
         self.order.push_back(key);
         Offer::Write
     }
@@ -100,32 +123,38 @@ impl Coalescer {
 
     fn flush(&mut self, most: usize) -> Vec<Event> {
         let mut events = std::mem::take(&mut self.evicted);
-        let mut repeated: Vec<&mut Slot> = self.slots.values_mut().filter(|slot| slot.count > 0).collect();
-        repeated.sort_unstable_by_key(|slot| (Reverse(slot.count), slot.seq));
+        let mut repeated: Vec<&mut Slot> =
+            self.slots.values_mut().filter(|slot| slot.total.count > 0).collect();
+        repeated.sort_unstable_by_key(|slot| (Reverse(slot.total.count), slot.seq));
         events.extend(repeated.into_iter().take(most).map(Slot::take));
         let overflow = std::mem::take(&mut self.overflow);
-        events.extend(overflow.into_iter().map(|(reason, count)| Event::Repeat {
+        events.extend(overflow.into_iter().map(|(reason, total)| Event::Repeat {
             of: None,
-            count,
+            count: total.count,
             reason: Some(reason),
+            bytes_out: total.out,
+            bytes_in: total.back,
         }));
         events
     }
 
     fn evict(&mut self) {
         let Some(mut slot) = self.order.pop_front().and_then(|key| self.slots.remove(&key)) else { return };
-        match slot.count {
+        match slot.total.count {
             0 => {}
             _ if self.evicted.len() < MAX_KEYS => self.evicted.push(slot.take()),
             // Nobody calls `due`: memory stays bounded, the number stays right.
-            count => self.count_by_reason(slot.reason.as_deref().unwrap_or(OTHER), count),
+            count => {
+                let bytes = (slot.total.out, slot.total.back);
+                self.count_by_reason(slot.reason.as_deref().unwrap_or(OTHER), count, bytes);
+            }
         }
     }
 
-    fn count_by_reason(&mut self, reason: &str, more: u64) {
+    fn count_by_reason(&mut self, reason: &str, more: u64, bytes: Bytes) {
         let known = self.overflow.contains_key(reason) || self.overflow.len() < MAX_REASONS;
-        let count = self.overflow.entry(if known { reason } else { OTHER }.to_owned()).or_default();
-        *count = count.saturating_add(more);
+        let total = self.overflow.entry(if known { reason } else { OTHER }.to_owned()).or_default();
+        total.add(more, bytes);
     }
 
     fn spend(&mut self, now_ms: u64) -> bool {
@@ -141,8 +170,14 @@ impl Coalescer {
 
 impl Slot {
     fn take(&mut self) -> Event {
-        let count = std::mem::take(&mut self.count);
-        Event::Repeat { of: Some(self.seq), count, reason: self.reason.clone() }
+        let Total { count, out, back } = std::mem::take(&mut self.total);
+        Event::Repeat {
+            of: Some(self.seq),
+            count,
+            reason: self.reason.clone(),
+            bytes_out: out,
+            bytes_in: back,
+        }
     }
 }
 
@@ -156,8 +191,8 @@ fn identity(event: &Event) -> Option<(Key, Option<String>)> {
             parts.add(name).add(record_type).option(rule).option(reason).process(process);
             (*decision, reason)
         }
-        Event::Connect { decision: Decision::Allow, .. }
-        | Event::Request { decision: Decision::Allow, .. } => {
+        Event::Connect { decision: Decision::Allow, rule: Some(_), .. }
+        | Event::Request { decision: Decision::Allow, rule: Some(_), .. } => {
             return None;
         }
         Event::Connect {
@@ -188,23 +223,50 @@ fn identity(event: &Event) -> Option<(Key, Option<String>)> {
             rule,
             reason,
             sentence: _,
+            connection: _,
+            host,
+            user_agent,
+            credential,
+            status,
+            bytes_out: _,
+            query,
+            process,
         } => {
             parts.add(destination).add(&port.to_string()).add(method).add(path);
-            parts.option(phase).option(plane).option(rule).option(reason);
+            parts.option(phase).option(plane).option(rule).option(reason).option(user_agent).option(host);
+            parts.option(credential).option(&status.map(|status| status.to_string())).process(process);
+            for name in query {
+                parts.add(name);
+            }
             (*decision, reason)
         }
         Event::Syscall { name, action, rule, process } => {
             parts.add(name).add(action).option(rule).process(process);
             (Decision::Deny, &seccomp)
         }
+        Event::Close { destination, port, end, application: Some(application), sni, alpn, .. } => {
+            parts.add(destination).add(&port.to_string()).add(end).add(application).option(sni).option(alpn);
+            (Decision::Sink, &None)
+        }
         _ => return None,
     };
     let reason = match decision {
-        Decision::Allow => None,
+        Decision::Allow if matches!(event, Event::Dns { rule: Some(_), .. }) => None,
+        Decision::Allow => Some(ALLOW.to_owned()),
         Decision::Deny => Some(reason.clone().unwrap_or_else(|| OTHER.to_owned())),
+        Decision::Sink => Some(SINK.to_owned()),
     };
     parts.option(&reason);
     Some((*Digest::of(&parts.0).as_bytes(), reason))
+}
+
+/// What the event tells of bytes.
+fn bytes(event: &Event) -> Bytes {
+    match event {
+        Event::Request { bytes_out, .. } => (*bytes_out, None),
+        Event::Close { bytes_out, bytes_in, .. } => (Some(*bytes_out), Some(*bytes_in)),
+        _ => (None, None),
+    }
 }
 
 /// Fields one after the other, each with its length: no two lists of fields give the same bytes.
@@ -224,7 +286,8 @@ impl Parts {
 
     /// The executable only: a fork bomb has a new process id each time.
     fn process(&mut self, process: &Option<Process>) -> &mut Self {
-        self.add(process.as_ref().map_or("", |process| &process.exe))
+        let package = process.as_ref().and_then(|process| process.package.clone());
+        self.add(process.as_ref().map_or("", |process| &process.exe)).option(&package)
     }
 }
 
@@ -242,6 +305,8 @@ pub const FLUSH_MS: u64 = 1_000;
 const TOKEN: u64 = 1_000;
 const MAX_REASONS: usize = 64;
 const OTHER: &str = "other";
+const SINK: &str = "sink";
+const ALLOW: &str = "allow";
 
 #[cfg(test)]
 mod tests;

@@ -22,6 +22,12 @@ pub struct Summary {
     pub more_reached: u64,
     /// Denials beyond the list, or counted only by reason.
     pub more_denied: u64,
+    /// What an observed run reached for and Claw accepted itself, in the order first reached for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub observed: Vec<Observed>,
+    /// What of that is beyond the list, or was counted only.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more_observed: u64,
     #[serde(skip)]
     index: Index,
 }
@@ -43,6 +49,28 @@ pub struct Reached {
     pub bytes_out: u64,
     /// Bytes received, likewise.
     pub bytes_in: u64,
+}
+
+/// A destination that was reached for, or a request on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observed {
+    /// The host name or address.
+    pub destination: String,
+    /// The port.
+    pub port: u16,
+    /// A request's method and path; absent for the destination itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
+    /// What was spoken there; of a request, the credential it carried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub what: Option<String>,
+    /// The plane of the rule that names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plane: Option<String>,
+    /// How many connections or requests.
+    pub count: u64,
+    /// Bytes sent.
+    pub bytes_out: u64,
 }
 
 /// Something that was refused.
@@ -67,9 +95,22 @@ struct Index {
     /// The entry a destination's next `close` belongs to: the plane is not in it.
     open: HashMap<(String, u16), usize>,
     denied: HashMap<(String, Option<u16>, String), usize>,
-    /// Which entry a denial's record went to, for the repeats that point at it. Oldest first.
+    observed: HashMap<(String, u16, Option<String>), usize>,
+    /// Which entry a record went to, for the repeats that point at it. Oldest first.
     seqs: VecDeque<u64>,
-    by_seq: HashMap<u64, usize>,
+    by_seq: HashMap<u64, Place>,
+}
+
+/// An entry.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Denied(usize),
+    /// Its repeats count.
+    Observed(usize),
+    /// The end of an observed connection: its repeats are bytes alone.
+    Ended(usize),
+    /// A name that an observed run looked up: nothing is counted.
+    Name,
 }
 
 impl Summary {
@@ -96,6 +137,40 @@ impl Summary {
             Event::Syscall { name, .. } => {
                 self.deny(seq, (format!("{name}(2)"), None, "seccomp".to_owned()), None);
             }
+            Event::Dns { decision: Decision::Sink | Decision::Allow, rule: None, .. } => {
+                self.index.remember(seq, Place::Name);
+            }
+            Event::Connect { destination, port, plane, decision: Decision::Sink, .. } => {
+                self.observe(seq, (destination.clone(), *port, None), (plane.as_ref(), None), 0);
+            }
+            Event::Request {
+                destination,
+                port,
+                method,
+                path,
+                plane,
+                decision: Decision::Sink,
+                credential,
+                bytes_out,
+                ..
+            } => {
+                let key = (destination.clone(), *port, Some(format!("{method} {path}")));
+                let told = (plane.as_ref(), credential.as_ref());
+                self.observe(seq, key, told, bytes_out.unwrap_or_default());
+            }
+            Event::Close { destination, port, bytes_out, application: Some(application), .. }
+                if self.index.observed.contains_key(&(destination.clone(), *port, None)) =>
+            {
+                let at = self.index.observed.get(&(destination.clone(), *port, None)).copied();
+                if let Some((at, entry)) = at.and_then(|at| Some((at, self.observed.get_mut(at)?))) {
+                    entry.bytes_out = entry.bytes_out.saturating_add(*bytes_out);
+                    let silent = entry.what.as_deref().is_none_or(|what| what == "silent");
+                    if silent {
+                        entry.what = Some(application.clone());
+                    }
+                    self.index.remember(seq, Place::Ended(at));
+                }
+            }
             Event::Close { destination, port, planes, .. } if !planes.is_empty() => {
                 for tally in planes {
                     let key = (destination.clone(), *port, Some(tally.plane.clone()));
@@ -120,11 +195,24 @@ impl Summary {
                 }
             }
             // A repeat without a reason repeats an allowed lookup: nothing was reached or denied.
-            Event::Repeat { of, count, reason: Some(_) } => {
-                let at = of.and_then(|of| self.index.by_seq.get(&of).copied());
-                let entry = at.and_then(|at| self.denied.get_mut(at)).map(|entry| &mut entry.count);
-                let total = entry.unwrap_or(&mut self.more_denied);
-                *total = total.saturating_add(*count);
+            Event::Repeat { of, count, reason: Some(reason), bytes_out, .. } => {
+                let place = of.and_then(|of| self.index.by_seq.get(&of).copied());
+                let unlisted = match reason.as_str() {
+                    "sink" | "allow" => &mut self.more_observed,
+                    _ => &mut self.more_denied,
+                };
+                let total = match place {
+                    Some(Place::Denied(at)) => self.denied.get_mut(at).map(|entry| &mut entry.count),
+                    Some(Place::Observed(at) | Place::Ended(at)) => self.observed.get_mut(at).map(|entry| {
+                        entry.bytes_out = entry.bytes_out.saturating_add(bytes_out.unwrap_or_default());
+                        &mut entry.count
+                    }),
+                    Some(Place::Name) | None => None,
+                };
+                if !matches!(place, Some(Place::Ended(_) | Place::Name)) {
+                    let total = total.unwrap_or(unlisted);
+                    *total = total.saturating_add(*count);
+                }
             }
             _ => {}
         }
@@ -150,6 +238,39 @@ impl Summary {
         self.index.open.insert((destination.to_owned(), port), at);
     }
 
+    fn observe(
+        &mut self,
+        seq: u64,
+        key: (String, u16, Option<String>),
+        (plane, what): (Option<&String>, Option<&String>),
+        bytes_out: u64,
+    ) {
+        let at = match self.index.observed.get(&key) {
+            Some(&at) => at,
+            None if self.observed.len() >= MAX_ENTRIES => return self.more_observed += 1,
+            None => {
+                let (destination, port, request) = key.clone();
+                let (plane, what) = (plane.cloned(), what.cloned());
+                self.observed.push(Observed {
+                    destination,
+                    port,
+                    request,
+                    what,
+                    plane,
+                    count: 0,
+                    bytes_out: 0,
+                });
+                self.index.observed.insert(key, self.observed.len() - 1);
+                self.observed.len() - 1
+            }
+        };
+        if let Some(entry) = self.observed.get_mut(at) {
+            entry.count += 1;
+            entry.bytes_out = entry.bytes_out.saturating_add(bytes_out);
+        }
+        self.index.remember(seq, Place::Observed(at));
+    }
+
     fn deny(&mut self, seq: u64, key: (String, Option<u16>, String), suggestion: Option<&str>) {
         let at = match self.index.denied.get(&key) {
             Some(&at) => at,
@@ -165,13 +286,13 @@ impl Summary {
             entry.count += 1;
             entry.suggestion = entry.suggestion.take().or_else(|| suggestion.map(ToOwned::to_owned));
         }
-        self.index.remember(seq, at);
+        self.index.remember(seq, Place::Denied(at));
     }
 }
 
 impl Index {
-    fn remember(&mut self, seq: u64, at: usize) {
-        if self.by_seq.insert(seq, at).is_none() {
+    fn remember(&mut self, seq: u64, place: Place) {
+        if self.by_seq.insert(seq, place).is_none() {
             self.seqs.push_back(seq);
         }
         if self.seqs.len() > MAX_SEQS
@@ -184,6 +305,12 @@ impl Index {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.observed.is_empty() || self.more_observed > 0 {
+            self.write_observed(f)?;
+            if self.reached.is_empty() && self.denied.is_empty() && self.more_denied == 0 {
+                return Ok(());
+            }
+        }
         let (silent, answered): (Vec<&Reached>, Vec<&Reached>) =
             self.reached.iter().partition(|entry| entry.unanswered >= entry.count);
         writeln!(f, "{}", if answered.is_empty() { "reached: nothing" } else { "reached:" })?;
@@ -215,6 +342,43 @@ impl fmt::Display for Summary {
     }
 }
 
+impl Summary {
+    /// Each destination, and under it its requests.
+    fn write_observed(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "reached for, and nothing left:")?;
+        let requests = |of: &Observed| {
+            let own = |one: &&Observed| {
+                one.request.is_some() && (&one.destination, one.port) == (&of.destination, of.port)
+            };
+            self.observed.iter().filter(own).collect::<Vec<_>>()
+        };
+        for entry in self.observed.iter().filter(|entry| entry.request.is_none()) {
+            let Observed { what, plane, count, bytes_out, .. } = entry;
+            let words = [plane, what].into_iter().flatten().map(|text| format!("  {}", word(text)));
+            let words: String = words.collect();
+            writeln!(f, "  {}{words}  {count}x  {bytes_out} B", target(&entry.destination, entry.port))?;
+            let requests = requests(entry);
+            for Observed { request, what, plane, count, bytes_out, .. } in requests.iter().take(MOST_REQUESTS)
+            {
+                let (method, path) =
+                    request.as_deref().and_then(|text| text.split_once(' ')).unwrap_or_default();
+                let plane = plane.as_ref().map(|plane| format!("  {}", word(plane))).unwrap_or_default();
+                let with = what.as_ref().map(|what| format!("  with {}", word(what))).unwrap_or_default();
+                writeln!(f, "    {} {}{plane}{with}  {count}x  {bytes_out} B", word(method), word(path))?;
+            }
+            let rest = requests.len().saturating_sub(MOST_REQUESTS);
+            if rest > 0 {
+                writeln!(f, "    and {rest} other requests")?;
+            }
+        }
+        more(f, self.more_observed)
+    }
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 fn more(f: &mut fmt::Formatter<'_>, count: u64) -> fmt::Result {
     if count == 0 { Ok(()) } else { writeln!(f, "  and {count} more") }
 }
@@ -225,13 +389,15 @@ fn code(reason: &Option<String>) -> String {
 
 /// The most entries in each list.
 pub const MAX_ENTRIES: usize = 1_000;
+/// Requests that are listed of one destination.
+const MOST_REQUESTS: usize = 25;
 /// Twice what a coalescer remembers, so a repeat finds its record.
 const MAX_SEQS: usize = 2 * crate::coalesce::MAX_KEYS;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chain::tests::{denial, every, lookup};
+    use crate::chain::tests::{denial, every, lookup, observed};
 
     #[test]
     fn a_run_is_summed_up() {
@@ -239,13 +405,57 @@ mod tests {
         for (seq, event) in (1..).zip(every()) {
             summary.add(seq, &event, (seq == 4).then_some("- {destination: evil.test:443}"));
         }
-        summary.add(13, &Event::Repeat { of: None, count: 5, reason: Some("no-rule".into()) }, None);
-        summary.add(14, &Event::Repeat { of: Some(3), count: 5, reason: None }, None);
+        summary.add(
+            13,
+            &Event::Repeat {
+                of: None,
+                count: 5,
+                reason: Some("no-rule".into()),
+                bytes_out: None,
+                bytes_in: None,
+            },
+            None,
+        );
+        summary.add(
+            14,
+            &Event::Repeat { of: Some(3), count: 5, reason: None, bytes_out: None, bytes_in: None },
+            None,
+        );
         let text = "reached:\n  api.test:443  inference  1x  10 B out, 2000 B in\n\
             denied:\n  evil.test:443  no-rule  13x\n    to allow: - {destination: evil.test:443}\n  \
             \"POST api.test:443/v1/x\"  path  1x\n  execve(2)  seccomp  1x\n  and 5 more\n";
         assert_eq!(summary.to_string(), text);
         assert_eq!(Summary::default().to_string(), "reached: nothing\ndenied: nothing\n");
+    }
+
+    #[test]
+    fn what_a_run_reached_for_is_summed_up_by_host_and_request() {
+        let mut summary = Summary::default();
+        for (seq, event) in (1..).zip(observed()) {
+            summary.add(seq, &event, None);
+        }
+        let hostile = Event::Repeat {
+            of: None,
+            count: 3,
+            reason: Some("sink".into()),
+            bytes_out: None,
+            bytes_in: None,
+        };
+        summary.add(9, &hostile, None);
+        let text = "reached for, and nothing left:\n  api.test:443  tls  1x  130 B\n    \
+            POST /v1/x  with bearer  1x  7 B\n  and 3 more\n";
+        assert_eq!(summary.to_string(), text, "the repeat of the end adds bytes alone");
+        let mut back: Summary = serde_json::from_str(&serde_json::to_string(&summary).unwrap()).unwrap();
+        assert_eq!(back.to_string(), text);
+        for step in 0..5_000 {
+            let mut event = observed()[1].clone();
+            if let Event::Connect { destination, .. } = &mut event {
+                *destination = format!("h{step}.test\u{1b}[2J");
+            }
+            back.add(10 + step, &event, None);
+        }
+        assert_eq!((back.observed.len(), back.more_observed), (1_000, 3 + 5_000 - 998));
+        assert!(!back.to_string().contains('\u{1b}'));
     }
 
     #[test]
@@ -260,7 +470,17 @@ mod tests {
             summary.add(seq, &denial("h0.test", "no-rule"), None);
         }
         assert_eq!(summary.index.by_seq.len(), MAX_SEQS);
-        summary.add(0, &Event::Repeat { of: Some(19_999), count: 3, reason: Some("no-rule".into()) }, None);
+        summary.add(
+            0,
+            &Event::Repeat {
+                of: Some(19_999),
+                count: 3,
+                reason: Some("no-rule".into()),
+                bytes_out: None,
+                bytes_in: None,
+            },
+            None,
+        );
         assert_eq!(summary.denied[0].count, 20_004);
     }
 }

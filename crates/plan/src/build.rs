@@ -26,6 +26,8 @@ pub struct Inputs<'a> {
     pub calls: Option<&'a CallProfile>,
     /// The files that may be executed, if the policy lists them.
     pub executables: Option<&'a [Listing]>,
+    /// Whether datagrams to every port are for the gate to take.
+    pub catch_all: bool,
 }
 
 /// Certificates for the trust stores inside.
@@ -131,6 +133,7 @@ pub fn build(inputs: Inputs<'_>, facts: &Facts) -> Result<Plan, BuildError> {
         return Err(BuildError::NoCommand);
     }
     let network = Network::of(inputs.policy, inputs.phase)?;
+    let network = Network { catch_all: inputs.catch_all, ..network };
     let mut notes = Vec::new();
     let view = View::of(inputs.policy, facts, &mut notes)?;
     let tree = view.steps(inputs, facts, &network, identity);

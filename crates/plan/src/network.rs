@@ -30,6 +30,9 @@ pub struct Network {
     pub openings: Vec<Opening>,
     /// Ports on which a UDP socket is held for the gate, beside 53.
     pub udp_ports: Vec<u16>,
+    /// Datagrams to every port are steered to the gate once it lets them pass: for an observed run alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub catch_all: bool,
 }
 
 /// A box of addresses and ports that the kernel steers to the gate.
@@ -70,6 +73,7 @@ impl Network {
             listener: 1,
             openings: openings(policy, phase),
             udp_ports,
+            catch_all: false,
         })
     }
 
@@ -86,6 +90,39 @@ impl Network {
         };
         let met = nets(policy).find(own)?;
         Some(format!("the network {met} meets the addresses that stand for names in this run"))
+    }
+
+    /// Every address and port that connections may be opened to, and datagrams too if they are steered.
+    pub fn everything(&self) -> Vec<Opening> {
+        let all: [(IpAddr, IpAddr); 2] = [
+            (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::BROADCAST.into()),
+            (Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::from(u128::MAX).into()),
+        ];
+        self.boxes(&all)
+    }
+
+    /// The addresses that stand for names, on every port.
+    pub fn every_name(&self) -> Vec<Opening> {
+        let last = FIRST_NAME.saturating_add(CAPACITY).saturating_sub(1);
+        let pools: [(IpAddr, IpAddr); 2] = [
+            (offset4(self.pool4, FIRST_NAME).into(), offset4(self.pool4, last).into()),
+            (offset6(self.pool6, FIRST_NAME).into(), offset6(self.pool6, last).into()),
+        ];
+        self.boxes(&pools)
+    }
+
+    fn boxes(&self, ranges: &[(IpAddr, IpAddr)]) -> Vec<Opening> {
+        let transports =
+            if self.catch_all { &[Transport::Tcp, Transport::Udp][..] } else { &[Transport::Tcp] };
+        let one = |transport: Transport| {
+            ranges.iter().map(move |(from, to)| Opening {
+                from: *from,
+                to: *to,
+                transport,
+                ports: (1, u16::MAX),
+            })
+        };
+        transports.iter().flat_map(|transport| one(*transport)).collect()
     }
 
     /// The addresses of the `index`th name; `None` when the pool is used up.

@@ -127,6 +127,29 @@ impl Policy {
         crate::load::empty("(no policy)")
     }
 
+    /// The same file system, process and environment, and no destination: nothing leaves.
+    #[must_use]
+    pub fn without_rules(&self) -> Policy {
+        let Inner { agent, filesystem, write_lines, process, .. } = &*self.0;
+        Policy(Arc::new(Inner {
+            digest: self.0.digest,
+            name: self.0.name.clone(),
+            agent: agent.clone(),
+            owner: self.0.owner.clone(),
+            profile: self.0.profile,
+            rules: Vec::new(),
+            filesystem: filesystem.clone(),
+            write_lines: write_lines.clone(),
+            process: process.clone(),
+            upstream_ca: None,
+            findings: Vec::new(),
+            bootstrap: Index::default(),
+            workload: Index::default(),
+            closed: Index::default(),
+            expiries: Vec::new(),
+        }))
+    }
+
     /// The digest of the file's bytes.
     pub fn digest(&self) -> Digest {
         self.0.digest

@@ -99,13 +99,13 @@ pub(crate) enum Flush {
 }
 
 impl Journal for Ledger {
-    fn write(&self, event: &Event, suggestion: Option<&str>) -> Result<(), Unwritable> {
+    fn write(&self, event: &Event, suggestion: Option<&str>) -> Result<Option<u64>, Unwritable> {
         let mut inner = self.inner.borrow_mut();
         let next = inner.chain.seq().saturating_add(1);
         match inner.coalescer.offer(milliseconds(), next, event) {
-            Offer::Write => inner.append(event, suggestion),
-            Offer::Count if inner.broken => Err(Unwritable(io::ErrorKind::WriteZero.into())),
-            Offer::Count => Ok(()),
+            Offer::Write => inner.append(event, suggestion).map(|()| Some(next)),
+            Offer::Count(_) if inner.broken => Err(Unwritable(io::ErrorKind::WriteZero.into())),
+            Offer::Count(of) => Ok(of),
         }
     }
 

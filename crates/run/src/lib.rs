@@ -18,6 +18,7 @@ mod taken;
 pub mod trust;
 
 pub use claw_enforce::{Fresh, LaunchError};
+pub use claw_gate::{Answers, Mode, Observe};
 pub use exposed::ExposedError;
 pub use facts::Host;
 pub use ledger::LedgerError;
@@ -50,6 +51,14 @@ pub struct Job {
     pub ledger: Option<PathBuf>,
     /// What the run is called.
     pub name: Option<String>,
+    /// How it is observed, if it is. Its policy then has no rules: see [`Policy::without_rules`].
+    pub observe: Option<Observe>,
+}
+
+impl Job {
+    fn mode(&self) -> Option<Mode> {
+        self.observe.as_ref().map(|observe| observe.mode)
+    }
 }
 
 /// Why there is no sound plan.
@@ -127,6 +136,7 @@ pub fn plan(job: &Job, host: &Host, authority: Option<&Authority>) -> Result<Che
         trust: trust.as_ref(),
         calls: calls.as_ref(),
         executables: executables.as_deref(),
+        catch_all: job.mode() == Some(Mode::Sink),
     };
     claw_plan::check(claw_plan::build(inputs, &facts)?).map_err(PlanError::Unsound)
 }
@@ -174,9 +184,11 @@ const LARGEST_PROFILE: u64 = 4 << 20;
 
 /// The authority that signs for hosts inside, if some rule makes the gate end TLS; and what the policy says of whom to
 /// believe outside must be usable.
-pub fn authority(policy: &Policy) -> Result<(Option<Authority>, Roots), PlanError> {
-    let roots = Roots::of(policy)?;
-    let authority = if policy.ends_tls() { Some(Authority::new()?) } else { None };
+/// So it is where what an observed run opens is accepted here.
+pub fn authority(job: &Job) -> Result<(Option<Authority>, Roots), PlanError> {
+    let roots = Roots::of(&job.policy)?;
+    let ends_tls = job.policy.ends_tls() || job.mode() == Some(Mode::Sink);
+    let authority = if ends_tls { Some(Authority::new()?) } else { None };
     Ok((authority, roots))
 }
 

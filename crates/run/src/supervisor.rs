@@ -29,7 +29,7 @@ use crate::ledger::{Flush, Ledger, LedgerError};
 use crate::reader::Reader;
 use crate::reread::{self, Reread};
 use crate::source::{self, Stamp, Unusable};
-use crate::{Host, Job, PlanError, plan};
+use crate::{Host, Job, Mode, PlanError, plan};
 
 /// What a finished run leaves.
 #[derive(Debug)]
@@ -129,7 +129,7 @@ pub fn run(job: &Job, host: &Host, fresh: Result<Fresh, LaunchError>) -> Result<
     let path = job.ledger.clone().unwrap_or_else(|| host.state.join("runs").join(format!("{name}.jsonl")));
     let path = crate::facts::canonical(&host.directory.join(path));
     let job = Job { ledger: Some(path.clone()), ..job.clone() };
-    let (authority, roots) = crate::authority(&job.policy)?;
+    let (authority, roots) = crate::authority(&job)?;
     let checked = plan(&job, host, authority.as_ref())?;
     exposed::confirm(&job, host, checked.plan())?;
     signal::block(FORWARDED).map_err(system("block signals"))?;
@@ -249,6 +249,7 @@ impl Supervisor<'_> {
             ceiling,
             roots,
             authority,
+            observe: self.job.observe.clone(),
         };
         let gate = Rc::new(Gate::open(settings, door).map_err(system("open the gate"))?);
         let channel = self.sandbox.channel().try_clone_to_owned().map_err(system("watch the channel"))?;
@@ -256,7 +257,8 @@ impl Supervisor<'_> {
         let questions = tokio::net::UnixListener::from_std(questions).map_err(system("watch questions"))?;
         policies.begin();
         let watched = listed.map(Watched::of).transpose().map_err(system("watch the listed executables"))?;
-        if self.job.source.is_some() || !self.job.policy.rules().is_empty() {
+        let dials = self.job.source.is_some() || !self.job.policy.rules().is_empty();
+        if dials || self.job.mode() == Some(Mode::Allow) {
             gate.read_resolver();
         }
         let (mut measured, integrity) = self.measured()?;
@@ -283,11 +285,17 @@ impl Supervisor<'_> {
         let processes = place.fill(&processes).map_err(system("look into the sandbox's /proc"))?;
         gate.identify(Rc::clone(&processes));
         gate.released();
+        // order: when the canary was refused everywhere, and before the agent
+        gate.take_everything().map_err(system("steer what an observed run opens to the gate"))?;
         self.sandbox.release(&applied).map_err(system("let the agent go"))?;
         #[cfg(debug_assertions)]
         crate::taken::attempt(processes.as_fd(), self.job.tell);
         let outside = Outside { channel: &channel, signals: &signals, questions: &questions };
         let ended = self.watch(&outside, &processes, &gate, (policies, watched, measured)).await?;
+        if self.job.observe.is_some() {
+            // what the agent sent last is still on its way to the gate
+            tokio::time::sleep(LAST_WORDS).await;
+        }
         gate.close();
         // connections end with the agent: give their last records a moment
         for _ in 0..50 {
@@ -689,7 +697,9 @@ impl<'a> Policies<'a> {
     fn watch(job: &'a Job, plan: &Plan, directory: &Path) -> io::Result<Policies<'a>> {
         let mut policies =
             Policies { job, fresh: None, watch: None, reader: None, stamp: None, unread: false };
-        let Some(source) = &job.source else { return Ok(policies) };
+        // an observed run keeps what it had
+        let source = job.source.as_ref().filter(|_| job.observe.is_none());
+        let Some(source) = source else { return Ok(policies) };
         let ceilings: Vec<PathBuf> = job.policy.ceilings().into_iter().map(Path::to_owned).collect();
         policies.fresh = watch::directory(source::directory(&source.file))
             .and_then(|watch| {
@@ -715,7 +725,7 @@ impl<'a> Policies<'a> {
     }
 
     fn has_source(&self) -> bool {
-        self.job.source.is_some()
+        self.job.source.is_some() && self.job.observe.is_none()
     }
 
     /// Waits until something in the policy's directory changes.
@@ -820,11 +830,12 @@ fn start(job: &Job, name: &str) -> Event {
         policy_digest: job.policy.digest().to_string(),
         claw_version: env!("CARGO_PKG_VERSION").to_owned(),
         kernel: process::kernel_release(),
+        mode: job.observe.as_ref().map(|observe| observe.mode.as_str().to_owned()),
     }
 }
 
 fn write(ledger: &Rc<Ledger>, event: &Event) -> Result<(), LedgerError> {
-    ledger.write(event, None).map_err(|error| (ledger.as_ref(), error).into())
+    ledger.write(event, None).map(drop).map_err(|error| (ledger.as_ref(), error).into())
 }
 
 /// The time of its start and this process: unique on this machine.
@@ -852,6 +863,8 @@ const FORWARDED: &[i32] =
 const STANDS_WITHIN: Duration = Duration::from_secs(30);
 /// The kernel's list of measurements is read every so many tenths of a second.
 const LOOK_EVERY: u32 = 10;
+/// How long what was sent last may take to the gate.
+const LAST_WORDS: Duration = Duration::from_millis(20);
 /// Bytes of a question.
 const LONGEST_QUESTION: usize = 4096;
 /// Descriptors for 30,000 connections.

@@ -175,6 +175,16 @@ pub struct Arrival {
     pub source: SocketAddr,
     /// The address it was sent to; the port is the socket's own.
     pub destination: IpAddr,
+    /// The port it was sent to, where the socket tells ([`tell_ports`]).
+    pub port: Option<u16>,
+}
+
+/// Makes a socket that datagrams are steered to tell the port that each was sent to (`IP_RECVORIGDSTADDR`, ip(7)).
+pub fn tell_ports(socket: BorrowedFd<'_>, address: IpAddr) -> io::Result<()> {
+    match address {
+        IpAddr::V4(_) => option(&socket, libc::IPPROTO_IP, libc::IP_RECVORIGDSTADDR, 1),
+        IpAddr::V6(_) => option(&socket, libc::IPPROTO_IPV6, libc::IPV6_RECVORIGDSTADDR, 1),
+    }
 }
 
 /// recvmsg(2) with the packet's destination (`IP_PKTINFO`, `IPV6_PKTINFO`).
@@ -193,7 +203,7 @@ pub fn receive_from(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Arr
         header.msg_controllen = size_of_val(&control);
         let length = check_size(libc::recvmsg(socket.as_raw_fd(), &raw mut header, libc::MSG_DONTWAIT))?;
         let source = decode(&name).ok_or_else(|| io::Error::other("datagram without a sender"))?;
-        let mut destination = None;
+        let (mut destination, mut port) = (None, None);
         let mut message = libc::CMSG_FIRSTHDR(&raw const header);
         while !message.is_null() {
             let data = libc::CMSG_DATA(message);
@@ -206,12 +216,20 @@ pub fn receive_from(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Arr
                     let info = std::ptr::read_unaligned(data.cast::<libc::in6_pktinfo>());
                     destination = Some(Ipv6Addr::from(info.ipi6_addr.s6_addr).into());
                 }
+                (libc::IPPROTO_IP, libc::IP_ORIGDSTADDR) => {
+                    let sent_to = std::ptr::read_unaligned(data.cast::<libc::sockaddr_in>());
+                    port = Some(u16::from_be(sent_to.sin_port));
+                }
+                (libc::IPPROTO_IPV6, libc::IPV6_ORIGDSTADDR) => {
+                    let sent_to = std::ptr::read_unaligned(data.cast::<libc::sockaddr_in6>());
+                    port = Some(u16::from_be(sent_to.sin6_port));
+                }
                 _ => {}
             }
             message = libc::CMSG_NXTHDR(&raw const header, message);
         }
         let destination = destination.ok_or_else(|| io::Error::other("datagram without its destination"))?;
-        Ok(Arrival { length, source, destination })
+        Ok(Arrival { length, source, destination, port })
     }
 }
 

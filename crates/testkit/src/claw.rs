@@ -56,6 +56,14 @@ impl<'a> Claw<'a> {
         claw
     }
 
+    pub(crate) fn observe(lab: &'a Lab) -> Claw<'a> {
+        let ledger = lab.path("ledgers").join(format!("{}.jsonl", lab.number()));
+        let program = lab.program().to_string_lossy().into_owned();
+        let words =
+            [&program, "observe", "--ledger", &ledger.to_string_lossy(), "--"].map(str::to_owned).to_vec();
+        Claw { words, ledger: Some(ledger), ..Claw::bare(lab) }
+    }
+
     pub(crate) fn bare(lab: &'a Lab) -> Claw<'a> {
         Claw {
             lab,

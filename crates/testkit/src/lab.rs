@@ -166,6 +166,11 @@ impl Lab {
         Claw::run(self)
     }
 
+    /// `claw observe` with a ledger of its own, and no policy.
+    pub fn observe(&self) -> Claw<'_> {
+        Claw::observe(self)
+    }
+
     /// The same without claw, to be prepared like it.
     pub fn plain(&self) -> Claw<'_> {
         Claw::bare(self)

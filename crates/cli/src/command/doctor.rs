@@ -51,6 +51,7 @@ fn sandbox() -> std::io::Result<Feature> {
         command: vec!["true".to_owned()],
         ledger: Some(ledger.clone()),
         name: None,
+        observe: None,
     };
     let tried = run_job(&job, &host, Fresh::make());
     let _ = std::fs::remove_file(ledger);

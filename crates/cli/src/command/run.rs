@@ -38,20 +38,20 @@ pub(crate) fn run(arguments: &Run) -> u8 {
         command: arguments.command.clone(),
         ledger: arguments.ledger.as_ref().map(|path| host.directory.join(path)),
         name: arguments.name.clone(),
+        observe: None,
     };
     if arguments.name.as_deref().is_some_and(|name| !is_plain(name)) {
-        eprintln!("claw: the name of a run may hold letters, digits, `-` and `_`");
-        return UNUSABLE;
+        return print::bad_name();
     }
     let Some(fresh) = fresh else { return dry_run(arguments, &job, &host) };
     match run_job(&job, &host, fresh) {
-        Ok(outcome) => finish(arguments, &outcome),
+        Ok(outcome) => finish(&outcome, Said::of(arguments.json, arguments.quiet)),
         Err(error) => refused(&error),
     }
 }
 
 /// Says why nothing was run; a file that is wrong is shown with the line.
-fn refused(error: &RunError) -> u8 {
+pub(super) fn refused(error: &RunError) -> u8 {
     match error {
         RunError::Plan(PlanError::Profile(profile)) => print::diagnostic(profile),
         other => print::error(other, other.hint().as_deref()),
@@ -59,17 +59,22 @@ fn refused(error: &RunError) -> u8 {
     if error.is_input() { UNUSABLE } else { NO_SANDBOX }
 }
 
+/// The policy in a file that was named.
+pub(super) fn named(file: &Path, host: &Host) -> Result<(Policy, Source), u8> {
+    let text = read(file)?;
+    let source = Source {
+        name: file.to_owned(),
+        file: claw_run::resolved(&host.directory.join(file)),
+        trust: Trust::at(&host.config),
+        named: true,
+    };
+    Ok((super::policy::parse(&text, file)?, source))
+}
+
 /// The policy to run under: the named file, the accepted one of this directory, or none.
 fn policy(arguments: &Run, host: &Host) -> Result<(Policy, Option<Source>), u8> {
     if let Some(file) = &arguments.policy {
-        let text = read(file)?;
-        let source = Source {
-            name: file.clone(),
-            file: claw_run::resolved(&host.directory.join(file)),
-            trust: Trust::at(&host.config),
-            named: true,
-        };
-        return Ok((super::policy::parse(&text, file)?, Some(source)));
+        return named(file, host).map(|(policy, source)| (policy, Some(source)));
     }
     let file = host.directory.join(DEFAULT);
     let Ok(bytes) = fs::read(&file) else { return Ok((Policy::deny_all(), None)) };
@@ -115,8 +120,8 @@ fn not_text(file: &Path) -> u8 {
 }
 
 fn dry_run(arguments: &Run, job: &Job, host: &Host) -> u8 {
-    let planned = claw_run::authority(&job.policy)
-        .and_then(|(authority, _)| claw_run::plan(job, host, authority.as_ref()));
+    let planned =
+        claw_run::authority(job).and_then(|(authority, _)| claw_run::plan(job, host, authority.as_ref()));
     match planned {
         Ok(checked) => {
             if arguments.json {
@@ -130,8 +135,28 @@ fn dry_run(arguments: &Run, job: &Job, host: &Host) -> u8 {
     }
 }
 
+/// What is said at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Said {
+    Nothing,
+    Json,
+    Text,
+    /// The text, and what to do with the ledger.
+    Observed,
+}
+
+impl Said {
+    pub(super) fn of(json: bool, quiet: bool) -> Said {
+        match (quiet, json) {
+            (true, _) => Said::Nothing,
+            (false, true) => Said::Json,
+            (false, false) => Said::Text,
+        }
+    }
+}
+
 /// What was reached, what was refused, and how to allow it. On standard error: standard output is the agent's.
-fn finish(arguments: &Run, outcome: &Outcome) -> u8 {
+pub(super) fn finish(outcome: &Outcome, said: Said) -> u8 {
     print::told();
     if let Some(message) = &outcome.not_started {
         print::say(&format!("claw: {}", print::plain(message)));
@@ -143,8 +168,8 @@ fn finish(arguments: &Run, outcome: &Outcome) -> u8 {
         );
     }
     let head = outcome.unwritten.is_none().then(|| outcome.head.to_string());
-    if !arguments.quiet {
-        if arguments.json {
+    if said != Said::Nothing {
+        if said == Said::Json {
             let result = serde_json::json!({
                 "code": outcome.code,
                 "ledger": outcome.ledger,
@@ -161,6 +186,10 @@ fn finish(arguments: &Run, outcome: &Outcome) -> u8 {
             print::say(&format!("claw: ledger {}", print::plain(&outcome.ledger.display().to_string())));
             if let Some(head) = &head {
                 print::say(&format!("claw: head {head}"));
+            }
+            if said == Said::Observed {
+                let ledger = print::plain(&outcome.ledger.display().to_string());
+                print::say(&format!("next: claw footprint report {ledger}"));
             }
         }
     }
@@ -203,7 +232,7 @@ fn shown(plan: &Plan, policy: &Policy) -> String {
     print::plain(text.trim_end())
 }
 
-fn is_plain(name: &str) -> bool {
+pub(super) fn is_plain(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= 80
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))

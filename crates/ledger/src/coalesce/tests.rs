@@ -3,10 +3,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::chain::tests::{denial, every, lookup};
+use crate::chain::tests::{denial, every, lookup, observed};
 
 fn repeat(of: Option<u64>, count: u64, reason: Option<&str>) -> Event {
-    Event::Repeat { of, count, reason: reason.map(Into::into) }
+    Event::Repeat { of, count, reason: reason.map(Into::into), bytes_out: None, bytes_in: None }
 }
 
 fn total(events: &[Event]) -> u64 {
@@ -23,11 +23,11 @@ fn the_same_denial_is_written_once_and_counted_each_second() {
         if let Event::Connect { process: Some(process), .. } = &mut other {
             process.pid += u32::try_from(now).unwrap();
         }
-        assert_eq!(coalescer.offer(now, 8, &other), Offer::Count);
+        assert_eq!(coalescer.offer(now, 8, &other), Offer::Count(Some(7)));
     }
     assert_eq!(coalescer.due(999), []);
     assert_eq!(coalescer.due(1000), [repeat(Some(7), 500, Some("no-rule"))]);
-    assert_eq!(coalescer.offer(1001, 9, &event), Offer::Count);
+    assert_eq!(coalescer.offer(1001, 9, &event), Offer::Count(Some(7)));
     assert_eq!(coalescer.due(1500), []);
     assert_eq!(coalescer.drain(), [repeat(Some(7), 1, Some("no-rule"))]);
     assert_eq!(coalescer.drain(), []);
@@ -42,7 +42,7 @@ fn what_differs_is_written_and_what_is_allowed_is_never_held_back() {
     for event in every() {
         let counted = matches!(&event, Event::Dns { .. } | Event::Request { .. } | Event::Syscall { .. })
             || matches!(&event, Event::Connect { decision: Decision::Deny, .. });
-        let expect = if counted { Offer::Count } else { Offer::Write };
+        let expect = if counted { Offer::Count(Some(1)) } else { Offer::Write };
         assert_eq!(coalescer.offer(0, 1, &event), expect, "{event:?}");
     }
     assert_eq!(coalescer.offer(0, 2, &denial("evil.test", "deny-rule")), Offer::Write);
@@ -93,6 +93,54 @@ fn memory_is_bounded_even_if_nobody_collects_the_repeats() {
     }
     assert_eq!((coalescer.evicted.len(), coalescer.overflow.len()), (MAX_KEYS, 1));
     assert_eq!(total(&coalescer.drain()), names);
+}
+
+/// The end of an observed connection.
+fn end(sni: &str, bytes_out: u64) -> Event {
+    Event::Close {
+        destination: "api.test".into(),
+        port: 443,
+        bytes_out,
+        bytes_in: 1,
+        duration_ms: bytes_out,
+        end: "end".into(),
+        planes: Vec::new(),
+        connection: Some(bytes_out),
+        application: Some("tls".into()),
+        sni: Some(sni.into()),
+        alpn: None,
+    }
+}
+
+#[test]
+fn what_no_rule_allowed_is_held_like_denials_and_its_bytes_are_summed_up() {
+    let mut coalescer = Coalescer::new(0);
+    for event in observed().into_iter().filter(|event| event.kind() != "start" && event.kind() != "repeat") {
+        assert_eq!(coalescer.offer(0, 1, &event), Offer::Write, "{event:?}");
+        assert_eq!(coalescer.offer(0, 2, &event), Offer::Count(Some(1)), "{event:?}");
+    }
+    let mut allowed = observed()[1].clone();
+    if let Event::Connect { decision, .. } = &mut allowed {
+        *decision = Decision::Allow;
+    }
+    assert_eq!(coalescer.offer(0, 3, &allowed), Offer::Write);
+    assert_eq!(coalescer.offer(0, 4, &allowed), Offer::Count(Some(3)));
+    let mut coalescer = Coalescer::new(0);
+    let written =
+        |coalescer: &mut Coalescer, n: u64| coalescer.offer(0, n, &end("a.test", n)) == Offer::Write;
+    assert!(written(&mut coalescer, 1) && !written(&mut coalescer, 2) && !written(&mut coalescer, 3));
+    let sum = Event::Repeat {
+        of: Some(1),
+        count: 2,
+        reason: Some("sink".into()),
+        bytes_out: Some(5),
+        bytes_in: Some(2),
+    };
+    assert_eq!(coalescer.drain(), [sum]);
+    let flood = (0..50_000).filter(|n| coalescer.offer(0, *n, &end(&format!("h{n}"), 1)) == Offer::Write);
+    assert!(flood.count() < 2_000);
+    let lost = coalescer.drain();
+    assert!(matches!(&lost[..], [Event::Repeat { of: None, bytes_out: Some(out), .. }] if *out > 48_000));
 }
 
 proptest! {
