@@ -16,7 +16,7 @@ type Bench = fn(&Path) -> Outcome<()>;
 /// Runs the named benchmarks, or all.
 pub(crate) fn run(what: &[&str]) -> Outcome<()> {
     let claw = build()?;
-    let all: [(&str, Bench); 8] = [
+    let all: &[(&str, Bench)] = &[
         ("start", start),
         ("gate", gate),
         ("peers", peers),
@@ -28,7 +28,7 @@ pub(crate) fn run(what: &[&str]) -> Outcome<()> {
         ("observe", observe),
     ];
     for (name, bench) in all {
-        if what.is_empty() || what.contains(&name) {
+        if what.is_empty() || what.contains(name) {
             bench(&claw)?;
         }
     }

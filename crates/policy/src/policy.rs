@@ -147,6 +147,7 @@ impl Policy {
             workload: Index::default(),
             closed: Index::default(),
             expiries: Vec::new(),
+            ceiling: None,
         }))
     }
 
