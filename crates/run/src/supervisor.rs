@@ -359,6 +359,10 @@ impl Supervisor<'_> {
                         return Ok(Ended { code, others: Others::Left, not_started: Some(message) });
                     }
                     Ok((Report::Ended(ending, others), _)) => {
+                        // what happened just before the end is told too
+                        if let Some(own) = &mut watched {
+                            let _ = self.changed(&own.look().await.unwrap_or_default());
+                        }
                         return Ok(Ended { code: ending.code(), others, not_started: None });
                     }
                     Ok((Report::Listener, Some(listener))) => {
