@@ -301,6 +301,10 @@ impl Flow {
             duration_ms: u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX),
             end: self.end.get().to_owned(),
             planes: self.planes.borrow().clone(),
+            connection: None,
+            application: None,
+            sni: None,
+            alpn: None,
         }
     }
 

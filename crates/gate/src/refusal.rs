@@ -38,6 +38,8 @@ pub(crate) fn serve(shared: &Rc<Shared>, refusals: Socket) -> io::Result<()> {
                     of: None,
                     count: lost,
                     reason: Some(Reason::NoRule.code().to_owned()),
+                    bytes_out: None,
+                    bytes_in: None,
                 };
                 let _ = shared.journal.write(&event, None);
             }

@@ -44,7 +44,7 @@ impl Who {
             None => self.only()?,
         };
         let exe = fs::read_link(self.path(pid, "exe")?).ok()?;
-        Some(Process { pid, exe: exe.to_string_lossy().into_owned() })
+        Some(Process { pid, exe: exe.to_string_lossy().into_owned(), package: None })
     }
 
     fn holder(&mut self, inode: u32) -> Option<u32> {

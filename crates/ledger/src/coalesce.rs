@@ -1,6 +1,6 @@
 //! A flood of the same is written once and counted, so it can fill neither the disk nor memory.
 //!
-//! Denials, and allowed DNS answers, that differ only in the process id are the same. The first is written; the
+//! Denials, what was accepted without leaving, and allowed DNS answers that differ only in the process id are the same. The first is written; the
 //! rest become a `repeat` record once a second. Denials that all differ pass a token bucket; beyond it they are
 //! counted by reason alone. Nothing is lost uncounted: records written and counts together are what was offered.
 //! Everything else (allowed connections, ends, phases) is always written.
@@ -108,6 +108,8 @@ impl Coalescer {
             of: None,
             count,
             reason: Some(reason),
+            bytes_out: None,
+            bytes_in: None,
         }));
         events
     }
@@ -142,7 +144,13 @@ impl Coalescer {
 impl Slot {
     fn take(&mut self) -> Event {
         let count = std::mem::take(&mut self.count);
-        Event::Repeat { of: Some(self.seq), count, reason: self.reason.clone() }
+        Event::Repeat {
+            of: Some(self.seq),
+            count,
+            reason: self.reason.clone(),
+            bytes_out: None,
+            bytes_in: None,
+        }
     }
 }
 
@@ -188,9 +196,20 @@ fn identity(event: &Event) -> Option<(Key, Option<String>)> {
             rule,
             reason,
             sentence: _,
+            connection: _,
+            user_agent,
+            credential,
+            status,
+            bytes_out: _,
+            query,
+            process,
         } => {
             parts.add(destination).add(&port.to_string()).add(method).add(path);
-            parts.option(phase).option(plane).option(rule).option(reason);
+            parts.option(phase).option(plane).option(rule).option(reason).option(user_agent);
+            parts.option(credential).option(&status.map(|status| status.to_string())).process(process);
+            for name in query {
+                parts.add(name);
+            }
             (*decision, reason)
         }
         Event::Syscall { name, action, rule, process } => {
@@ -202,6 +221,7 @@ fn identity(event: &Event) -> Option<(Key, Option<String>)> {
     let reason = match decision {
         Decision::Allow => None,
         Decision::Deny => Some(reason.clone().unwrap_or_else(|| OTHER.to_owned())),
+        Decision::Sink => Some(SINK.to_owned()),
     };
     parts.option(&reason);
     Some((*Digest::of(&parts.0).as_bytes(), reason))
@@ -224,7 +244,8 @@ impl Parts {
 
     /// The executable only: a fork bomb has a new process id each time.
     fn process(&mut self, process: &Option<Process>) -> &mut Self {
-        self.add(process.as_ref().map_or("", |process| &process.exe))
+        let package = process.as_ref().and_then(|process| process.package.clone());
+        self.add(process.as_ref().map_or("", |process| &process.exe)).option(&package)
     }
 }
 
@@ -242,6 +263,7 @@ pub const FLUSH_MS: u64 = 1_000;
 const TOKEN: u64 = 1_000;
 const MAX_REASONS: usize = 64;
 const OTHER: &str = "other";
+const SINK: &str = "sink";
 
 #[cfg(test)]
 mod tests;

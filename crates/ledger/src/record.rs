@@ -42,6 +42,9 @@ pub enum Event {
         claw_version: String,
         /// The kernel's release.
         kernel: String,
+        /// How it is observed: `deny`, `sink` or `allow`; absent for a run that is held to its policy.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mode: Option<String>,
     },
     /// What the kernel says it enforces.
     Applied {
@@ -139,6 +142,27 @@ pub enum Event {
         /// The reason in words.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sentence: Option<String>,
+        /// The number of its connection's record.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        connection: Option<u64>,
+        /// What the client calls itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        user_agent: Option<String>,
+        /// What kind of credential it carried: `bearer`, `basic`, `api-key`, `cookie`, … Never the credential.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        credential: Option<String>,
+        /// The status it was answered with.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        status: Option<u16>,
+        /// Bytes of its body.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        bytes_out: Option<u64>,
+        /// The names of its query's parameters. Never their values.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        query: Vec<String>,
+        /// Who asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        process: Option<Process>,
     },
     /// A connection ended.
     Close {
@@ -157,6 +181,18 @@ pub enum Event {
         /// What its HTTP requests come to, by plane, where the gate read them.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         planes: Vec<PlaneTally>,
+        /// The number of its connection's record.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        connection: Option<u64>,
+        /// What it spoke, named from its first bytes: `tls`, `http`, `ssh`, `dns`, …; `silent` where none came.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        application: Option<String>,
+        /// The name that the TLS client asked for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sni: Option<String>,
+        /// What the TLS client offered to speak, in its order, with commas.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        alpn: Option<String>,
     },
     /// The same happened again, so many times.
     Repeat {
@@ -165,9 +201,15 @@ pub enum Event {
         of: Option<u64>,
         /// How many times, the repeated record itself not counted.
         count: u64,
-        /// The reason's code, if they were denials.
+        /// The reason's code, if they were denials; `sink` or `allow` if they were observed without a rule.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
+        /// Bytes sent by all of these, where the repeated record tells bytes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        bytes_out: Option<u64>,
+        /// Bytes received, likewise.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        bytes_in: Option<u64>,
     },
     /// Something granted was taken back.
     Revoke {
@@ -245,6 +287,8 @@ pub enum Decision {
     Allow,
     /// Refused.
     Deny,
+    /// Accepted by Claw itself. Nothing left.
+    Sink,
 }
 
 /// What the requests of one connection come to on one plane: heads and bodies, as they were sent.
@@ -267,6 +311,9 @@ pub struct Process {
     pub pid: u32,
     /// Its executable.
     pub exe: String,
+    /// What of a Python or Node program asked: a script or a module.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub package: Option<String>,
 }
 
 /// Why a line is not a record.

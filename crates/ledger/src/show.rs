@@ -54,14 +54,16 @@ pub fn cells(record: &Record) -> Cells {
             reason: optional(reason),
             process: caller(process),
         },
-        Event::Request { destination, port, method, path, plane, decision, rule, reason, .. } => Cells {
+        Event::Request {
+            destination, port, method, path, plane, decision, rule, reason, process, ..
+        } => Cells {
             time,
             decision: Some(*decision),
             plane: optional(plane),
             what: format!("{kind} {} {} {}", word(method), word(path), target(destination, *port)),
             rule: optional(rule),
             reason: optional(reason),
-            process: String::new(),
+            process: caller(process),
         },
         other => Cells { time, what: format!("{kind} {}", event(other)), ..Cells::default() },
     }
@@ -77,19 +79,21 @@ fn clock(record: &Record) -> String {
     time.split_once('T').map_or("", |(_, time)| time.trim_end_matches('Z')).to_owned()
 }
 
-fn who(Process { pid, exe }: &Process) -> String {
+fn who(Process { pid, exe, package }: &Process) -> String {
     let name = exe.rsplit('/').next().unwrap_or(exe);
-    format!("{}({pid})", word(name))
+    let package = package.as_ref().map(|package| format!(" {}", word(package))).unwrap_or_default();
+    format!("{}({pid}){package}", word(name))
 }
 
 /// The event's own part of the line.
 fn event(event: &Event) -> String {
     match event {
-        Event::Start { run, agent, command, policy_digest, claw_version, kernel } => {
+        Event::Start { run, agent, command, policy_digest, claw_version, kernel, mode } => {
             let command = words(command, " ");
             let (run, agent, policy) = (word(run), word(agent), word(policy_digest));
             let (version, kernel) = (word(claw_version), word(kernel));
-            format!("{run}  {agent}  {command}  policy {policy}  claw {version}  kernel {kernel}")
+            let mode = mode.as_ref().map(|mode| format!("  observe {}", word(mode))).unwrap_or_default();
+            format!("{run}  {agent}  {command}  policy {policy}  claw {version}  kernel {kernel}{mode}")
         }
         Event::Applied { namespaces, nft, landlock_abi, seccomp, capabilities, limits, missing } => {
             let missing = if missing.is_empty() { "nothing".to_owned() } else { words(missing, ",") };
@@ -109,16 +113,52 @@ fn event(event: &Event) -> String {
             let what = plane.as_ref().map_or(what.clone(), |plane| format!("{what}  {}", word(plane)));
             judged(*decision, what, [reason, rule], process.as_ref())
         }
-        Event::Request { destination, port, method, path, plane, decision, rule, reason, .. } => {
-            let what = format!("{} {} {}", target(destination, *port), word(method), word(path));
-            let what = plane.as_ref().map_or(what.clone(), |plane| format!("{what}  {}", word(plane)));
-            judged(*decision, what, [reason, rule], None)
+        Event::Request {
+            destination,
+            port,
+            method,
+            path,
+            plane,
+            decision,
+            rule,
+            reason,
+            credential,
+            status,
+            process,
+            ..
+        } => {
+            let mut what = format!("{} {} {}", target(destination, *port), word(method), word(path));
+            if let Some(plane) = plane {
+                what.push_str(&format!("  {}", word(plane)));
+            }
+            if let Some(status) = status {
+                what.push_str(&format!("  {status}"));
+            }
+            if let Some(credential) = credential {
+                what.push_str(&format!("  with {}", word(credential)));
+            }
+            judged(*decision, what, [reason, rule], process.as_ref())
         }
-        Event::Close { destination, port, bytes_out, bytes_in, duration_ms, end, planes: _ } => {
+        Event::Close {
+            destination,
+            port,
+            bytes_out,
+            bytes_in,
+            duration_ms,
+            end,
+            planes: _,
+            connection: _,
+            application,
+            sni,
+            alpn: _,
+        } => {
             let (target, end) = (target(destination, *port), word(end));
-            format!("{target}  {bytes_out} B out, {bytes_in} B in  {duration_ms} ms  {end}")
+            let application =
+                application.as_ref().map(|name| format!("  {}", word(name))).unwrap_or_default();
+            let sni = sni.as_ref().map(|name| format!("  for {}", word(name))).unwrap_or_default();
+            format!("{target}  {bytes_out} B out, {bytes_in} B in  {duration_ms} ms  {end}{application}{sni}")
         }
-        Event::Repeat { of, count, reason } => {
+        Event::Repeat { of, count, reason, bytes_out: _, bytes_in: _ } => {
             let of = of.map_or("different ones".to_owned(), |of| format!("of record {of}"));
             let reason = reason.as_ref().map(|reason| format!("  {}", word(reason))).unwrap_or_default();
             format!("{count} times {of}{reason}")
@@ -152,6 +192,7 @@ fn judged(decision: Decision, what: String, why: [&Option<String>; 2], process: 
     let decision = match decision {
         Decision::Allow => "ALLOW",
         Decision::Deny => "DENY ",
+        Decision::Sink => "SINK ",
     };
     let why = why.into_iter().flatten().map(|why| word(why));
     let process = process.map(who);
@@ -172,7 +213,7 @@ fn words(list: &[String], between: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chain::tests::{at, denial, every, lookup};
+    use crate::chain::tests::{at, denial, every, lookup, observed};
 
     fn shown(event: Event) -> String {
         line(&Record { seq: 1, time: at(0), prev: crate::Digest::of(b""), event })
@@ -201,6 +242,21 @@ mod tests {
         ];
         for (line, expect) in lines.iter().zip(expect) {
             let expect = expect.replace("print(\\\"é\\\")", "\"print(\\\"é\\\")\"");
+            assert_eq!(*line, format!("03:04:05.000 {expect}"));
+        }
+    }
+
+    #[test]
+    fn what_an_observed_run_adds_is_shown() {
+        let lines: Vec<String> = observed().into_iter().map(shown).collect();
+        let expect = [
+            "start   quiet-otter  unnamed  agent  policy sha256:00  claw 0.1.0  kernel 6.8.0  observe sink",
+            "connect SINK  api.test:443 TCP  curl(64) agent.py",
+            "request SINK  api.test:443 POST /v1/x  503  with bearer  curl(64) agent.py",
+            "close   api.test:443  10 B out, 2000 B in  35 ms  end  tls  for api.test",
+            "repeat  12 times of record 4  sink",
+        ];
+        for (line, expect) in lines.iter().zip(expect) {
             assert_eq!(*line, format!("03:04:05.000 {expect}"));
         }
     }

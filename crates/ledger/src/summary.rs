@@ -120,7 +120,7 @@ impl Summary {
                 }
             }
             // A repeat without a reason repeats an allowed lookup: nothing was reached or denied.
-            Event::Repeat { of, count, reason: Some(_) } => {
+            Event::Repeat { of, count, reason: Some(_), .. } => {
                 let at = of.and_then(|of| self.index.by_seq.get(&of).copied());
                 let entry = at.and_then(|at| self.denied.get_mut(at)).map(|entry| &mut entry.count);
                 let total = entry.unwrap_or(&mut self.more_denied);
@@ -239,8 +239,22 @@ mod tests {
         for (seq, event) in (1..).zip(every()) {
             summary.add(seq, &event, (seq == 4).then_some("- {destination: evil.test:443}"));
         }
-        summary.add(13, &Event::Repeat { of: None, count: 5, reason: Some("no-rule".into()) }, None);
-        summary.add(14, &Event::Repeat { of: Some(3), count: 5, reason: None }, None);
+        summary.add(
+            13,
+            &Event::Repeat {
+                of: None,
+                count: 5,
+                reason: Some("no-rule".into()),
+                bytes_out: None,
+                bytes_in: None,
+            },
+            None,
+        );
+        summary.add(
+            14,
+            &Event::Repeat { of: Some(3), count: 5, reason: None, bytes_out: None, bytes_in: None },
+            None,
+        );
         let text = "reached:\n  api.test:443  inference  1x  10 B out, 2000 B in\n\
             denied:\n  evil.test:443  no-rule  13x\n    to allow: - {destination: evil.test:443}\n  \
             \"POST api.test:443/v1/x\"  path  1x\n  execve(2)  seccomp  1x\n  and 5 more\n";
@@ -260,7 +274,17 @@ mod tests {
             summary.add(seq, &denial("h0.test", "no-rule"), None);
         }
         assert_eq!(summary.index.by_seq.len(), MAX_SEQS);
-        summary.add(0, &Event::Repeat { of: Some(19_999), count: 3, reason: Some("no-rule".into()) }, None);
+        summary.add(
+            0,
+            &Event::Repeat {
+                of: Some(19_999),
+                count: 3,
+                reason: Some("no-rule".into()),
+                bytes_out: None,
+                bytes_in: None,
+            },
+            None,
+        );
         assert_eq!(summary.denied[0].count, 20_004);
     }
 }

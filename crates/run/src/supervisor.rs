@@ -659,6 +659,7 @@ fn start(job: &Job, name: &str) -> Event {
         policy_digest: job.policy.digest().to_string(),
         claw_version: env!("CARGO_PKG_VERSION").to_owned(),
         kernel: process::kernel_release(),
+        mode: None,
     }
 }
 

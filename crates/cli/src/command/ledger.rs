@@ -169,6 +169,7 @@ fn row(record: &Record, colour: Colour, width: u16) -> String {
     let (decision, code) = match cells.decision {
         Some(Decision::Allow) => ("ALLOW", "32"),
         Some(Decision::Deny) => ("DENY", "31"),
+        Some(Decision::Sink) => ("SINK", "33"),
         None => ("", "0"),
     };
     let texts =

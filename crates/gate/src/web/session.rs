@@ -202,6 +202,13 @@ impl Session {
             rule: rule.map(Rule::location),
             reason: why.map(|(reason, _)| reason.code().to_owned()),
             sentence: why.map(|(_, sentence)| sentence.to_owned()),
+            connection: None,
+            user_agent: None,
+            credential: None,
+            status: None,
+            bytes_out: None,
+            query: Vec::new(),
+            process: None,
         }
     }
 

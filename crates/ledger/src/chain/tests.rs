@@ -9,6 +9,10 @@ pub(crate) fn at(second: i64) -> Timestamp {
     Timestamp::new(1_767_323_045 + second, 6).unwrap()
 }
 
+pub(crate) fn curl() -> Process {
+    Process { pid: 64, exe: "/usr/bin/curl".to_owned(), package: None }
+}
+
 /// A denied connection.
 pub(crate) fn denial(destination: &str, reason: &str) -> Event {
     Event::Connect {
@@ -22,7 +26,7 @@ pub(crate) fn denial(destination: &str, reason: &str) -> Event {
         reason: Some(reason.to_owned()),
         sentence: None,
         assurance: None,
-        process: Some(Process { pid: 64, exe: "/usr/bin/curl".to_owned() }),
+        process: Some(curl()),
     }
 }
 
@@ -49,6 +53,7 @@ pub(crate) fn every() -> Vec<Event> {
             policy_digest: "sha256:00".into(),
             claw_version: "0.1.0".into(),
             kernel: "6.8.0".into(),
+            mode: None,
         },
         Event::Applied {
             namespaces: vec!["net".into(), "pid".into()],
@@ -85,6 +90,13 @@ pub(crate) fn every() -> Vec<Event> {
             rule: None,
             reason: Some("path".into()),
             sentence: None,
+            connection: None,
+            user_agent: None,
+            credential: None,
+            status: None,
+            bytes_out: None,
+            query: Vec::new(),
+            process: None,
         },
         Event::Close {
             destination: "api.test".into(),
@@ -94,8 +106,18 @@ pub(crate) fn every() -> Vec<Event> {
             duration_ms: 35,
             end: "closed".into(),
             planes: Vec::new(),
+            connection: None,
+            application: None,
+            sni: None,
+            alpn: None,
         },
-        Event::Repeat { of: Some(4), count: 12, reason: Some("no-rule".into()) },
+        Event::Repeat {
+            of: Some(4),
+            count: 12,
+            reason: Some("no-rule".into()),
+            bytes_out: None,
+            bytes_in: None,
+        },
         Event::Revoke { what: "agent_runtime.yaml:7".into(), why: "expired".into(), closed: 2 },
         Event::Phase { from: "bootstrap".into(), to: "workload".into(), why: "attested".into() },
         Event::Policy {
@@ -107,7 +129,7 @@ pub(crate) fn every() -> Vec<Event> {
             name: "execve".into(),
             action: "SCMP_ACT_KILL_PROCESS".into(),
             rule: Some("nano:5".into()),
-            process: Some(Process { pid: 64, exe: "/usr/bin/curl".into() }),
+            process: Some(curl()),
         },
         Event::Integrity {
             path: "/usr/bin/env".into(),
@@ -116,6 +138,74 @@ pub(crate) fn every() -> Vec<Event> {
         },
         Event::Exit { code: -9 },
         Event::Checkpoint { upto: 11, root: "sha256:00".into(), signature: None },
+    ]
+}
+
+/// What an observed run adds: everything it may say.
+pub(crate) fn observed() -> Vec<Event> {
+    let process = Some(Process { package: Some("agent.py".into()), ..curl() });
+    vec![
+        Event::Start {
+            run: "quiet-otter".into(),
+            agent: "unnamed".into(),
+            command: vec!["agent".into()],
+            policy_digest: "sha256:00".into(),
+            claw_version: "0.1.0".into(),
+            kernel: "6.8.0".into(),
+            mode: Some("sink".into()),
+        },
+        Event::Connect {
+            destination: "api.test".into(),
+            port: 443,
+            protocol: "TCP".into(),
+            phase: "workload".into(),
+            plane: None,
+            decision: Decision::Sink,
+            rule: None,
+            reason: None,
+            sentence: None,
+            assurance: None,
+            process: process.clone(),
+        },
+        Event::Request {
+            destination: "api.test".into(),
+            port: 443,
+            method: "POST".into(),
+            path: "/v1/x".into(),
+            phase: Some("workload".into()),
+            plane: None,
+            decision: Decision::Sink,
+            rule: None,
+            reason: None,
+            sentence: None,
+            connection: Some(2),
+            user_agent: Some("client/1".into()),
+            credential: Some("bearer".into()),
+            status: Some(503),
+            bytes_out: Some(7),
+            query: vec!["key".into()],
+            process,
+        },
+        Event::Close {
+            destination: "api.test".into(),
+            port: 443,
+            bytes_out: 10,
+            bytes_in: 2000,
+            duration_ms: 35,
+            end: "end".into(),
+            planes: Vec::new(),
+            connection: Some(2),
+            application: Some("tls".into()),
+            sni: Some("api.test".into()),
+            alpn: Some("h2,http/1.1".into()),
+        },
+        Event::Repeat {
+            of: Some(4),
+            count: 12,
+            reason: Some("sink".into()),
+            bytes_out: Some(120),
+            bytes_in: Some(24_000),
+        },
     ]
 }
 
@@ -147,8 +237,16 @@ fn lines_are_what_the_contract_says() {
 #[test]
 fn every_kind_reads_back_as_it_was_written() {
     let events = every();
-    let (out, _) = ledger(&events);
-    for (line, event) in out.split(|&byte| byte == b'\n').zip(&events) {
+    let mut kinds: Vec<_> = events.iter().map(Event::kind).collect();
+    kinds.dedup();
+    assert_eq!(kinds, Event::KINDS);
+    read_back(&events);
+    read_back(&observed());
+}
+
+fn read_back(events: &[Event]) {
+    let (out, _) = ledger(events);
+    for (line, event) in out.split(|&byte| byte == b'\n').zip(events) {
         let record = Record::parse(line).unwrap();
         assert_eq!(&record.event, event);
         let value: serde_json::Value = serde_json::from_slice(line).unwrap();
@@ -156,9 +254,6 @@ fn every_kind_reads_back_as_it_was_written() {
         assert!(Event::KINDS.contains(&event.kind()));
         assert!(!line.windows(4).any(|part| part == b"null"), "absent fields are left out");
     }
-    let mut kinds: Vec<_> = events.iter().map(Event::kind).collect();
-    kinds.dedup();
-    assert_eq!(kinds, Event::KINDS);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::*;
 use crate::chain::tests::{denial, every, lookup};
 
 fn repeat(of: Option<u64>, count: u64, reason: Option<&str>) -> Event {
-    Event::Repeat { of, count, reason: reason.map(Into::into) }
+    Event::Repeat { of, count, reason: reason.map(Into::into), bytes_out: None, bytes_in: None }
 }
 
 fn total(events: &[Event]) -> u64 {
