@@ -15,6 +15,7 @@ mod files;
 mod read;
 
 pub use read::CatalogError;
+pub(crate) use read::is_assignment;
 
 /// What is known, the most trusted layer first.
 #[derive(Debug, Clone, Default)]

@@ -48,7 +48,6 @@ pub(crate) struct Host {
 /// A host, a port, and what carries it.
 #[derive(Debug)]
 pub(crate) struct Place {
-    pub(crate) host: u32,
     pub(crate) port: u16,
     pub(crate) udp: bool,
     /// Connections, whose requests are not read or were not seen yet.
@@ -420,7 +419,6 @@ impl Fold {
         }
         let at = u32::try_from(self.places.len()).ok()?;
         self.places.push(Place {
-            host,
             port,
             udp,
             connections: Tally::default(),
