@@ -9,8 +9,10 @@ pub mod compare;
 pub mod diff;
 pub mod fold;
 pub mod footprint;
+pub mod html;
 pub mod indexes;
 pub mod shape;
+pub mod show;
 pub mod suggest;
 
 pub use footprint::{Flow, Footprint, Lane};

@@ -19,6 +19,8 @@ use crate::shape;
 
 mod write;
 
+pub(crate) use write::shown;
+
 pub use write::Suggestion;
 
 /// What is asked for.
