@@ -7,6 +7,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use claw_model::phase::Phase;
 
+pub(crate) use footprint::{Footprint, FootprintCommand, Reading, ReportForm};
+
+mod footprint;
+
 /// Runs any agent with nothing open but what its policy names.
 #[derive(Debug, Parser)]
 #[command(name = "claw", version, about, after_help = CODES)]
@@ -25,6 +29,8 @@ pub(crate) enum Command {
     Policy(Policy),
     /// Show, follow and verify ledgers
     Ledger(Ledger),
+    /// What an agent reached for: report, compare, diff, suggest a policy
+    Footprint(Footprint),
     /// Let another phase begin in a run that goes on
     Phase(PhaseChange),
     /// Show the runs that go on: their flows by plane, and what they were denied

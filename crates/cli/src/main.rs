@@ -16,6 +16,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => command::run::run(&arguments),
         Command::Policy(arguments) => command::policy::run(&arguments),
         Command::Ledger(arguments) => command::ledger::run(&arguments),
+        Command::Footprint(arguments) => command::footprint::run(&arguments),
         Command::Phase(arguments) => command::phase::run(&arguments),
         Command::Top(arguments) => command::top::run(&arguments),
         Command::Doctor(arguments) => command::doctor::run(&arguments),

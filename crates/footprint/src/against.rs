@@ -156,14 +156,11 @@ mod tests {
         assert_eq!(
             told,
             [
-                "POST /v1/messages on api.anthropic.com:443 required method",
-                "POST /api/event_logging/v2/batch on api.anthropic.com:443 telemetry method",
+                "POST /v1/messages on api.anthropic.com:443 required path",
+                "POST /api/event_logging/v2/batch on api.anthropic.com:443 telemetry path",
                 "telemetry.crewai.com:4319 telemetry no-rule",
                 "169.254.169.254:80 metadata-probe metadata",
             ]
-            .map(|line| line
-                .replace("required method", "required path")
-                .replace("telemetry method", "telemetry path"))
         );
         assert_eq!(found.patch.rules, 1);
         assert!(!found.patch.yaml.contains("version:"), "{}", found.patch.yaml);

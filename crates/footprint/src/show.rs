@@ -258,6 +258,11 @@ fn cell(cell: Option<&Cell>) -> String {
     }
 }
 
+/// Text as one line: hidden characters are spelled out.
+pub fn one_line(text: &str) -> String {
+    plain(text)
+}
+
 /// One line: hidden characters are spelled out.
 pub(crate) fn plain(text: &str) -> String {
     suggest::shown(text)

@@ -128,7 +128,10 @@ fn escaped(text: &str) -> String {
 
 /// A code span that its text cannot end.
 fn code(text: &str) -> String {
-    format!("`{}`", plain(text).replace('`', "'").replace('|', "\\|"))
+    match text.chars().any(|character| "<>&`|\\".contains(character)) {
+        true => format!("<code>{}</code>", escaped(text)),
+        false => format!("`{}`", plain(text)),
+    }
 }
 
 const MOST: usize = 20;

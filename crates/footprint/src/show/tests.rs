@@ -79,5 +79,5 @@ fn sizes_are_for_people() {
     check(48_556, "48 KB");
     check(653_153, "653 KB");
     check(1_500_000, "1.5 MB");
-    check(u64::MAX, "18446 PB");
+    check(u64::MAX, "18 EB");
 }
