@@ -13,6 +13,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("claw-wire", 1),
     ("claw-ledger", 1),
     ("claw-plan", 1),
+    ("claw-footprint", 1),
     ("claw-sys", 2),
     ("claw-enforce", 3),
     ("claw-gate", 3),
@@ -25,13 +26,16 @@ const LEVELS: &[(&str, u8)] = &[
 /// Crates of one level that may know each other, in one direction.
 const BESIDE: &[(&str, &str)] = &[
     ("claw-plan", "claw-policy"),
+    ("claw-footprint", "claw-policy"),
+    ("claw-footprint", "claw-ledger"),
     ("claw-gate", "claw-enforce"),
     ("claw-run", "claw-enforce"),
     ("claw-run", "claw-gate"),
 ];
 
 /// Crates that decide and do not act: none of these may be linked into them.
-const PURE: &[&str] = &["claw-model", "claw-policy", "claw-wire", "claw-ledger", "claw-plan"];
+const PURE: &[&str] =
+    &["claw-model", "claw-policy", "claw-wire", "claw-ledger", "claw-plan", "claw-footprint"];
 const ACTING: &[&str] =
     &["tokio", "libc", "rustix", "nix", "hickory-resolver", "landlock", "socket2", "claw-sys"];
 

@@ -9,6 +9,10 @@ use clap_complete::Shell;
 use claw_model::phase::Phase;
 use claw_run::Answers;
 
+pub(crate) use footprint::{Footprint, FootprintCommand, Reading, ReportForm};
+
+mod footprint;
+
 /// Runs any agent with nothing open but what its policy names.
 #[derive(Debug, Parser)]
 #[command(name = "claw", version, about, after_help = CODES)]
@@ -29,6 +33,8 @@ pub(crate) enum Command {
     Policy(Policy),
     /// Show, follow and verify ledgers
     Ledger(Ledger),
+    /// What an agent reached for: report, compare, diff, suggest a policy
+    Footprint(Footprint),
     /// Let another phase begin in a run that goes on
     Phase(PhaseChange),
     /// Show the runs that go on: their flows by plane, and what they were denied

@@ -1,6 +1,7 @@
 //! One file for each command.
 
 pub(crate) mod doctor;
+pub(crate) mod footprint;
 pub(crate) mod ledger;
 pub(crate) mod manual;
 pub(crate) mod observe;

@@ -163,21 +163,30 @@ impl Verifier {
 
     /// Takes the next line, its newline included. Only the last may lack one.
     pub fn line(&mut self, line: &[u8]) {
+        let _ = self.take(line);
+    }
+
+    /// Takes the next line as [`Verifier::line`] does, and hands out its record if it goes on the chain. Whether the
+    /// record itself was changed is known only with the line after it: believe none before the verdict.
+    pub fn take(&mut self, line: &[u8]) -> Option<Record> {
         if self.verdict.broken.is_some() {
-            return;
+            return None;
         }
         self.lines += 1;
         if self.torn {
-            return self.breaks(self.lines - 1, Flaw::Cut);
+            self.breaks(self.lines - 1, Flaw::Cut);
+            return None;
         }
         let Some(text) = line.strip_suffix(b"\n") else {
             self.torn = true;
-            return self.warn(Warning::Torn { line: self.lines, bytes: line.len() as u64 });
+            self.warn(Warning::Torn { line: self.lines, bytes: line.len() as u64 });
+            return None;
         };
         let record = Record::parse(text);
         if let Some(mismatch) = self.mismatch.take() {
             let vouched = record.is_ok_and(|record| record.prev == mismatch.own);
-            return self.blame(mismatch, if vouched { Known::Intact } else { Known::Nothing });
+            self.blame(mismatch, if vouched { Known::Intact } else { Known::Nothing });
+            return None;
         }
         match record {
             Err(error) => self.breaks(self.lines, Flaw::Record(error)),
@@ -191,8 +200,12 @@ impl Verifier {
                 let (is, said, own) = (self.verdict.head, record.prev, Digest::of(text));
                 self.mismatch = Some(Mismatch { is, said, own });
             }
-            Ok(record) => self.accept(&record, text),
+            Ok(record) => {
+                self.accept(&record, text);
+                return Some(record);
+            }
         }
+        None
     }
 
     /// The verdict, once every line was taken.
