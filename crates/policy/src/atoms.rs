@@ -33,6 +33,8 @@ pub(crate) struct Atom<'a> {
     pub(crate) transport: Transport,
     pub(crate) first: u16,
     pub(crate) last: u16,
+    /// No policy has more than one rule that speaks of it: when that ends, nothing takes its place.
+    pub(crate) alone: bool,
 }
 
 impl<'a> Atom<'a> {
@@ -161,6 +163,8 @@ impl Walk<'_, '_> {
                 self.above.extend(index.above_target(target).map(|bucket| (place, bucket)));
             }
         }
+        let one = |(_, bucket): &(usize, &Bucket)| bucket.rules.len() < 2;
+        let alone = self.above.is_empty() && inherited.is_empty() && self.own.iter().all(one);
         for &phase in self.phases {
             let speaks = |(place, _): &&(usize, &Bucket)| *place == CLOSED || *place == opening(phase);
             if self.own.iter().all(|own| !speaks(&own)) {
@@ -182,7 +186,7 @@ impl Walk<'_, '_> {
                     within.for_each(|range| edge(&mut self.edges, range, 0, opens));
                 }
                 self.edges.sort_unstable();
-                self.sweep(&Atom { target, host, phase, transport, first: 0, last: 0 });
+                self.sweep(&Atom { target, host, phase, transport, first: 0, last: 0, alone });
             }
         }
     }

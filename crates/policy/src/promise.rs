@@ -4,7 +4,7 @@
 //! is a rule that breaks it. It holds for all time, whichever rules have ended. What a name resolves to is not part of it,
 //! but the `addresses` that a rule spells are.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -24,11 +24,13 @@ pub(crate) struct Broken {
     pub(crate) witness: Witness,
     /// Where the rule dials it, if that is what the promise speaks of.
     pub(crate) address: Option<IpAddr>,
+    /// From when on, if another rule decides it until then.
+    pub(crate) from: Option<Timestamp>,
 }
 
 /// Every pair of a promise and a rule that breaks it.
 pub(crate) fn broken(policy: &Policy) -> Vec<Broken> {
-    let mut proof = Proof { policy, told: BTreeSet::new(), broken: Vec::new() };
+    let mut proof = Proof { policy, told: BTreeMap::new(), broken: Vec::new() };
     if policy.rules().iter().any(|rule| rule.list == RuleList::Never) {
         atoms::each(&[policy], Phase::ALL, &mut |atom| proof.atom(atom));
     }
@@ -38,7 +40,8 @@ pub(crate) fn broken(policy: &Policy) -> Vec<Broken> {
 
 struct Proof<'p> {
     policy: &'p Policy,
-    told: BTreeSet<(u32, u32)>,
+    /// Where each pair stands among the broken ones.
+    told: BTreeMap<(u32, u32), usize>,
     broken: Vec<Broken>,
 }
 
@@ -65,20 +68,32 @@ impl Proof<'_> {
                 continue;
             }
             let never = closers(policy, request, |closer| speaks(RuleList::Never, closer));
-            self.put(atom, never, rule, None);
+            self.put(atom, request, (never, rule), None);
             for address in rule.addresses().unwrap_or_default() {
                 let dialled = Request { host: Host::Address(*address), ..*request };
                 let never = closers(policy, &dialled, |closer| speaks(RuleList::Never, closer));
-                self.put(atom, never, rule, Some(*address));
+                self.put(atom, request, (never, rule), Some(*address));
             }
         }
     }
 
-    fn put(&mut self, atom: &Atom<'_>, never: Option<&Arc<Rule>>, rule: &Arc<Rule>, address: Option<IpAddr>) {
+    fn put(
+        &mut self,
+        atom: &Atom<'_>,
+        request: &Request<'_>,
+        (never, rule): (Option<&Arc<Rule>>, &Arc<Rule>),
+        address: Option<IpAddr>,
+    ) {
         let Some(never) = never else { return };
-        if self.told.insert((never.id, rule.id)) {
-            let witness = Witness::of(atom, rule.plane(), None);
-            self.broken.push(Broken { never: never.clone(), rule: rule.clone(), witness, address });
+        let from = Some(request.now).filter(|now| *now > Timestamp::MIN);
+        let witness = Witness::of(atom, rule.plane(), None);
+        let found = Broken { never: never.clone(), rule: rule.clone(), witness, address, from };
+        let place = *self.told.entry((never.id, rule.id)).or_insert(self.broken.len());
+        match self.broken.get_mut(place) {
+            // what is broken from the beginning is told rather than what is later
+            Some(known) if found.from < known.from => *known = found,
+            Some(_) => {}
+            None => self.broken.push(found),
         }
     }
 }

@@ -111,6 +111,10 @@ impl<'p> Found<'p> {
             let (old, new) = (self.old, self.new);
             let (before, after) = (permitted(old, &request), permitted(new, &request));
             self.moment(&Moment { atom, request, from }, before, after);
+            let ends = |verdict: Verdict<'_>| verdict.ok().and_then(|rule| rule.expires);
+            if atom.alone && (before.is_err() || after.is_err() || ends(before) == ends(after)) {
+                return;
+            }
             let next = next(old, &request, before).into_iter().chain(next(new, &request, after)).min();
             if next.is_none() {
                 return;

@@ -12,10 +12,11 @@ use crate::raw::At;
 impl Loader<'_> {
     /// `never` is proven: see [`crate::promise`].
     pub(super) fn promises(&mut self, policy: &Policy) {
-        for Broken { never, rule, witness, address } in broken(policy) {
+        for Broken { never, rule, witness, address, from } in broken(policy) {
             let at = address.map(|address| format!(" at {address}")).unwrap_or_default();
+            let from = from.map(|from| format!(", from {from} on")).unwrap_or_default();
             let what = format!(
-                "`{}` is promised never to be reached, and a rule opens it: {witness}{at} (phase {}, plane {})",
+                "`{}` is promised never to be reached, and a rule opens it: {witness}{at} (phase {}, plane {}{from})",
                 never.destination, witness.phase, witness.plane
             );
             let problem = Problem::new(what, self.place(&rule), "this rule opens it")

@@ -4,7 +4,7 @@ use claw_model::destination::Target;
 use proptest::prelude::*;
 
 use super::*;
-use crate::decide::{Decision, PermitHost, decide};
+use crate::decide::{Decision, PermitHost, decide, decide_request};
 use crate::samples::{PORTS, any_policy, hosts};
 
 /// The policy without its promises.
@@ -29,10 +29,16 @@ fn speaks(never: &Rule, flow: &Request<'_>, by: &Rule) -> bool {
     target && plane && never.destination.ports.contains(flow.port) && never.carries(flow.transport)
 }
 
-fn by(policy: &Policy, flow: &Request<'_>) -> Option<Arc<Rule>> {
+/// The rules under which something arrives: the one of the connection, or those of requests where it names them.
+fn by(policy: &Policy, flow: &Request<'_>) -> Vec<Arc<Rule>> {
     match decide(policy, flow) {
-        Decision::Allow(permit) => Some(permit.rule().clone()),
-        Decision::Deny(_) => None,
+        Decision::Allow(permit) if permit.rule().http().is_none() => vec![permit.rule().clone()],
+        Decision::Allow(_) => [("GET", "/a"), ("POST", "/a/b"), ("GET", "/b"), ("PATCH", "/a/b/c")]
+            .iter()
+            .filter_map(|(method, path)| decide_request(policy, flow, method, path).ok())
+            .map(|permit| permit.rule().clone())
+            .collect(),
+        Decision::Deny(_) => Vec::new(),
     }
 }
 
@@ -49,7 +55,8 @@ proptest! {
                 let (_, witness) = problem.message().split_once("opens it: ").unwrap();
                 let (witness, terms) = witness.split_once(" (phase ").unwrap();
                 let phase: Phase = terms.split(',').next().unwrap().parse().unwrap();
-                let asked = crate::why::Asked { destination: witness, request: None, phase, now: "2020-01-01T00:00:00Z".parse().unwrap() };
+                let begins = terms.split_once("from ").map_or("2020-01-01T00:00:00Z", |(_, rest)| rest.split(' ').next().unwrap());
+                let asked = crate::why::Asked { destination: witness, request: None, phase, now: begins.parse().unwrap() };
                 prop_assert_eq!(crate::why::why(&bare, asked).decision, "allow", "{}", problem.message());
             }
             return Ok(());
@@ -64,9 +71,10 @@ proptest! {
                                 PermitHost::Address(address) => Host::Address(*address),
                             };
                             let flow = Request { phase: *phase, transport, host, port, now: now.parse().unwrap() };
-                            let Some(rule) = by(&bare, &flow) else { continue };
-                            let broken = never.rules().iter().any(|never| speaks(never, &flow, &rule));
-                            prop_assert!(!broken, "{:?} is reached by line {}\n{}", flow, rule.line, text);
+                            for rule in by(&bare, &flow) {
+                                let broken = never.rules().iter().any(|never| speaks(never, &flow, &rule));
+                                prop_assert!(!broken, "{:?} is reached by line {}\n{}", flow, rule.line, text);
+                            }
                         }
                     }
                 }
