@@ -171,8 +171,28 @@ const ROWS: &[Row] = &[
 
 impl Format {
     /// Every format.
+    pub const ALL: &'static [Format] = &[
+        Format::K8s,
+        Format::Cnp,
+        Format::Cilium,
+        Format::Calico,
+        Format::AwsSg,
+        Format::AwsNacl,
+        Format::Nft,
+        Format::Nanoclaw,
+        Format::Allowlist,
+        Format::Srt,
+        Format::Codex,
+        Format::Nono,
+        Format::Openshell,
+        Format::Sandlock,
+        Format::Seccomp,
+        Format::Compose,
+    ];
+
+    /// Every format.
     pub fn all() -> impl Iterator<Item = Format> {
-        ROWS.iter().map(|row| row.format)
+        Format::ALL.iter().copied()
     }
 
     /// The format's name on the command line.

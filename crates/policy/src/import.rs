@@ -41,6 +41,10 @@ pub enum ImportError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Source(#[from] PolicyError),
+    /// A system call profile stays a file, and standard input has no name.
+    #[error("a seccomp profile is named by its file, and standard input has no name")]
+    #[diagnostic(help("write it to a file that stays beside the policy, and name that"))]
+    Unnamed,
     /// It has none of the keys the format has.
     #[error("`{name}` holds no {format} policy")]
     #[diagnostic(help("{format} is read from {}", format.looks()))]
@@ -83,6 +87,9 @@ pub fn import(text: &str, name: &str, format: Format) -> Result<Imported, Import
 fn seccomp(text: &str, name: &str) -> Result<Imported, ImportError> {
     let machine = Machine { architecture: Architecture::X86_64, kernel: (6, 1) };
     CallProfile::parse(text, name, machine)?;
+    if name == "-" {
+        return Err(ImportError::Unnamed);
+    }
     // a bare word would be read as the name of a built-in profile
     let file = if name.contains('/') { name.to_owned() } else { format!("./{name}") };
     let draft = write::Draft { seccomp: Some(file), ..write::Draft::default() };

@@ -19,7 +19,7 @@ pub(super) fn srt(asked: &Asked<'_>) -> Written {
         Target::Name(pattern) if !pattern.name().as_str().contains('.') => Some("a name there has at least two labels"),
         _ => None,
     };
-    let flows = asked.flows(&Holds { target, ports: listed, denies: true, ..HOLDS });
+    let flows = asked.flows(&Holds { target, ports: listed, denies: |_| true, ..HOLDS });
     let allowed: Vec<String> = flows.flows.iter().flat_map(|flow| &flow.parts).flat_map(entries).collect();
     let denied: Vec<String> = flows.denied.iter().flat_map(denial).collect();
     let (read, write) = files(asked);
@@ -39,7 +39,7 @@ pub(super) fn srt(asked: &Asked<'_>) -> Written {
 
 /// Names and single addresses on every port.
 pub(super) fn codex(asked: &Asked<'_>) -> Written {
-    let flows = every_port(asked, true);
+    let flows = every_port(asked, |denied| denied.ports.is_any());
     let mut text = comments("#", &head(asked, &flows, &["a domain stands for every port there"]));
     let (read, write) = files(asked);
     text.push_str("default_permissions = \"claw\"\n\n[features]\nnetwork_proxy = true\n\n");
@@ -70,7 +70,7 @@ pub(super) fn codex(asked: &Asked<'_>) -> Written {
 
 /// Names and single addresses on every port; a profile that names none blocks.
 pub(super) fn nono(asked: &Asked<'_>) -> Written {
-    let flows = every_port(asked, false);
+    let flows = every_port(asked, |_| false);
     let hosts: Vec<String> = flows.flows.iter().flat_map(|flow| &flow.parts).map(|part| bare(&part.target)).collect();
     let network = match hosts.is_empty() {
         true => json!({"block": true}),
@@ -115,7 +115,7 @@ pub(super) const HOLDS: Holds = Holds {
     ports: |_| None,
     udp: false,
     requests: false,
-    denies: false,
+    denies: |_| false,
     purpose: false,
     sni: |_| false,
 };
@@ -136,7 +136,7 @@ pub(super) fn listed(ports: &Ports) -> Option<&'static str> {
 
 const MOST_PORTS: u32 = 64;
 
-fn every_port(asked: &Asked<'_>, denies: bool) -> Flows {
+fn every_port(asked: &Asked<'_>, denies: fn(&Destination) -> bool) -> Flows {
     let target = |target: &Target| match target {
         Target::Net(net) if net.host().is_none() => Some("only single addresses can be said, no networks"),
         _ => None,

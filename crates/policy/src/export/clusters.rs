@@ -219,7 +219,7 @@ const HOLDS: Holds = Holds {
     ports: |_| None,
     udp: true,
     requests: false,
-    denies: false,
+    denies: |_| false,
     purpose: false,
     sni: |_| false,
 };

@@ -34,8 +34,8 @@ pub(super) struct Holds {
     pub(super) udp: bool,
     /// Whether rules that name requests can be said.
     pub(super) requests: bool,
-    /// Whether names can be denied, so that wildcards may have exceptions.
-    pub(super) denies: bool,
+    /// Whether this can be denied by name, so that wildcards may have exceptions.
+    pub(super) denies: fn(&Destination) -> bool,
     pub(super) purpose: bool,
     /// Whether the name in the TLS handshake is checked.
     pub(super) sni: fn(&Rule) -> bool,
@@ -45,6 +45,8 @@ pub(super) struct Holds {
 pub(super) struct Flow {
     pub(super) rule: Arc<Rule>,
     pub(super) parts: Vec<Destination>,
+    /// Names within its wildcard that must be denied.
+    inside: Vec<Destination>,
 }
 
 /// Every flow, what is denied by name, and what is lost.
@@ -100,6 +102,7 @@ impl Asked<'_> {
                 None => closing(rule, holds, &mut out),
             }
         }
+        exceptions(holds, &mut out);
         out.denied.sort();
         out.denied.dedup();
         out.losses.sort_by_key(|loss| loss.line);
@@ -114,13 +117,10 @@ impl Asked<'_> {
             return;
         }
         let (inside, holes): (Vec<_>, Vec<_>) =
-            self.holes(rule).into_iter().partition(|hole| holds.denies && exception(rule, hole));
+            self.holes(rule).into_iter().partition(|hole| (holds.denies)(hole) && exception(rule, hole));
         let rest = space::cut(shown, holes.iter());
         if rest.given_up {
-            let what = format!(
-                "`{shown}` is narrowed or left out: a part of it is closed or narrower, and a wildcard cannot have exceptions there"
-            );
-            out.losses.push(Loss::left_out(line, what));
+            out.losses.push(narrowed(rule));
         }
         let mut parts = Vec::new();
         for part in rest.parts {
@@ -132,12 +132,11 @@ impl Asked<'_> {
         if parts.is_empty() {
             return;
         }
-        out.denied.extend(inside);
         let words = words(rule, holds);
         if !words.is_empty() {
             out.losses.push(Loss::not_held(line, format!("`{shown}`: not held: {}", words.join("; "))));
         }
-        out.flows.push(Flow { rule: rule.clone(), parts });
+        out.flows.push(Flow { rule: rule.clone(), parts, inside });
     }
 
     /// Why a rule cannot be said at all.
@@ -215,6 +214,34 @@ fn before(other: &Rule, rule: &Rule) -> bool {
     }
 }
 
+/// Denies the names within wildcards that their rules do not open, but not what other rules open there. Where denials
+/// cannot tell these apart, the wildcard gives way.
+fn exceptions(holds: &Holds, out: &mut Flows) {
+    for at in 0..out.flows.len() {
+        let inside = out.flows.get_mut(at).map(|flow| std::mem::take(&mut flow.inside)).unwrap_or_default();
+        for hole in inside {
+            let within = |part: &&Destination| hole.target.covers(&part.target);
+            let rest = space::cut(&hole, out.flows.iter().flat_map(|flow| &flow.parts).filter(within));
+            if !rest.given_up && rest.parts.iter().all(holds.denies) {
+                out.denied.extend(rest.parts);
+            } else if let Some(flow) = out.flows.get_mut(at) {
+                let kept = flow.parts.iter().flat_map(|part| space::cut(part, std::iter::once(&hole)).parts);
+                flow.parts = kept.filter(|part| (holds.ports)(&part.ports).is_none()).collect();
+                out.losses.push(narrowed(&flow.rule));
+            }
+        }
+    }
+    out.flows.retain(|flow| !flow.parts.is_empty());
+}
+
+fn narrowed(rule: &Rule) -> Loss {
+    let what = format!(
+        "`{}` is narrowed or left out: a part of it is closed or narrower, and a wildcard cannot have exceptions there",
+        rule.destination()
+    );
+    Loss::left_out(rule.line(), what)
+}
+
 /// Whether a hole is a name within a wildcard, which can be denied by itself.
 fn exception(rule: &Rule, hole: &Destination) -> bool {
     let whole = &rule.destination().target;
@@ -254,7 +281,8 @@ fn hides(target: &Target) -> bool {
 /// What a rule that closes loses: it is cut out of what opens, and by names denied where that can be said.
 fn closing(rule: &Rule, holds: &Holds, out: &mut Flows) {
     let name = matches!(rule.destination().target, Target::Name(_));
-    if holds.denies && name && rule.every_plane() {
+    // formats that deny names speak of TCP
+    if name && rule.every_plane() && rule.carries(Transport::Tcp) && (holds.denies)(rule.destination()) {
         out.denied.push(rule.destination().clone());
         return;
     }

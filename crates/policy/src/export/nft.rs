@@ -15,7 +15,7 @@ pub(super) fn ruleset(asked: &Asked<'_>) -> (String, Vec<Loss>) {
         ports: |_| None,
         udp: true,
         requests: false,
-        denies: false,
+        denies: |_| false,
         purpose: true,
         sni: |_| false,
     });

@@ -44,6 +44,10 @@ fn block(value: &Value, depth: usize, text: &mut String) {
         }
         Value::Array(items) => {
             for item in items {
+                if !is_block(item) {
+                    text.push_str(&format!("{lead}- {}\n", one(item)));
+                    continue;
+                }
                 let mut inner = String::new();
                 block(item, depth.saturating_add(1), &mut inner);
                 let inner = inner.strip_prefix(&format!("{lead}  ")).unwrap_or(&inner);
@@ -54,17 +58,20 @@ fn block(value: &Value, depth: usize, text: &mut String) {
     }
 }
 
+fn is_block(value: &Value) -> bool {
+    match value {
+        Value::Object(map) => !map.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        _ => false,
+    }
+}
+
 fn below(value: &Value, depth: usize, text: &mut String) {
-    let empty = match value {
-        Value::Object(map) => map.is_empty(),
-        Value::Array(items) => items.is_empty(),
-        _ => true,
-    };
-    if empty {
-        text.push_str(&format!(" {}\n", one(value)));
-    } else {
+    if is_block(value) {
         text.push('\n');
         block(value, depth.saturating_add(1), text);
+    } else {
+        text.push_str(&format!(" {}\n", one(value)));
     }
 }
 

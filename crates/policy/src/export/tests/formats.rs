@@ -1,0 +1,1 @@
+//! What each format looks like, against the shape that its own documentation gives.
