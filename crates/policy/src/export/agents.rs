@@ -19,9 +19,9 @@ pub(super) fn srt(asked: &Asked<'_>) -> Written {
         Target::Name(pattern) if !pattern.name().as_str().contains('.') => Some("a name there has at least two labels"),
         _ => None,
     };
-    let flows = asked.flows(&Holds { target, ports: listed, denies: |_| true, ..HOLDS });
+    let flows = asked.flows(&Holds { target, ports: listed, denies: |denied| listed(&denied.ports).is_none(), ..HOLDS });
     let allowed: Vec<String> = flows.flows.iter().flat_map(|flow| &flow.parts).flat_map(entries).collect();
-    let denied: Vec<String> = flows.denied.iter().flat_map(denial).collect();
+    let denied: Vec<String> = flows.denied.iter().flat_map(entries).collect();
     let (read, write) = files(asked);
     let document = json!({
         "network": {"allowedDomains": allowed, "deniedDomains": denied, "strictAllowlist": true},
@@ -155,12 +155,4 @@ fn entries(part: &Destination) -> Vec<String> {
         return vec![part.target.to_string()];
     }
     part.ports.iter().map(|port| format!("{}:{port}", part.target)).collect()
-}
-
-/// Ports that are too many to be listed are denied with all others.
-fn denial(denied: &Destination) -> Vec<String> {
-    match listed(&denied.ports) {
-        Some(_) => vec![denied.target.to_string()],
-        None => entries(denied),
-    }
 }

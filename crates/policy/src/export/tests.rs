@@ -161,7 +161,7 @@ prop_compose! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, max_global_rejects: 100_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, max_global_rejects: 100_000, ..ProptestConfig::default() })]
 
     /// What is written permits never more, read back by our own readers; and of every rule that was not told as left
     /// out or narrowed, exactly the same.
