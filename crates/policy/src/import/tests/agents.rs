@@ -50,9 +50,9 @@ mode = "full"
         text,
         Format::Codex,
         &[
-            "workload workload *.sub.example.com:* TCP | imported: fill in",
             "workload workload apex.example.com:* TCP | imported: fill in",
             "workload workload *.apex.example.com:* TCP | imported: fill in",
+            "workload workload *.sub.example.com:* TCP | imported: fill in",
             "workload workload api.openai.com:* TCP | imported: fill in",
             "deny workload *.v2.example.com:* TCP | imported: denied by the source",
         ],
@@ -166,7 +166,7 @@ memory = "512M"
             "2: `0.0.0.0/0:8080` is commented out: `0.0.0.0/0:8080` opens the network to the world",
             "2: `[::/0]:8080` is commented out: `[::/0]:8080` opens the network to the world",
             "2: `[::/0]:8080` is commented out: `[::/0]:8080` opens the network to the world",
-            "5: `limits` is not carried over",
+            "4: `limits` is not carried over",
         ],
     );
     let judged = "[config]\nhttp_inject_ca = [\"/c\"]\n[network]\nallow = [\"tcp://a.example.com:443\", \"tcp://a.example.com:22\"]\n[http]\nallow = [\"POST api.openai.com/v1/chat\"]\n";

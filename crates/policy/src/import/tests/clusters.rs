@@ -134,7 +134,7 @@ spec:
             "7: `toEndpoints` needs a cluster to know its addresses: left out",
             "9: `*.one.example.com:443` is commented out: `*` is within one label there, and one or more labels here: name the hosts",
             "17: `0.0.0.0/0:443` is commented out: `0.0.0.0/0:443` opens the network to the world",
-            "17: `::/0:443` is commented out: `[::/0]:443` opens the network to the world",
+            "17: `[::/0]:443` is commented out: `[::/0]:443` opens the network to the world",
         ],
     );
 }

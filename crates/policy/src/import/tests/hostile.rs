@@ -39,7 +39,7 @@ spec:
   - {action: Accept, to: [{networks: [10.0.0.0/8]}], protocols: [{tcp: {destinationPort: {number: 443}}}]}
 "#;
     let yaml = import(text, "x", Format::Cnp).unwrap().yaml;
-    assert!(yaml.contains("  deny:\n    - destination: 0.0.0.0/0:*\n"), "{yaml}");
+    assert!(yaml.contains("  deny:\n    - destination: \"0.0.0.0/0:*\"\n"), "{yaml}");
 }
 
 #[test]
