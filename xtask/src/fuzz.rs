@@ -9,7 +9,19 @@ use std::process::Command;
 type Outcome = Result<(), Box<dyn Error>>;
 
 /// Every target, by the name of its binary and of its corpus.
-    &["application", "client_hello", "dns", "formats", "framing", "http_head", "ima", "ledger", "patterns", "policy", "seccomp"];
+const TARGETS: &[&str] = &[
+    "application",
+    "client_hello",
+    "dns",
+    "formats",
+    "framing",
+    "http_head",
+    "ima",
+    "ledger",
+    "patterns",
+    "policy",
+    "seccomp",
+];
 
 /// The compiler's coverage counters (LLVM's SanitizerCoverage), which libFuzzer reads. All of it is stable.
 const COUNTERS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=3 \

@@ -97,7 +97,9 @@ fn an_export_tells_what_it_leaves_out_and_strict_writes_nothing() {
         let strict = lab.cli(&["policy", "export", "--format", "k8s", "--strict", "agent.yaml"]).ends(1);
         assert!(strict.stdout.is_empty() && strict.stderr.contains("agent.yaml:5: error: "), "{strict:#?}");
         // words alone are told, and are no "no"
-        lab.cli(&["policy", "export", "--format", "allowlist", "agent.yaml"]).ends(0).warns("not held: plane `tool`");
+        lab.cli(&["policy", "export", "--format", "allowlist", "agent.yaml"])
+            .ends(0)
+            .warns("not held: plane `tool`");
         let json = lab.cli(&["policy", "export", "--format", "k8s", "--json", "agent.yaml"]).ends(1).stdout;
         assert!(json.contains("\"kind\": \"left-out\""), "{json}");
         lab.cli(&["policy", "export", "--format", "seccomp", "agent.yaml"]).ends(2);
@@ -107,12 +109,20 @@ fn an_export_tells_what_it_leaves_out_and_strict_writes_nothing() {
 #[test]
 fn an_import_tells_what_it_leaves_out_and_strict_writes_nothing() {
     once(CLAW, User::Root, |lab| {
-        lab.write("work/srt.json", "{\"network\": {\"allowedDomains\": [\"a.example.com:443\"], \"deniedDomains\": []}}");
+        lab.write(
+            "work/srt.json",
+            "{\"network\": {\"allowedDomains\": [\"a.example.com:443\"], \"deniedDomains\": []}}",
+        );
         let yaml = lab.cli(&["policy", "import", "--format", "srt", "srt.json"]).ends(0).stdout;
         lab.write("work/agent.yaml", &yaml);
         lab.cli(&["policy", "why", "agent.yaml", "a.example.com:443"]).ends(0);
-        lab.write("work/srt.json", "{\"network\": {\"allowedDomains\": [\"a.example.com:443\"]},\n\"other\": 1}");
-        lab.cli(&["policy", "import", "--format", "srt", "srt.json"]).ends(1).warns("srt.json:2: warning: `other`");
+        lab.write(
+            "work/srt.json",
+            "{\"network\": {\"allowedDomains\": [\"a.example.com:443\"]},\n\"other\": 1}",
+        );
+        lab.cli(&["policy", "import", "--format", "srt", "srt.json"])
+            .ends(1)
+            .warns("srt.json:2: warning: `other`");
         let strict = lab.cli(&["policy", "import", "--format", "srt", "--strict", "srt.json"]).ends(1);
         assert!(strict.stdout.is_empty(), "{strict:#?}");
         lab.cli(&["policy", "import", "--format", "srt", "agent.yaml"]).ends(2);

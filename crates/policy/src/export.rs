@@ -45,7 +45,12 @@ pub struct ExportError {
 }
 
 /// Writes what a policy permits in one phase, as it stands now, in another tool's format.
-pub fn export(policy: &Policy, format: Format, phase: Phase, now: Timestamp) -> Result<Exported, ExportError> {
+pub fn export(
+    policy: &Policy,
+    format: Format,
+    phase: Phase,
+    now: Timestamp,
+) -> Result<Exported, ExportError> {
     let asked = flow::Asked { policy, format, phase, now };
     let (text, losses) = match format {
         Format::K8s => clusters::k8s(&asked),

@@ -1,4 +1,4 @@
-//! The policy file: parse, lint, decide, explain, import.
+//! The policy file: parse, lint, decide, explain, import, export.
 //!
 //! `Policy::parse` turns the text of an `agent_runtime.yaml` into a policy or into an error that shows every line
 //! that is wrong. `decide` answers one request at a cost that does not grow with the number of rules; the

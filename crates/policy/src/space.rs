@@ -87,7 +87,9 @@ fn around(net: &Net, inner: &Net) -> impl Iterator<Item = Net> + use<> {
 /// The networks that together are a range of addresses; `None` if it is none, or needs too many.
 pub(crate) fn range(first: IpAddr, last: IpAddr) -> Option<Vec<String>> {
     let (mut at, end, width) = match (first, last) {
-        (IpAddr::V4(first), IpAddr::V4(last)) => (u128::from(first.to_bits()), u128::from(last.to_bits()), 32u32),
+        (IpAddr::V4(first), IpAddr::V4(last)) => {
+            (u128::from(first.to_bits()), u128::from(last.to_bits()), 32u32)
+        }
         (IpAddr::V6(first), IpAddr::V6(last)) => (first.to_bits(), last.to_bits(), 128),
         _ => return None,
     };
@@ -129,7 +131,10 @@ fn without(one: &Ports, other: &Ports) -> Option<Ports> {
         one.ranges().iter().map(|range| (u32::from(range.0), u32::from(range.1))).collect();
     for hole in other.ranges().iter().map(|range| (u32::from(range.0), u32::from(range.1))) {
         let cut = |range: (u32, u32)| {
-            [(range.0, range.1.min(hole.0.saturating_sub(1))), (range.0.max(hole.1.saturating_add(1)), range.1)]
+            [
+                (range.0, range.1.min(hole.0.saturating_sub(1))),
+                (range.0.max(hole.1.saturating_add(1)), range.1),
+            ]
         };
         ranges = ranges.into_iter().flat_map(cut).filter(|range| range.0 <= range.1).collect();
     }

@@ -16,10 +16,17 @@ type Written = (String, Vec<Loss>);
 pub(super) fn srt(asked: &Asked<'_>) -> Written {
     let target = |target: &Target| match target {
         Target::Net(net) if net.host().is_none() => Some("only single addresses can be said, no networks"),
-        Target::Name(pattern) if !pattern.name().as_str().contains('.') => Some("a name there has at least two labels"),
+        Target::Name(pattern) if !pattern.name().as_str().contains('.') => {
+            Some("a name there has at least two labels")
+        }
         _ => None,
     };
-    let flows = asked.flows(&Holds { target, ports: listed, denies: |denied| listed(&denied.ports).is_none(), ..HOLDS });
+    let flows = asked.flows(&Holds {
+        target,
+        ports: listed,
+        denies: |denied| listed(&denied.ports).is_none(),
+        ..HOLDS
+    });
     let allowed: Vec<String> = flows.flows.iter().flat_map(|flow| &flow.parts).flat_map(entries).collect();
     let denied: Vec<String> = flows.denied.iter().flat_map(entries).collect();
     let (read, write) = files(asked);
@@ -54,7 +61,8 @@ pub(super) fn codex(asked: &Asked<'_>) -> Written {
     let open = !flows.flows.is_empty();
     text.push_str(&format!("\n[permissions.claw.network]\nenabled = {open}\nmode = \"full\"\n"));
     text.push_str("\n[permissions.claw.network.domains]\n");
-    let denied: std::collections::BTreeSet<String> = flows.denied.iter().map(|denied| denied.target.to_string()).collect();
+    let denied: std::collections::BTreeSet<String> =
+        flows.denied.iter().map(|denied| denied.target.to_string()).collect();
     let mut allowed = std::collections::BTreeSet::new();
     for part in flows.flows.iter().flat_map(|flow| &flow.parts) {
         let host = bare(&part.target);
@@ -71,7 +79,8 @@ pub(super) fn codex(asked: &Asked<'_>) -> Written {
 /// Names and single addresses on every port; a profile that names none blocks.
 pub(super) fn nono(asked: &Asked<'_>) -> Written {
     let flows = every_port(asked, |_| false);
-    let hosts: Vec<String> = flows.flows.iter().flat_map(|flow| &flow.parts).map(|part| bare(&part.target)).collect();
+    let hosts: Vec<String> =
+        flows.flows.iter().flat_map(|flow| &flow.parts).map(|part| bare(&part.target)).collect();
     let network = match hosts.is_empty() {
         true => json!({"block": true}),
         false => json!({"allow_domain": hosts}),
@@ -131,7 +140,8 @@ pub(super) fn files(asked: &Asked<'_>) -> (Vec<String>, Vec<String>) {
 
 /// Ports that can be listed one by one.
 pub(super) fn listed(ports: &Ports) -> Option<&'static str> {
-    (!ports.is_any() && ports.count() > MOST_PORTS).then_some("ports are listed one by one there, and these are too many")
+    (!ports.is_any() && ports.count() > MOST_PORTS)
+        .then_some("ports are listed one by one there, and these are too many")
 }
 
 const MOST_PORTS: u32 = 64;
@@ -141,7 +151,9 @@ fn every_port(asked: &Asked<'_>, denies: fn(&Destination) -> bool) -> Flows {
         Target::Net(net) if net.host().is_none() => Some("only single addresses can be said, no networks"),
         _ => None,
     };
-    let ports = |ports: &Ports| (!ports.is_any()).then_some("ports cannot be said there: a host is open on every port");
+    let ports = |ports: &Ports| {
+        (!ports.is_any()).then_some("ports cannot be said there: a host is open on every port")
+    };
     asked.flows(&Holds { target, ports, denies, ..HOLDS })
 }
 

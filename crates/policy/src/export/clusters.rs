@@ -43,7 +43,9 @@ pub(super) fn k8s(asked: &Asked<'_>) -> Written {
 /// `policy.networking.k8s.io/v1alpha2`: networks, names and wildcards, 25 rules, the last of which denies all else.
 pub(super) fn cnp(asked: &Asked<'_>) -> Written {
     let target = |target: &Target| match target {
-        Target::Name(pattern) if !pattern.name().as_str().contains('.') => Some("a name there has at least two labels"),
+        Target::Name(pattern) if !pattern.name().as_str().contains('.') => {
+            Some("a name there has at least two labels")
+        }
         _ => None,
     };
     let mut flows = asked.flows(&Holds { target, purpose: true, ..HOLDS });
@@ -56,7 +58,9 @@ pub(super) fn cnp(asked: &Asked<'_>) -> Written {
                 .map(|span| {
                     let key = flow.transport().to_ascii_lowercase();
                     match span {
-                        Span::Every => json!({key: {"destinationPort": {"range": {"start": 1, "end": 65535}}}}),
+                        Span::Every => {
+                            json!({key: {"destinationPort": {"range": {"start": 1, "end": 65535}}}})
+                        }
                         Span::One(port) => json!({key: {"destinationPort": {"number": port}}}),
                         Span::Many(first, last) => {
                             json!({key: {"destinationPort": {"range": {"start": first, "end": last}}}})
@@ -71,7 +75,8 @@ pub(super) fn cnp(asked: &Asked<'_>) -> Written {
                 }
                 Peers::Host(host) => vec![json!({"domainNames": [host.to_string()]})],
             };
-            for (to, protocols) in to.chunks(MOST).flat_map(|to| protocols.chunks(MOST).map(move |p| (to, p))) {
+            for (to, protocols) in to.chunks(MOST).flat_map(|to| protocols.chunks(MOST).map(move |p| (to, p)))
+            {
                 rules.push(json!({
                     "name": short(flow.rule.purpose(), 100), "action": "Accept", "to": to, "protocols": protocols,
                 }));
@@ -110,12 +115,13 @@ pub(super) fn cnp(asked: &Asked<'_>) -> Written {
 /// `cilium.io/v2`: networks, names, wildcards as `**.`, and the name in the TLS handshake of an exact host.
 pub(super) fn cilium(asked: &Asked<'_>) -> Written {
     let target = |target: &Target| match target {
-        Target::Name(pattern) if !pattern.name().as_str().contains('.') => Some("a name there has at least two labels"),
+        Target::Name(pattern) if !pattern.name().as_str().contains('.') => {
+            Some("a name there has at least two labels")
+        }
         _ => None,
     };
-    let sni = |rule: &crate::rule::Rule| {
-        matches!(rule.destination().target, Target::Name(HostPattern::Exact(_)))
-    };
+    let sni =
+        |rule: &crate::rule::Rule| matches!(rule.destination().target, Target::Name(HostPattern::Exact(_)));
     let flows = asked.flows(&Holds { target, sni, ..HOLDS });
     let mut egress = Vec::new();
     for flow in &flows.flows {
@@ -130,7 +136,9 @@ pub(super) fn cilium(asked: &Asked<'_>) -> Written {
                 })
                 .collect();
             let named = match &peer {
-                Peers::Host(HostPattern::Exact(host)) if flow.rule.protocol().is_tls() => Some(host.to_string()),
+                Peers::Host(HostPattern::Exact(host)) if flow.rule.protocol().is_tls() => {
+                    Some(host.to_string())
+                }
                 _ => None,
             };
             let ports: Vec<Value> = ports
@@ -189,7 +197,9 @@ pub(super) fn calico(asked: &Asked<'_>) -> Written {
                 })
                 .collect();
             let destination = match &peer {
-                Peers::Networks(nets) => json!({"nets": nets.iter().map(cidr).collect::<Vec<_>>(), "ports": ports}),
+                Peers::Networks(nets) => {
+                    json!({"nets": nets.iter().map(cidr).collect::<Vec<_>>(), "ports": ports})
+                }
                 Peers::Host(host) => json!({"domains": [host.to_string()], "ports": ports}),
             };
             egress.push(json!({
@@ -209,7 +219,8 @@ pub(super) fn calico(asked: &Asked<'_>) -> Written {
             "selector": format!("app == '{}'", name(asked)), "order": 100, "types": ["Egress"], "egress": egress,
         },
     });
-    let more = "choose the workloads in `selector`; `domains` needs Calico Enterprise or Cloud, and access to DNS";
+    let more =
+        "choose the workloads in `selector`; `domains` needs Calico Enterprise or Cloud, and access to DNS";
     finish(asked, flows, &document, &[more])
 }
 
@@ -244,7 +255,8 @@ pub(super) fn cidr(net: &Net) -> String {
 /// The policy's name there: lower case, digits and hyphens.
 pub(super) fn name(asked: &Asked<'_>) -> String {
     let agent = asked.policy.agent().unwrap_or("agent").to_ascii_lowercase();
-    let plain: String = agent.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(50).collect();
+    let plain: String =
+        agent.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(50).collect();
     match plain.trim_matches('-') {
         "" => "agent".to_owned(),
         plain => plain.to_owned(),

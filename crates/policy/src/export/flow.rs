@@ -97,7 +97,10 @@ impl Asked<'_> {
                 Some(phase) if phase == self.phase => self.flow(rule, holds, &mut out),
                 Some(phase) => out.losses.push(Loss::left_out(
                     rule.line(),
-                    format!("`{}` holds in `{phase}` only, and there are no phases: left out", rule.destination()),
+                    format!(
+                        "`{}` holds in `{phase}` only, and there are no phases: left out",
+                        rule.destination()
+                    ),
                 )),
                 None => closing(rule, holds, &mut out),
             }
@@ -160,7 +163,9 @@ impl Asked<'_> {
         } else if rule.upstream_ca().is_some() && rule.http().is_some() && !holds.requests {
             "whom it trusts cannot be said"
         } else if let (true, Target::Net(net)) = (hides(target), target) {
-            return Some(format!("{net} holds addresses that hide others, which no rule for a wider network opens"));
+            return Some(format!(
+                "{net} holds addresses that hide others, which no rule for a wider network opens"
+            ));
         } else {
             return None;
         };
@@ -256,8 +261,10 @@ fn special(target: &Target) -> Vec<Destination> {
             let addresses = SPECIAL.iter().filter_map(|text| text.parse::<IpAddr>().ok());
             let ranges = addresses.filter_map(|ip| never_range(ip).map(|(_, range)| range));
             let hidden = HIDING.iter().filter_map(|text| text.parse::<Net>().ok());
-            let mut inside: Vec<Net> =
-                ranges.chain(hidden).filter(|range| net.covers(range) && range.prefix() > net.prefix()).collect();
+            let mut inside: Vec<Net> = ranges
+                .chain(hidden)
+                .filter(|range| net.covers(range) && range.prefix() > net.prefix())
+                .collect();
             inside.sort();
             inside.dedup();
             inside.into_iter().map(|range| any(Target::Net(range))).collect()
@@ -287,7 +294,10 @@ fn closing(rule: &Rule, holds: &Holds, out: &mut Flows) {
         return;
     }
     let list = rule.list().as_str();
-    let what = format!("`{}` stands in `{list}`: it is cut out of the rules, and closes nothing else", rule.destination());
+    let what = format!(
+        "`{}` stands in `{list}`: it is cut out of the rules, and closes nothing else",
+        rule.destination()
+    );
     out.losses.push(Loss::not_held(rule.line(), what));
 }
 
@@ -309,7 +319,10 @@ fn words(rule: &Rule, holds: &Holds) -> Vec<String> {
     if let Target::Name(_) = rule.destination().target {
         let check = rule.protocol().is_tls() && !rule.reads_http() && !(holds.sni)(rule);
         add(check, "that the TLS handshake names the host (assurance `sni`)");
-        add(rule.reads_http() && rule.http().is_none(), "that HTTP is spoken and names the host (assurance `http`)");
+        add(
+            rule.reads_http() && rule.http().is_none(),
+            "that HTTP is spoken and names the host (assurance `http`)",
+        );
         add(!rule.private_allowed(), "that the name does not lead to a private address");
     }
     words

@@ -59,7 +59,8 @@ pub(super) fn allowlist(asked: &Asked<'_>) -> Written {
 
 /// A compose file knows networks only: an internal one, from which nothing leaves.
 pub(super) fn compose(asked: &Asked<'_>) -> Written {
-    let target = |_: &Target| Some("a compose file cannot say destinations: nothing leaves an internal network");
+    let target =
+        |_: &Target| Some("a compose file cannot say destinations: nothing leaves an internal network");
     let flows = asked.flows(&Holds { target, ..HOLDS });
     let document = json!({
         "services": {name(asked): {
@@ -67,7 +68,8 @@ pub(super) fn compose(asked: &Asked<'_>) -> Written {
         }},
         "networks": {"claw": {"internal": true}},
     });
-    let more = ["put the agent's image in place of IMAGE; what it needs must be a service on the same network"];
+    let more =
+        ["put the agent's image in place of IMAGE; what it needs must be a service on the same network"];
     (format!("{}{}", comments("#", &head(asked, &flows, &more)), yaml(&document)), flows.losses)
 }
 

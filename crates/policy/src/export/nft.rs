@@ -33,7 +33,8 @@ pub(super) fn ruleset(asked: &Asked<'_>) -> (String, Vec<Loss>) {
         let transport = flow.transport().to_ascii_lowercase();
         for (ports, nets) in flow.networks() {
             for v4 in [true, false] {
-                let nets: Vec<String> = nets.iter().filter(|net| net.is_v4() == v4).map(Net::to_string).collect();
+                let nets: Vec<String> =
+                    nets.iter().filter(|net| net.is_v4() == v4).map(Net::to_string).collect();
                 if nets.is_empty() {
                     continue;
                 }
@@ -67,5 +68,7 @@ fn set(items: &[String]) -> String {
 
 /// A comment of nf_tables has no way to escape anything.
 fn plain(text: &str) -> String {
-    text.chars().map(|c| if matches!(c, '"' | '\\') || c.is_control() || !c.is_ascii() { '_' } else { c }).collect()
+    text.chars()
+        .map(|c| if matches!(c, '"' | '\\') || c.is_control() || !c.is_ascii() { '_' } else { c })
+        .collect()
 }

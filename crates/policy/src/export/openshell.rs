@@ -27,21 +27,27 @@ pub(super) fn policy(asked: &Asked<'_>) -> (String, Vec<Loss>) {
     let mut policies = Map::new();
     let mut lost = Vec::new();
     for flow in &flows.flows {
-        let requests = match flow.rule.http().map(|all| all.iter().map(|one| request(&one.to_string())).collect()) {
-            None => Vec::new(),
-            Some(Some(requests)) => requests,
-            Some(None) => {
-                let what = format!("`{}` is left out: its requests hold signs that are patterns there", flow.rule.destination());
-                lost.push(Loss::left_out(flow.rule.line(), what));
-                continue;
-            }
-        };
+        let requests =
+            match flow.rule.http().map(|all| all.iter().map(|one| request(&one.to_string())).collect()) {
+                None => Vec::new(),
+                Some(Some(requests)) => requests,
+                Some(None) => {
+                    let what = format!(
+                        "`{}` is left out: its requests hold signs that are patterns there",
+                        flow.rule.destination()
+                    );
+                    lost.push(Loss::left_out(flow.rule.line(), what));
+                    continue;
+                }
+            };
         let mut endpoints = Vec::new();
         for part in &flow.parts {
             let ports: Vec<u16> = part.ports.iter().collect();
             let mut endpoint = match &part.target {
                 Target::Name(HostPattern::Exact(host)) => json!({"host": host.as_str(), "ports": ports}),
-                Target::Name(HostPattern::Below(suffix)) => json!({"host": format!("**.{suffix}"), "ports": ports}),
+                Target::Name(HostPattern::Below(suffix)) => {
+                    json!({"host": format!("**.{suffix}"), "ports": ports})
+                }
                 Target::Net(net) => json!({"allowed_ips": [cidr(net)], "ports": ports}),
             };
             if let (false, Some(map)) = (requests.is_empty(), endpoint.as_object_mut()) {
@@ -56,7 +62,8 @@ pub(super) fn policy(asked: &Asked<'_>) -> (String, Vec<Loss>) {
     }
     flows.losses.extend(lost);
     let (read, write) = files(asked);
-    let absolute = |paths: Vec<String>| paths.into_iter().filter(|path| path.starts_with('/')).collect::<Vec<_>>();
+    let absolute =
+        |paths: Vec<String>| paths.into_iter().filter(|path| path.starts_with('/')).collect::<Vec<_>>();
     let document = json!({
         "version": 1,
         "filesystem_policy": {"include_workdir": false, "read_only": absolute(read), "read_write": absolute(write)},

@@ -18,7 +18,8 @@ fn now() -> Timestamp {
 
 /// Exports a policy's workload.
 fn written(policy: &str, format: Format) -> Exported {
-    let policy = Policy::parse(policy, "agent_runtime.yaml").unwrap_or_else(|error| panic!("{error:?}\n{policy}"));
+    let policy =
+        Policy::parse(policy, "agent_runtime.yaml").unwrap_or_else(|error| panic!("{error:?}\n{policy}"));
     export(&policy, format, Phase::Workload, now()).unwrap()
 }
 
@@ -55,7 +56,8 @@ fn answer(policy: &Policy, question: &Question<'_>, phases: &[Phase]) -> Option<
         None => Host::Address(question.host.parse().unwrap()),
     };
     phases.iter().find_map(|phase| {
-        let request = Request { phase: *phase, transport: question.transport, host, port: question.port, now: now() };
+        let request =
+            Request { phase: *phase, transport: question.transport, host, port: question.port, now: now() };
         let Decision::Allow(_) = decide(policy, &request) else { return None };
         let permit = decide_request(policy, &request, question.method, question.path).ok()?;
         Some(permit.rule().line())
@@ -105,10 +107,29 @@ const HOSTS: &[&str] = &[
 ];
 
 const TARGETS: &[&str] = &[
-    "a.example.com", "a.example.com", "b.example.com", "x.a.example.com", "*.example.com", "*.example.com",
-    "*.a.example.com", "api.example.net", "*.google.internal", "metadata.google.internal", "10.0.0.0/24", "10.0.0.0/16",
-    "10.0.0.7", "10.0.0.7", "10.0.0.0/8", "203.0.113.0/24", "169.0.0.0/8", "100.0.0.0/8", "169.254.169.254",
-    "[2001:db8::/32]", "[2001:db8::1]", "[fd00::/16]", "[64::/16]",
+    "a.example.com",
+    "a.example.com",
+    "b.example.com",
+    "x.a.example.com",
+    "*.example.com",
+    "*.example.com",
+    "*.a.example.com",
+    "api.example.net",
+    "*.google.internal",
+    "metadata.google.internal",
+    "10.0.0.0/24",
+    "10.0.0.0/16",
+    "10.0.0.7",
+    "10.0.0.7",
+    "10.0.0.0/8",
+    "203.0.113.0/24",
+    "169.0.0.0/8",
+    "100.0.0.0/8",
+    "169.254.169.254",
+    "[2001:db8::/32]",
+    "[2001:db8::1]",
+    "[fd00::/16]",
+    "[64::/16]",
 ];
 
 fn target() -> impl Strategy<Value = &'static str> {
@@ -134,7 +155,9 @@ fn rule(closes: bool) -> impl Strategy<Value = String> {
             (4, false) => text.push_str(", expires: 2027-01-01"),
             (5, false) => text.push_str(", limits: {bytes_out: 1MiB}"),
             (6, false) if named => text.push_str(", addresses: [192.0.2.1]"),
-            (7 | 8, false) if named => text.push_str(", protocol: TCP/HTTPS, http: [\"GET /v1/*\", \"HEAD /**\"]"),
+            (7 | 8, false) if named => {
+                text.push_str(", protocol: TCP/HTTPS, http: [\"GET /v1/*\", \"HEAD /**\"]")
+            }
             _ => {}
         }
         text

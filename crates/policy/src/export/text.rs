@@ -18,7 +18,10 @@ pub(super) fn head(asked: &Asked<'_>, flows: &Flows, more: &[&str]) -> Vec<Strin
     lines.extend(more.iter().map(|line| (*line).to_owned()));
     let left = flows.losses.iter().filter(|loss| loss.kind == LossKind::LeftOut);
     lines.extend(left.map(|loss| format!("line {}: {}", loss.line, loss.what)));
-    lines.iter().map(|line| line.escape_debug().to_string().replace("\\'", "'").replace("\\\"", "\"")).collect()
+    lines
+        .iter()
+        .map(|line| line.escape_debug().to_string().replace("\\'", "'").replace("\\\"", "\""))
+        .collect()
 }
 
 /// Lines as comments.
@@ -85,7 +88,8 @@ fn one(value: &Value) -> String {
 }
 
 fn key_text(key: &str) -> String {
-    let plain = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/'));
+    let plain = !key.is_empty()
+        && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/'));
     if plain { key.to_owned() } else { scalar(key) }
 }
 

@@ -4,9 +4,9 @@ use claw_model::destination::Destination;
 use claw_model::net::{self, Net};
 
 use super::k8s::target;
+use super::toml;
 use super::tree::{self, Node, Value};
 use super::write::{Draft, Entry};
-use super::toml;
 use crate::error::Problem;
 use crate::rule::RuleList;
 use crate::space;
@@ -19,7 +19,13 @@ pub(super) fn srt(text: &str) -> Result<Option<Draft>, Problem> {
     draft.only(&root, &["network"]);
     draft.only(
         network,
-        &["allowedDomains", "deniedDomains", "deniedDomainReasons", "deniedResolvedAddresses", "strictAllowlist"],
+        &[
+            "allowedDomains",
+            "deniedDomains",
+            "deniedDomainReasons",
+            "deniedResolvedAddresses",
+            "strictAllowlist",
+        ],
     );
     let mut everywhere = Vec::new();
     for item in network.list("deniedDomains")? {
@@ -33,7 +39,10 @@ pub(super) fn srt(text: &str) -> Result<Option<Draft>, Problem> {
     for item in network.list("allowedDomains")? {
         let entry = Entry::new(item.line(), ported(item.word("allowedDomains")?), Some("TCP"));
         match unheld {
-            Some(_) => draft.refuse(entry, "`deniedResolvedAddresses` narrows it, and names a network that is not private"),
+            Some(_) => draft.refuse(
+                entry,
+                "`deniedResolvedAddresses` narrows it, and names a network that is not private",
+            ),
             None => draft.without(entry, &everywhere),
         }
     }
@@ -50,7 +59,8 @@ pub(super) fn codex(text: &str) -> Result<Option<Draft>, Problem> {
     }
     let chosen = root.text("default_permissions")?;
     let all = profiles.entries("permissions")?;
-    let Some((name, profile)) = all.iter().find(|(name, _)| chosen.map_or(all.len() == 1, |chosen| chosen == name))
+    let Some((name, profile)) =
+        all.iter().find(|(name, _)| chosen.map_or(all.len() == 1, |chosen| chosen == name))
     else {
         return Ok(None);
     };
@@ -70,7 +80,10 @@ pub(super) fn codex(text: &str) -> Result<Option<Draft>, Problem> {
     };
     let hooks = network.get("mitm");
     if let Some(hooks) = hooks {
-        draft.lose(hooks.line(), "`mitm` narrows requests in ways that are not read: hosts are written as comments");
+        draft.lose(
+            hooks.line(),
+            "`mitm` narrows requests in ways that are not read: hosts are written as comments",
+        );
     }
     let domains = network.map("domains")?.map_or(Ok(&[][..]), |domains| domains.entries("domains"))?;
     for (pattern, node) in domains {
@@ -144,7 +157,10 @@ pub(super) fn nono(text: &str) -> Result<Option<Draft>, Problem> {
     let narrowed = ["network_profile", "credentials"].iter().any(|key| network.get(key).is_some());
     if domains.is_empty() && credentials.is_none() && !narrowed {
         let entry = Entry::new(network.line(), "0.0.0.0/0:*".to_owned(), Some("TCP"));
-        draft.refuse(entry, "a profile that names no domain and does not block opens the network to the world");
+        draft.refuse(
+            entry,
+            "a profile that names no domain and does not block opens the network to the world",
+        );
     }
     Ok(Some(draft))
 }
@@ -157,14 +173,18 @@ pub(super) fn sandlock(text: &str) -> Result<Option<Draft>, Problem> {
     }
     let mut draft = Draft::default();
     draft.only(&root, &["network", "http", "filesystem", "config"]);
-    let ends_tls = root.map("config")?.is_some_and(|config| {
-        ["http_ca", "http_inject_ca"].iter().any(|key| config.get(key).is_some())
-    });
+    let ends_tls = root
+        .map("config")?
+        .is_some_and(|config| ["http_ca", "http_inject_ca"].iter().any(|key| config.get(key).is_some()));
     let http = root.map("http")?;
     let mut judged: Vec<String> = Vec::new();
     if let Some(http) = http {
         draft.only(http, &["ports", "allow", "deny"]);
-        judged = http.list("ports")?.iter().map(|port| port.word("ports").map(str::to_owned)).collect::<Result<_, _>>()?;
+        judged = http
+            .list("ports")?
+            .iter()
+            .map(|port| port.word("ports").map(str::to_owned))
+            .collect::<Result<_, _>>()?;
         judged.push("80".to_owned());
         judged.extend(ends_tls.then(|| "443".to_owned()));
         let denies = !http.list("deny")?.is_empty();
@@ -190,7 +210,8 @@ pub(super) fn sandlock(text: &str) -> Result<Option<Draft>, Problem> {
             };
             for protocol in transports {
                 let entry = Entry::new(item.line(), destination.clone(), Some(protocol));
-                let narrowed = protocol == "TCP" && destination.parse().is_ok_and(|destination| meets(&destination));
+                let narrowed =
+                    protocol == "TCP" && destination.parse().is_ok_and(|destination| meets(&destination));
                 match narrowed {
                     true => draft.refuse(entry, "`[http]` judges its requests"),
                     false => draft.entries.push(entry),
@@ -205,7 +226,9 @@ pub(super) fn sandlock(text: &str) -> Result<Option<Draft>, Problem> {
     if let Some(files) = root.map("filesystem")? {
         draft.only(files, &["read", "write", "deny"]);
         match files.get("deny") {
-            Some(deny) => draft.lose(deny.line(), "`deny` hides parts of what is shown: `filesystem` is left out"),
+            Some(deny) => {
+                draft.lose(deny.line(), "`deny` hides parts of what is shown: `filesystem` is left out")
+            }
             None => draft.files(files.list("read")?, files.list("write")?)?,
         }
     }
@@ -244,14 +267,18 @@ impl Draft {
         let mut denied = text.to_owned();
         if Destination::parse(text).is_err() {
             let (host, ports) = text.rsplit_once(':').unwrap_or((text, "*"));
-            let plain = |label: &&str| !label.is_empty() && label.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
+            let plain = |label: &&str| {
+                !label.is_empty()
+                    && label.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+            };
             let end: Vec<&str> = host.rsplit('.').take_while(plain).collect();
             let end: Vec<&str> = end.into_iter().rev().collect();
             denied = format!("*.{}:{ports}", end.join("."));
             if Destination::parse(&denied).is_err() {
                 return Err(item.wrong(text, "a denial that can be read"));
             }
-            let what = format!("`{}` is denied as `{}`, which is more", text.escape_debug(), denied.escape_debug());
+            let what =
+                format!("`{}` is denied as `{}`, which is more", text.escape_debug(), denied.escape_debug());
             self.lose(item.line(), what);
         }
         let entry = Entry::new(item.line(), denied, None);
@@ -269,17 +296,23 @@ impl Draft {
         };
         let rest = space::cut(&whole, holes.iter());
         match rest.parts.as_slice() {
-            [] => self.lose(entry.line, format!("`{}` is denied: left out", entry.destination.escape_debug())),
+            [] => {
+                self.lose(entry.line, format!("`{}` is denied: left out", entry.destination.escape_debug()))
+            }
             [part] if *part == whole => self.entries.push(entry),
             parts => {
-                self.entries.extend(parts.iter().map(|part| Entry { destination: part.to_string(), ..entry.clone() }));
+                self.entries.extend(
+                    parts.iter().map(|part| Entry { destination: part.to_string(), ..entry.clone() }),
+                );
             }
         }
     }
 
     fn sandlock_request(&mut self, item: &Node, ends_tls: bool, denies: bool) -> Result<(), Problem> {
         let text = item.word("allow")?;
-        let Some((method, place)) = text.split_once(' ') else { return Err(item.wrong(text, "`METHOD HOST/PATH`")) };
+        let Some((method, place)) = text.split_once(' ') else {
+            return Err(item.wrong(text, "`METHOD HOST/PATH`"));
+        };
         let (host, path) = place.split_once('/').unwrap_or((place, "*"));
         let whole = path.is_empty() || path == "*";
         let path = if whole { "/**".to_owned() } else { format!("/{path}") };
@@ -292,7 +325,9 @@ impl Draft {
             let http = vec![format!("{method} {path}")];
             let entry = Entry { http, ..Entry::new(item.line(), format!("{host}:{port}"), *protocol) };
             match denies {
-                true => self.refuse(entry, "`deny` narrows the requests, and a rule cannot deny some of them"),
+                true => {
+                    self.refuse(entry, "`deny` narrows the requests, and a rule cannot deny some of them")
+                }
                 false => self.entries.push(entry),
             }
         }
@@ -342,7 +377,8 @@ pub(super) fn address(url: &str) -> Option<Address> {
         "nats" => "4222",
         _ => "",
     };
-    let destination = if Destination::parse(host).is_ok() { host.to_owned() } else { format!("{host}:{port}") };
+    let destination =
+        if Destination::parse(host).is_ok() { host.to_owned() } else { format!("{host}:{port}") };
     Destination::parse(&destination).ok()?;
     let path = path.split(['?', '#']).next().unwrap_or_default();
     Some(Address { destination, path: path.to_owned() })
@@ -365,7 +401,9 @@ fn refused_anyway(item: &Node) -> bool {
     let Value::Text(text) = &item.value else { return false };
     let Ok(network) = text.parse::<Net>() else { return false };
     use net::Special::{Cgnat, LinkLocal, Loopback, Metadata, Private, UniqueLocal};
-    let kept = |ip| matches!(net::special(ip), Some(Cgnat | LinkLocal | Loopback | Metadata | Private | UniqueLocal));
+    let kept = |ip| {
+        matches!(net::special(ip), Some(Cgnat | LinkLocal | Loopback | Metadata | Private | UniqueLocal))
+    };
     let shortest = if network.is_v4() { 8 } else { 7 };
     network.prefix() >= shortest && kept(network.address()) && kept(network.last())
 }

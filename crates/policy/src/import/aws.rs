@@ -103,18 +103,26 @@ impl Draft {
         let Some(ports) = self.aws_ports(rule, protocol, true)? else { return Ok(()) };
         let mut peers = Vec::new();
         for (key, list) in networks {
-            let nodes = if *list { rule.list(key)? } else { rule.get(key).map_or(&[][..], std::slice::from_ref) };
+            let nodes =
+                if *list { rule.list(key)? } else { rule.get(key).map_or(&[][..], std::slice::from_ref) };
             for node in nodes {
                 let text = node.word(key)?;
                 if text.contains("${") {
-                    self.lose(node.line(), format!("`{}` is known only to Terraform: left out", text.escape_debug()));
+                    self.lose(
+                        node.line(),
+                        format!("`{}` is known only to Terraform: left out", text.escape_debug()),
+                    );
                 } else {
                     peers.push(Peer::new(node.line(), text));
                 }
             }
         }
         let references = [
-            "security_groups", "self", "prefix_list_ids", "prefix_list_id", "referenced_security_group_id",
+            "security_groups",
+            "self",
+            "prefix_list_ids",
+            "prefix_list_id",
+            "referenced_security_group_id",
             "source_security_group_id",
         ];
         for (key, node) in references.iter().filter_map(|key| rule.get(key).map(|node| (key, node))) {
@@ -124,7 +132,10 @@ impl Draft {
                 _ => false,
             };
             if !empty {
-                self.lose(node.line(), format!("`{key}` names what only AWS knows the addresses of: left out"));
+                self.lose(
+                    node.line(),
+                    format!("`{key}` names what only AWS knows the addresses of: left out"),
+                );
             }
         }
         let purpose = rule.text("description")?.filter(|text| !text.trim().is_empty());
@@ -149,10 +160,16 @@ impl Draft {
             match node.word(key)? {
                 "" => {}
                 text if text.contains("${") && accept => {
-                    self.lose(node.line(), format!("`{}` is known only to Terraform: left out", text.escape_debug()));
+                    self.lose(
+                        node.line(),
+                        format!("`{}` is known only to Terraform: left out", text.escape_debug()),
+                    );
                 }
                 text if text.contains("${") => {
-                    self.lose(node.line(), "a denial known only to Terraform: every network is denied instead");
+                    self.lose(
+                        node.line(),
+                        "a denial known only to Terraform: every network is denied instead",
+                    );
                     peers.extend(Peer::everything(node.line()));
                 }
                 text => peers.push(Peer::new(node.line(), text)),

@@ -18,7 +18,16 @@ pub(super) fn read(text: &str) -> Result<Option<Draft>, Problem> {
     draft.only(&root, &["apiVersion", "kind", "metadata", "spec"]);
     draft.only(
         spec,
-        &["tier", "order", "selector", "types", "egress", "ingress", "namespaceSelector", "serviceAccountSelector"],
+        &[
+            "tier",
+            "order",
+            "selector",
+            "types",
+            "egress",
+            "ingress",
+            "namespaceSelector",
+            "serviceAccountSelector",
+        ],
     );
     draft.subject(spec, &["selector", "namespaceSelector", "serviceAccountSelector"]);
     let mut steps = Vec::new();
@@ -39,13 +48,19 @@ impl Draft {
                 return Ok(Vec::new());
             }
             Some("Pass") => {
-                self.lose(rule.line(), "`Pass` leaves the answer to policies that are not here: denied instead");
+                self.lose(
+                    rule.line(),
+                    "`Pass` leaves the answer to policies that are not here: denied instead",
+                );
                 false
             }
             _ => return Err(rule.wrong("action", "`Allow`, `Deny`, `Log` or `Pass`")),
         };
         if let (true, Some(limit)) = (accept, limits(rule)?) {
-            self.lose(rule.line(), format!("`{}` narrows the rule and cannot be said: left out", limit.escape_debug()));
+            self.lose(
+                rule.line(),
+                format!("`{}` narrows the rule and cannot be said: left out", limit.escape_debug()),
+            );
             return Ok(Vec::new());
         }
         let purpose = purpose(rule)?;
@@ -64,9 +79,10 @@ impl Draft {
                 _ => peers.extend(self.selector(node, key, accept)),
             }
         }
-        let only_ports = to.entries("destination")?.iter().all(|(key, _)| {
-            matches!(key.as_str(), "ports" | "notPorts" | "notNets")
-        });
+        let only_ports = to
+            .entries("destination")?
+            .iter()
+            .all(|(key, _)| matches!(key.as_str(), "ports" | "notPorts" | "notNets"));
         if only_ports {
             peers.extend(Peer::everything(rule.line()));
         }
@@ -74,7 +90,9 @@ impl Draft {
         for hole in to.list("notNets")?.iter().filter(|_| accept) {
             let hole = hole.word("notNets")?;
             let v6 = hole.contains(':');
-            for peer in peers.iter_mut().filter(|peer| peer.text.contains('/') && peer.text.contains(':') == v6) {
+            for peer in
+                peers.iter_mut().filter(|peer| peer.text.contains('/') && peer.text.contains(':') == v6)
+            {
                 peer.except.push(hole.to_owned());
             }
         }
@@ -126,4 +144,3 @@ fn purpose(rule: &Node) -> Result<Option<&str>, Problem> {
     };
     annotations.map_or(Ok(None), |annotations| annotations.text("purpose"))
 }
-

@@ -23,8 +23,14 @@ pub(super) fn read(text: &str) -> Result<Option<Draft>, Problem> {
         draft.only(
             spec,
             &[
-                "description", "endpointSelector", "nodeSelector", "enableDefaultDeny", "egress", "egressDeny",
-                "ingress", "ingressDeny",
+                "description",
+                "endpointSelector",
+                "nodeSelector",
+                "enableDefaultDeny",
+                "egress",
+                "egressDeny",
+                "ingress",
+                "ingressDeny",
             ],
         );
         draft.subject(spec, &["endpointSelector", "nodeSelector"]);
@@ -52,7 +58,8 @@ impl Draft {
         let all = self.cilium_ports(rule, true)?;
         let mut peers = self.cilium_peers(rule, true)?;
         let named = rule.get("toFQDNs").is_some();
-        let elsewhere = rule.entries("egress")?.iter().any(|(key, _)| key.starts_with("to") && key != "toPorts");
+        let elsewhere =
+            rule.entries("egress")?.iter().any(|(key, _)| key.starts_with("to") && key != "toPorts");
         if !elsewhere && rule.get("toPorts").is_some() {
             peers.extend(Peer::everything(rule.line()));
         }
@@ -183,7 +190,8 @@ impl Draft {
                     match simple(request)? {
                         Some(pattern) => checked.requests.push(pattern),
                         None => {
-                            checked.beyond = Some("its HTTP rules say more than a method and a plain path".to_owned());
+                            checked.beyond =
+                                Some("its HTTP rules say more than a method and a plain path".to_owned());
                         }
                     }
                 }
@@ -239,9 +247,12 @@ fn simple(request: &Node) -> Result<Option<String>, Problem> {
     if !request.entries("http")?.iter().all(known) {
         return Ok(None);
     }
-    let (Some(method), Some(path)) = (request.text("method")?, request.text("path")?) else { return Ok(None) };
+    let (Some(method), Some(path)) = (request.text("method")?, request.text("path")?) else {
+        return Ok(None);
+    };
     let (stem, rest) = path.strip_suffix("/.*").map_or((path, ""), |stem| (stem, "/**"));
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_');
-    let simple = stem.chars().all(plain) && method.bytes().all(|byte| byte.is_ascii_uppercase()) && !method.is_empty();
+    let simple =
+        stem.chars().all(plain) && method.bytes().all(|byte| byte.is_ascii_uppercase()) && !method.is_empty();
     Ok(simple.then(|| format!("{method} {stem}{rest}")))
 }

@@ -57,7 +57,10 @@ impl Draft {
             Some("Accept" | "Allow") => true,
             Some("Deny") => false,
             Some("Pass") => {
-                self.lose(rule.line(), "`Pass` leaves the answer to policies that are not here: denied instead");
+                self.lose(
+                    rule.line(),
+                    "`Pass` leaves the answer to policies that are not here: denied instead",
+                );
                 false
             }
             _ => return Err(rule.wrong("action", "`Accept`, `Allow`, `Deny` or `Pass`")),
@@ -116,7 +119,8 @@ impl Draft {
             None => "*".to_owned(),
             Some(port) => {
                 let range = port.map("range")?.unwrap_or(port);
-                match (port.text("number")?.or(port.text("port")?), range.text("start")?, range.text("end")?) {
+                match (port.text("number")?.or(port.text("port")?), range.text("start")?, range.text("end")?)
+                {
                     (Some(number), ..) => number.to_owned(),
                     (_, Some(start), Some(end)) => format!("{start}-{end}"),
                     _ => return Err(port.wrong(key, "a port or a range of ports")),
@@ -132,7 +136,10 @@ impl Draft {
         if accept {
             self.lose(node.line(), "a named port needs a cluster to know its number: left out");
         } else {
-            self.lose(node.line(), "a named port needs a cluster to know its number: every port is denied instead");
+            self.lose(
+                node.line(),
+                "a named port needs a cluster to know its number: every port is denied instead",
+            );
             sets.add(None, "*".to_owned());
         }
     }
@@ -144,7 +151,8 @@ impl Draft {
             "UDP" | "17" => Some("UDP"),
             _ => {
                 if accept {
-                    let what = format!("protocol `{}` is not carried by claw: left out", protocol.escape_debug());
+                    let what =
+                        format!("protocol `{}` is not carried by claw: left out", protocol.escape_debug());
                     self.lose(node.line(), what);
                 }
                 None

@@ -44,7 +44,8 @@ impl Draft {
             purpose: Some(format!("imported: {key} of {service}")),
             ..Entry::new(node.line(), address.destination, None)
         };
-        let why = format!("a suggestion: `{}` names it; take the signs away if it is needed", key.escape_debug());
+        let why =
+            format!("a suggestion: `{}` names it; take the signs away if it is needed", key.escape_debug());
         self.refuse(entry, why);
     }
 }

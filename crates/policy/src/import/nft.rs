@@ -32,12 +32,19 @@ pub(super) fn read(text: &str) -> Result<Option<Draft>, Problem> {
         return Ok(Some(draft));
     };
     if chain.text("policy")? != Some("drop") {
-        draft.lose(chain.line(), "the chain accepts what no rule names: nothing is carried over, since that opens the world");
+        draft.lose(
+            chain.line(),
+            "the chain accepts what no rule names: nothing is carried over, since that opens the world",
+        );
         return Ok(Some(draft));
     }
     let place = |node: &Node| -> Result<_, Problem> {
         let chain = node.text("chain")?.or(node.text("name")?);
-        Ok((node.text("family")?.map(str::to_owned), node.text("table")?.map(str::to_owned), chain.map(str::to_owned)))
+        Ok((
+            node.text("family")?.map(str::to_owned),
+            node.text("table")?.map(str::to_owned),
+            chain.map(str::to_owned),
+        ))
     };
     let own = place(chain)?;
     let mut steps = Vec::new();
@@ -49,7 +56,10 @@ pub(super) fn read(text: &str) -> Result<Option<Draft>, Problem> {
             Verdict::Steps(more) => steps.extend(more),
             Verdict::Nothing => {}
             Verdict::Unknown(what) => {
-                draft.lose(rule.line(), format!("`{}` is not followed: all rules after it are left out", what.escape_debug()));
+                draft.lose(
+                    rule.line(),
+                    format!("`{}` is not followed: all rules after it are left out", what.escape_debug()),
+                );
                 break;
             }
         }
@@ -110,7 +120,12 @@ impl Draft {
                 self.lose(line, format!("a rule that asks for {beyond} cannot be said: left out"));
                 return Verdict::Nothing;
             }
-            self.lose(line, format!("a rule drops what {beyond} asks for: it is taken to drop whatever it names otherwise"));
+            self.lose(
+                line,
+                format!(
+                    "a rule drops what {beyond} asks for: it is taken to drop whatever it names otherwise"
+                ),
+            );
         }
         let networks = seen.networks.unwrap_or_else(|| match seen.v4 {
             Some(true) => vec!["0.0.0.0/0".to_owned()],
@@ -218,7 +233,10 @@ fn values(node: &Node, sets: &[&Node], each: &mut dyn FnMut(&Node) -> bool) -> b
     }
     if let Some(inner) = node.get("set") {
         let items = inner.items("set").unwrap_or_default();
-        return !items.is_empty() && items.iter().all(|item| each(item.get("elem").and_then(|elem| elem.get("val")).unwrap_or(item)));
+        return !items.is_empty()
+            && items
+                .iter()
+                .all(|item| each(item.get("elem").and_then(|elem| elem.get("val")).unwrap_or(item)));
     }
     if let Ok(Some(name)) = node.word("right").map(|word| word.strip_prefix('@')) {
         let found = sets.iter().find(|set| set.text("name").ok().flatten() == Some(name));
@@ -230,13 +248,16 @@ fn values(node: &Node, sets: &[&Node], each: &mut dyn FnMut(&Node) -> bool) -> b
 
 fn network(value: &Node, networks: &mut Vec<String>) -> bool {
     if let Some(prefix) = value.get("prefix") {
-        let (Ok(Some(address)), Ok(Some(length))) = (prefix.text("addr"), prefix.text("len")) else { return false };
+        let (Ok(Some(address)), Ok(Some(length))) = (prefix.text("addr"), prefix.text("len")) else {
+            return false;
+        };
         networks.push(format!("{address}/{length}"));
         return true;
     }
     if let Some(range) = value.get("range").and_then(|range| range.items("range").ok()) {
         let [first, last] = range else { return false };
-        let parse = |node: &Node| node.word("range").ok().and_then(|text| text.parse::<std::net::IpAddr>().ok());
+        let parse =
+            |node: &Node| node.word("range").ok().and_then(|text| text.parse::<std::net::IpAddr>().ok());
         let (Some(first), Some(last)) = (parse(first), parse(last)) else { return false };
         return crate::space::range(first, last).map(|nets| networks.extend(nets)).is_some();
     }

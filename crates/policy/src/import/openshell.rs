@@ -1,9 +1,9 @@
 //! OpenShell: `network_policies` of endpoints and programs. `*.` is one label there, `**.` any number of them.
 
+use super::k8s::target;
 use super::tree::{self, Node};
 use super::write::{Draft, Entry};
 use crate::error::Problem;
-use super::k8s::target;
 
 pub(super) fn read(text: &str) -> Result<Option<Draft>, Problem> {
     let Some(root) = tree::yaml(text)? else { return Ok(None) };
@@ -12,10 +12,15 @@ pub(super) fn read(text: &str) -> Result<Option<Draft>, Problem> {
     }
     let mut draft = Draft::default();
     draft.only(&root, &["version", "network_policies", "filesystem_policy", "landlock"]);
-    for (key, policy) in root.map("network_policies")?.map_or(Ok(&[][..]), |all| all.entries("network_policies"))? {
+    for (key, policy) in
+        root.map("network_policies")?.map_or(Ok(&[][..]), |all| all.entries("network_policies"))?
+    {
         draft.only(policy, &["name", "endpoints", "binaries"]);
         if policy.list("binaries")?.is_empty() {
-            draft.lose(policy.line(), format!("`{}` names no program, so it opens nothing: left out", key.escape_debug()));
+            draft.lose(
+                policy.line(),
+                format!("`{}` names no program, so it opens nothing: left out", key.escape_debug()),
+            );
             continue;
         }
         let what = "`binaries`: claw decides by destination, never by program: the rule holds for every program inside";
@@ -37,7 +42,16 @@ pub(super) fn read(text: &str) -> Result<Option<Draft>, Problem> {
 impl Draft {
     fn endpoint(&mut self, endpoint: &Node, name: &str) -> Result<(), Problem> {
         const READ: &[&str] = &[
-            "host", "port", "ports", "path", "protocol", "enforcement", "access", "rules", "deny_rules", "allowed_ips",
+            "host",
+            "port",
+            "ports",
+            "path",
+            "protocol",
+            "enforcement",
+            "access",
+            "rules",
+            "deny_rules",
+            "allowed_ips",
             "tls",
         ];
         let line = endpoint.line();
@@ -77,7 +91,12 @@ impl Draft {
         for text in targets {
             let purpose = Some(format!("imported: {name}"));
             let http = http.clone().unwrap_or_default();
-            self.entries.push(Entry { purpose, http, refused: refused.clone(), ..Entry::new(line, text, None) });
+            self.entries.push(Entry {
+                purpose,
+                http,
+                refused: refused.clone(),
+                ..Entry::new(line, text, None)
+            });
         }
         Ok(())
     }

@@ -41,9 +41,14 @@ impl Draft {
                     match rest.parts.as_slice() {
                         [] => self.lose(
                             step.line,
-                            format!("`{}` is denied by an earlier rule: left out", step.destination.escape_debug()),
+                            format!(
+                                "`{}` is denied by an earlier rule: left out",
+                                step.destination.escape_debug()
+                            ),
                         ),
-                        [whole] if *whole == destination => self.entries.push(entry(step.destination.clone())),
+                        [whole] if *whole == destination => {
+                            self.entries.push(entry(step.destination.clone()))
+                        }
                         parts => self.entries.extend(parts.iter().map(|part| entry(part.to_string()))),
                     }
                     accepted.push((destination, transport));
@@ -55,12 +60,16 @@ impl Draft {
                         held.push((destination, transport));
                     } else {
                         let list = RuleList::Deny;
-                        let purpose = step.purpose.clone().or_else(|| Some("imported: denied by the source".into()));
+                        let purpose =
+                            step.purpose.clone().or_else(|| Some("imported: denied by the source".into()));
                         self.entries.push(Entry { list, purpose, ..entry(step.destination.clone()) });
                     }
                 }
                 (Err(error), false) => {
-                    self.lose(step.line, format!("a denial that cannot be read ({error}): all rules after it are left out"));
+                    self.lose(
+                        step.line,
+                        format!("a denial that cannot be read ({error}): all rules after it are left out"),
+                    );
                     return;
                 }
             }

@@ -85,7 +85,9 @@ impl Draft {
         let mut steps = Vec::new();
         for peer in peers {
             let sets: Vec<(Option<&'static str>, String)> = match accept {
-                true => ports.opening().into_iter().map(|(transport, ports)| (Some(transport), ports)).collect(),
+                true => {
+                    ports.opening().into_iter().map(|(transport, ports)| (Some(transport), ports)).collect()
+                }
                 false => ports.0.clone(),
             };
             for (protocol, ports) in sets {
@@ -94,7 +96,10 @@ impl Draft {
                     // an exception that cannot be cut out of a denial: all of it is denied
                     steps.push(step(peer, accept, target(&peer.text, &ports), protocol, purpose));
                 } else if destinations.is_empty() {
-                    self.lose(peer.line, format!("nothing is left of `{}`: left out", peer.text.escape_debug()));
+                    self.lose(
+                        peer.line,
+                        format!("nothing is left of `{}`: left out", peer.text.escape_debug()),
+                    );
                 }
                 for destination in destinations {
                     steps.push(step(peer, accept, destination, protocol, purpose));

@@ -1,7 +1,7 @@
 //! TOML as a tree with places.
 
-use toml::de::{DeTable, DeValue};
 use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 use super::tree::{Node, Value};
 use crate::error::{Place, Problem};

@@ -150,7 +150,8 @@ impl Node {
     /// Refuses a value of the wrong kind.
     pub(super) fn wrong(&self, what: &str, expected: &str) -> Problem {
         let message = format!("`{}` is not {expected}", what.escape_debug());
-        Problem::new(message, self.place, "wrong type").help("see docs/import.md for what is read of each format")
+        Problem::new(message, self.place, "wrong type")
+            .help("see docs/import.md for what is read of each format")
     }
 }
 

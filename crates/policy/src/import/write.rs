@@ -139,7 +139,10 @@ impl Draft {
         if Policy::parse(&format!("{yaml}{tail}"), name).is_ok() {
             yaml.push_str(&tail);
         } else {
-            losses.push(Loss::left_out(1, "what is said of files and system calls cannot stand in a policy: left out"));
+            losses.push(Loss::left_out(
+                1,
+                "what is said of files and system calls cannot stand in a policy: left out",
+            ));
         }
         Imported { yaml, losses }
     }
@@ -150,9 +153,8 @@ impl Draft {
     fn tail(&self) -> String {
         let mut text = String::new();
         if let Some((read, write)) = &self.files {
-            let list = |paths: &[String]| {
-                paths.iter().map(|path| scalar(path)).collect::<Vec<_>>().join(", ")
-            };
+            let list =
+                |paths: &[String]| paths.iter().map(|path| scalar(path)).collect::<Vec<_>>().join(", ");
             text.push_str(&format!("filesystem:\n  read: [{}]\n  write: [{}]\n", list(read), list(write)));
         }
         if let Some(file) = &self.seccomp {

@@ -64,9 +64,14 @@ fn a_policy_that_opens_nothing_still_denies_in_every_format() {
     assert!(text(Format::Cnp).contains("action: Deny"));
     assert!(text(Format::Cilium).contains("egress: true") && text(Format::Cilium).contains("- {}"));
     assert!(text(Format::Calico).contains("- action: Deny"));
-    assert!(text(Format::AwsSg).contains("\"egress\": []") && text(Format::AwsNacl).contains("\"egress\": []"));
+    assert!(
+        text(Format::AwsSg).contains("\"egress\": []") && text(Format::AwsNacl).contains("\"egress\": []")
+    );
     assert!(text(Format::Nft).contains("policy drop"));
-    assert!(text(Format::Srt).contains("\"allowedDomains\": []") && text(Format::Srt).contains("\"strictAllowlist\": true"));
+    assert!(
+        text(Format::Srt).contains("\"allowedDomains\": []")
+            && text(Format::Srt).contains("\"strictAllowlist\": true")
+    );
     assert!(text(Format::Codex).contains("enabled = false"));
     assert!(text(Format::Nono).contains("\"block\": true"));
     assert!(text(Format::Openshell).contains("network_policies: {}"));
@@ -114,11 +119,21 @@ fn cnp_has_the_fields_and_bounds_of_its_types() {
         domain_names: Vec<String>,
     }
     let read: Document<Spec> = document(Format::Cnp);
-    assert_eq!((read.apiVersion.as_str(), read.kind.as_str()), ("policy.networking.k8s.io/v1alpha2", "ClusterNetworkPolicy"));
+    assert_eq!(
+        (read.apiVersion.as_str(), read.kind.as_str()),
+        ("policy.networking.k8s.io/v1alpha2", "ClusterNetworkPolicy")
+    );
     let rules = read.spec.egress;
     assert!(rules.len() <= 25 && rules.iter().all(|rule| rule.to.len() <= 25 && rule.name.len() <= 100));
-    assert!(rules.iter().flat_map(|rule| &rule.to).all(|peer| peer.networks.is_empty() != peer.domain_names.is_empty()));
-    assert!(rules.iter().take(rules.len() - 1).all(|rule| rule.action == "Accept" && !rule.protocols.is_empty()));
+    assert!(
+        rules
+            .iter()
+            .flat_map(|rule| &rule.to)
+            .all(|peer| peer.networks.is_empty() != peer.domain_names.is_empty())
+    );
+    assert!(
+        rules.iter().take(rules.len() - 1).all(|rule| rule.action == "Accept" && !rule.protocols.is_empty())
+    );
     assert_eq!(rules.last().unwrap().action, "Deny");
     assert_eq!(left_out(Format::Cnp), [7, 8]);
 }
@@ -164,7 +179,8 @@ fn cilium_has_the_fields_of_its_documentation() {
     let rules = read.spec.egress;
     assert!(rules.iter().all(|rule| rule.toFQDNs.is_empty() != rule.toCIDRSet.is_empty()));
     assert!(rules.iter().flat_map(|rule| &rule.toPorts).all(|ports| ports.ports.len() <= 40));
-    let named: Vec<&String> = rules.iter().flat_map(|rule| &rule.toPorts).flat_map(|ports| &ports.server_names).collect();
+    let named: Vec<&String> =
+        rules.iter().flat_map(|rule| &rule.toPorts).flat_map(|ports| &ports.server_names).collect();
     assert_eq!(named, ["api.example.com"]);
     // a wildcard with an exception is left out, and so are requests
     assert_eq!(left_out(Format::Cilium), [7, 8]);
@@ -211,9 +227,13 @@ fn calico_has_the_fields_of_its_reference() {
 /// The schema of `sandbox-config.ts` in anthropic-experimental/sandbox-runtime; `*.x` with an exception is held.
 #[test]
 fn srt_denies_what_a_wildcard_does_not_open() {
-    let value: serde_json::Value = serde_json::from_str(&written(&policy(RULES, DENY), Format::Srt).text).unwrap();
+    let value: serde_json::Value =
+        serde_json::from_str(&written(&policy(RULES, DENY), Format::Srt).text).unwrap();
     let network = &value["network"];
-    assert_eq!(network["allowedDomains"], serde_json::json!(["api.example.com:443", "*.example.net:443", "any.example.com"]));
+    assert_eq!(
+        network["allowedDomains"],
+        serde_json::json!(["api.example.com:443", "*.example.net:443", "any.example.com"])
+    );
     assert_eq!(network["deniedDomains"], serde_json::json!(["bad.example.net"]));
     assert_eq!(left_out(Format::Srt), [4, 5, 8]);
 }
@@ -236,7 +256,10 @@ fn openshell_enforces_requests_for_every_program() {
 #[test]
 fn formats_without_ports_hold_only_what_is_open_on_every_port() {
     let codex = written(&policy(RULES, DENY), Format::Codex).text;
-    assert!(codex.contains("\"any.example.com\" = \"allow\"") && !codex.contains("api.example.com\" ="), "{codex}");
+    assert!(
+        codex.contains("\"any.example.com\" = \"allow\"") && !codex.contains("api.example.com\" ="),
+        "{codex}"
+    );
     assert!(codex.contains("\"bad.example.net\" = \"deny\""), "{codex}");
     let nono = written(&policy(RULES, DENY), Format::Nono).text;
     assert!(nono.contains("\"any.example.com\"\n") && nono.contains("// line 6: "), "{nono}");
@@ -258,7 +281,8 @@ fn a_narrower_rule_that_cannot_be_said_is_not_opened_by_a_wider_one() {
 
 #[test]
 fn metadata_services_are_cut_out_of_wider_networks() {
-    let text = written(&policy(&["destination: 169.0.0.0/8:80, plane: tool, purpose: x"], &[]), Format::AwsSg).text;
+    let text =
+        written(&policy(&["destination: 169.0.0.0/8:80, plane: tool, purpose: x"], &[]), Format::AwsSg).text;
     assert!(text.contains("169.255.0.0/16") && !text.contains("169.254."), "{text}");
 }
 
@@ -268,7 +292,10 @@ fn words_of_a_policy_cannot_leave_the_comments_and_strings_of_any_format() {
     let source = policy(&[rule, "destination: a.example.com:*, plane: tool, protocol: TCP, purpose: y"], &[]);
     for format in Format::all().filter(|format| format.is_written() && *format != Format::Nft) {
         let text = written(&source, format).text;
-        assert!(crate::import::import(&text, "x", format).is_ok() || format == Format::Compose, "{format}\n{text}");
+        assert!(
+            crate::import::import(&text, "x", format).is_ok() || format == Format::Compose,
+            "{format}\n{text}"
+        );
         // Terraform would put a value there
         assert!(!text.contains("${evil}") || !matches!(format, Format::AwsSg | Format::AwsNacl), "{text}");
     }

@@ -95,10 +95,7 @@ fn nono_profiles_are_read_with_their_comments() {
             "workload workload github.com:443 TCP/HTTPS | imported: fill in",
             "workload workload gitlab.example.com:443 TCP/HTTPS | imported: fill in",
         ],
-        &[
-            "6: `network_profile` is not carried over",
-            "7: the credential of `gitlab` is not carried over",
-        ],
+        &["6: `network_profile` is not carried over", "7: the credential of `gitlab` is not carried over"],
     );
     check("{\"network\": {\"block\": true, \"allow_domain\": [\"a.example.com\"]}}", Format::Nono, &[], &[]);
     let why = "a profile that names no domain and does not block opens the network to the world";
@@ -138,7 +135,10 @@ network_policies:
         ],
     );
     let yaml = import(text, "x", Format::Openshell).unwrap().yaml;
-    assert!(yaml.ends_with("filesystem:\n  read: [\"/usr\", \"/etc\"]\n  write: [\"/tmp\", \".\"]\n"), "{yaml}");
+    assert!(
+        yaml.ends_with("filesystem:\n  read: [\"/usr\", \"/etc\"]\n  write: [\"/tmp\", \".\"]\n"),
+        "{yaml}"
+    );
 }
 
 /// The shape of `docs/network.md` and `docs/sandbox-reference.md` in multikernel/sandlock.

@@ -89,14 +89,19 @@ fn a_ruleset_is_read_from_its_json() {
             r#"{{"match": {{"op": "in", "left": {{"ct": {{"key": "state"}}}}, "right": "{state}"}}}}, {{"{verdict}": null}}"#
         ))
     };
-    let mark = rule(r#"{"match": {"op": "==", "left": {"meta": {"key": "mark"}}, "right": 1}}, {"accept": null}"#);
+    let mark =
+        rule(r#"{"match": {"op": "==", "left": {"meta": {"key": "mark"}}, "right": 1}}, {"accept": null}"#);
     let file = |chain: String, rules: &[String]| {
         format!("{{\"nftables\": [{{\"metainfo\": {{}}}},\n{chain},\n{}]}}", rules.join(",\n"))
     };
     let rules = [
         state("established", "accept"),
         state("invalid", "drop"),
-        to(r#"{"prefix": {"addr": "10.0.0.0", "len": 24}}"#, r#"{"set": [80, {"range": [8000, 8010]}]}"#, "accept"),
+        to(
+            r#"{"prefix": {"addr": "10.0.0.0", "len": 24}}"#,
+            r#"{"set": [80, {"range": [8000, 8010]}]}"#,
+            "accept",
+        ),
         to(r#"{"set": ["10.1.0.1", {"prefix": {"addr": "10.2.0.0", "len": 16}}]}"#, "443", "accept"),
         to(r#"{"range": ["10.3.0.0", "10.3.0.2"]}"#, "22", "accept"),
         mark,
