@@ -281,8 +281,7 @@ fn special(target: &Target) -> Vec<Destination> {
 /// Whether a network that is not one address lies where addresses carry others.
 fn hides(target: &Target) -> bool {
     let Target::Net(net) = target else { return false };
-    let within = |text: &&str| text.parse::<Net>().is_ok_and(|wide| wide.covers(net));
-    net.host().is_none() && HIDING.iter().any(|text| within(&text))
+    net.host().is_none() && HIDING.iter().any(|text| text.parse::<Net>().is_ok_and(|wide| wide.covers(net)))
 }
 
 /// What a rule that closes loses: it is cut out of what opens, and by names denied where that can be said.

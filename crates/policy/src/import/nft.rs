@@ -47,6 +47,10 @@ pub(super) fn read(text: &str) -> Result<Option<Draft>, Problem> {
         ))
     };
     let own = place(chain)?;
+    // a set belongs to its table: another table may have one of the same name
+    sets.retain(|set: &&Node| {
+        place(set).is_ok_and(|at| (at.0.as_ref(), at.1.as_ref()) == (own.0.as_ref(), own.1.as_ref()))
+    });
     let mut steps = Vec::new();
     for rule in rules {
         if place(rule)? != own {
@@ -178,7 +182,8 @@ impl Seen {
                 let mut ports = Vec::new();
                 if values(right, sets, &mut |value| port(value, &mut ports)) && !ports.is_empty() {
                     self.ports = Some(ports.join(","));
-                    return Ok(self.carried(protocol));
+                    self.carried(protocol);
+                    return Ok(());
                 }
             }
             _ => {
@@ -186,7 +191,10 @@ impl Seen {
                 let key = meta.map_or(Ok(None), |meta| meta.text("key"))?;
                 let word = right.word("right").unwrap_or("");
                 match (key, word) {
-                    (Some("l4proto" | "protocol"), "tcp" | "udp") if equal => return Ok(self.carried(word)),
+                    (Some("l4proto" | "protocol"), "tcp" | "udp") if equal => {
+                        self.carried(word);
+                        return Ok(());
+                    }
                     (Some("nfproto"), "ipv4" | "ipv6") if equal => {
                         self.v4 = Some(word == "ipv4");
                         return Ok(());
@@ -229,7 +237,7 @@ impl Seen {
 /// Each value of a set, or the one value; false if one cannot be read.
 fn values(node: &Node, sets: &[&Node], each: &mut dyn FnMut(&Node) -> bool) -> bool {
     if let Value::List(items) = &node.value {
-        return items.iter().all(|item| each(item));
+        return items.iter().all(each);
     }
     if let Some(inner) = node.get("set") {
         let items = inner.items("set").unwrap_or_default();
@@ -241,7 +249,7 @@ fn values(node: &Node, sets: &[&Node], each: &mut dyn FnMut(&Node) -> bool) -> b
     if let Ok(Some(name)) = node.word("right").map(|word| word.strip_prefix('@')) {
         let found = sets.iter().find(|set| set.text("name").ok().flatten() == Some(name));
         let items = found.and_then(|set| set.get("elem")).and_then(|elem| elem.items("elem").ok());
-        return items.is_some_and(|items| items.iter().all(|item| each(item)));
+        return items.is_some_and(|items| items.iter().all(each));
     }
     each(node)
 }
