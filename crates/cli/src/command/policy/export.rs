@@ -25,7 +25,7 @@ pub(super) fn run(format: Format, phase: Phase, strict: bool, json: bool, file: 
         print::json(&serde_json::json!({"format": format.as_str(), "text": text, "losses": exported.losses}));
         return Ok(code);
     }
-    import::tell(&exported.losses, strict, file);
+    import::losses(&exported.losses, strict, file);
     if !refused {
         print::line(exported.text.trim_end());
     }

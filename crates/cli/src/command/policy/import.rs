@@ -35,7 +35,7 @@ pub(super) fn run(format: Format, strict: bool, json: bool, file: &Path) -> Resu
         print::json(&serde_json::json!({"policy": policy, "losses": imported.losses}));
         return Ok(if fails { NO } else { DONE });
     }
-    tell(&imported.losses, strict, file);
+    losses(&imported.losses, strict, file);
     if !(strict && fails) {
         print::line(imported.yaml.trim_end());
     }
@@ -43,7 +43,7 @@ pub(super) fn run(format: Format, strict: bool, json: bool, file: &Path) -> Resu
 }
 
 /// Says each loss with its line on standard error.
-pub(super) fn tell(losses: &[Loss], strict: bool, file: &Path) {
+pub(super) fn losses(losses: &[Loss], strict: bool, file: &Path) {
     let name = print::plain(&file.display().to_string());
     let severity = if strict { "error" } else { "warning" };
     for loss in losses {
