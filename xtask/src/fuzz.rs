@@ -13,6 +13,7 @@ const TARGETS: &[&str] = &[
     "application",
     "client_hello",
     "dns",
+    "formats",
     "framing",
     "http_head",
     "ima",

@@ -7,11 +7,13 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use claw_model::phase::Phase;
+use claw_policy::import::Format;
 use claw_run::Answers;
 
 pub(crate) use footprint::{Footprint, FootprintCommand, Reading, ReportForm};
 
 mod footprint;
+mod format;
 
 /// Runs any agent with nothing open but what its policy names.
 #[derive(Debug, Parser)]
@@ -29,7 +31,7 @@ pub(crate) enum Command {
     Run(Run),
     /// Learn what a command reaches for; by default not one byte leaves
     Observe(Observe),
-    /// Check, explain, compare, merge, import and trust policy files
+    /// Check, explain, compare, merge, import, export and trust policy files
     Policy(Policy),
     /// Show, follow and verify ledgers
     Ledger(Ledger),
@@ -190,7 +192,7 @@ pub(crate) enum PolicyCommand {
         /// The policy after
         new: PathBuf,
         /// NEW is written in another format, as for `import`
-        #[arg(long, value_name = "NAME")]
+        #[arg(long, value_name = "NAME", value_parser = format::read())]
         format: Option<Format>,
         /// Compare this phase only
         #[arg(long, value_name = "PHASE")]
@@ -222,11 +224,11 @@ pub(crate) enum PolicyCommand {
     Schema,
     /// Turn another format into a policy file; exits 1 if something had to be left out
     #[command(
-        after_help = "Example: claw policy import --format k8s networkpolicy.yaml > agent_runtime.yaml"
+        after_help = "Examples: claw policy import --format k8s networkpolicy.yaml > agent_runtime.yaml\n          nft -j list ruleset | claw policy import --format nft -\n\nNothing is ever widened; what cannot be said is left out or written as a comment, and told with its line."
     )]
     Import {
         /// The format
-        #[arg(long, value_name = "NAME")]
+        #[arg(long, value_name = "NAME", value_parser = format::read())]
         format: Format,
         /// Make every loss an error: print no policy
         #[arg(long)]
@@ -235,6 +237,26 @@ pub(crate) enum PolicyCommand {
         #[arg(long)]
         json: bool,
         /// The file, or - for standard input
+        file: PathBuf,
+    },
+    /// Write what a policy permits in another format; exits 1 if it had to permit less
+    #[command(
+        after_help = "Examples: claw policy export --format cilium agent_runtime.yaml > cilium.yaml\n          claw policy export --format nft agent_runtime.yaml | nft -f -\n\nNever more than the policy permits: what the format cannot say narrowly is left out, and told with its line."
+    )]
+    Export {
+        /// The format
+        #[arg(long, value_name = "NAME", value_parser = format::written())]
+        format: Format,
+        /// Whose rules: other formats have no phases
+        #[arg(long, value_name = "PHASE", default_value = "workload")]
+        phase: Phase,
+        /// Make every loss an error: write nothing
+        #[arg(long)]
+        strict: bool,
+        /// Print the text and the losses as JSON
+        #[arg(long)]
+        json: bool,
+        /// The policy file
         file: PathBuf,
     },
     /// Accept the content of a policy file, so that `claw run` uses it from its directory without --policy
@@ -269,17 +291,6 @@ pub(crate) enum DiffFailOn {
     Widened,
     /// Any difference.
     Changed,
-}
-
-/// What can be imported.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// Kubernetes NetworkPolicy, or its bare `egress` list
-    K8s,
-    /// A list of destination, purpose, protocol, required
-    Allowlist,
-    /// `network_policy.egress` with `ip_block`, `ports` and `allowed_domains`
-    Nanoclaw,
 }
 
 #[derive(Debug, Args)]

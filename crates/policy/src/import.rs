@@ -3,26 +3,27 @@
 //! The meaning is carried over, never the spelling alone, and never widened: what ours cannot say is left out or
 //! written as a comment, and told as a loss. The result is read back by our own parser before it is handed out.
 
-use std::fmt;
-use std::str::FromStr;
-
 use crate::error::PolicyError;
+pub use crate::format::{Format, FormatError};
+pub use crate::loss::{Loss, LossKind};
+use crate::seccomp::{Architecture, CallProfile, Machine};
 
+mod agents;
 mod allowlist;
+mod aws;
+mod calico;
+mod cilium;
+mod cnp;
+mod compose;
 mod k8s;
 mod nanoclaw;
-mod write;
-
-/// A format that can be imported.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Format {
-    /// A Kubernetes NetworkPolicy, or its bare `egress` list.
-    K8s,
-    /// The annotated list: `destination`, `purpose`, `protocol`, `required`.
-    Allowlist,
-    /// `network_policy.egress` with `ip_block`, `ports` and `allowed_domains`.
-    Nanoclaw,
-}
+mod nft;
+mod openshell;
+mod ordered;
+mod ports;
+mod toml;
+mod tree;
+pub(crate) mod write;
 
 /// What an import gives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,15 +34,6 @@ pub struct Imported {
     pub losses: Vec<Loss>,
 }
 
-/// Something the source said that the result does not.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Loss {
-    /// The line of the source.
-    pub line: u32,
-    /// What was lost.
-    pub what: String,
-}
-
 /// The source could not be imported.
 #[derive(Debug, Clone, thiserror::Error, miette::Diagnostic)]
 pub enum ImportError {
@@ -49,6 +41,10 @@ pub enum ImportError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Source(#[from] PolicyError),
+    /// A system call profile stays a file, and standard input has no name.
+    #[error("a seccomp profile is named by its file, and standard input has no name")]
+    #[diagnostic(help("write it to a file that stays beside the policy, and name that"))]
+    Unnamed,
     /// It has none of the keys the format has.
     #[error("`{name}` holds no {format} policy")]
     #[diagnostic(help("{format} is read from {}", format.looks()))]
@@ -60,64 +56,44 @@ pub enum ImportError {
     },
 }
 
-impl Format {
-    /// Every format.
-    pub const ALL: &'static [Format] = &[Format::K8s, Format::Allowlist, Format::Nanoclaw];
-
-    /// The format's name on the command line.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Format::K8s => "k8s",
-            Format::Allowlist => "allowlist",
-            Format::Nanoclaw => "nanoclaw",
-        }
-    }
-
-    const fn looks(self) -> &'static str {
-        match self {
-            Format::K8s => {
-                "a NetworkPolicy with `spec.egress`, or a file with `egress:` and rules indented below it"
-            }
-            Format::Allowlist => "a list whose items have `destination` and `purpose`",
-            Format::Nanoclaw => "`network_policy:` with `egress:` or `allowed_domains:` indented below it",
-        }
-    }
-}
-
-impl fmt::Display for Format {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-/// The name is not one of a format that can be imported.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{}` is not a format that can be imported: k8s, allowlist, nanoclaw", text.escape_debug())]
-pub struct FormatError {
-    /// What was written.
-    pub text: String,
-}
-
-impl FromStr for Format {
-    type Err = FormatError;
-    fn from_str(text: &str) -> Result<Self, FormatError> {
-        let found = Format::ALL.iter().find(|format| format.as_str() == text);
-        found.copied().ok_or_else(|| FormatError { text: text.to_owned() })
-    }
-}
-
 /// Imports a policy written for another tool.
 pub fn import(text: &str, name: &str, format: Format) -> Result<Imported, ImportError> {
     let read = match format {
         Format::K8s => k8s::read(text),
+        Format::Cnp => cnp::read(text),
+        Format::Cilium => cilium::read(text),
+        Format::Calico => calico::read(text),
+        Format::AwsSg => aws::groups(text),
+        Format::AwsNacl => aws::lists(text),
+        Format::Nft => nft::read(text),
         Format::Allowlist => allowlist::read(text),
         Format::Nanoclaw => nanoclaw::read(text),
+        Format::Srt => agents::srt(text),
+        Format::Codex => agents::codex(text),
+        Format::Nono => agents::nono(text),
+        Format::Openshell => openshell::read(text),
+        Format::Sandlock => agents::sandlock(text),
+        Format::Compose => compose::read(text),
+        Format::Seccomp => return seccomp(text, name),
     };
     let draft = read.map_err(|problem| PolicyError::new(name, text, vec![problem]))?;
     match draft {
         Some(draft) => Ok(draft.write(name, format)),
         None => Err(ImportError::Nothing { name: name.to_owned(), format }),
     }
+}
+
+/// An OCI seccomp profile is not carried over but named: it is the file itself that is enforced.
+fn seccomp(text: &str, name: &str) -> Result<Imported, ImportError> {
+    let machine = Machine { architecture: Architecture::X86_64, kernel: (6, 1) };
+    CallProfile::parse(text, name, machine)?;
+    if name == "-" {
+        return Err(ImportError::Unnamed);
+    }
+    // a bare word would be read as the name of a built-in profile
+    let file = if name.contains('/') { name.to_owned() } else { format!("./{name}") };
+    let draft = write::Draft { seccomp: Some(file), ..write::Draft::default() };
+    Ok(draft.write(name, Format::Seccomp))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The policy file: parse, lint, decide, explain, import.
+//! The policy file: parse, lint, decide, explain, import, export.
 //!
 //! `Policy::parse` turns the text of an `agent_runtime.yaml` into a policy or into an error that shows every line
 //! that is wrong. `decide` answers one request at a cost that does not grow with the number of rules; the
@@ -12,9 +12,12 @@ mod decide;
 pub mod diff;
 mod error;
 mod executables;
+pub mod export;
+mod format;
 pub mod import;
 mod index;
 mod load;
+mod loss;
 pub mod merge;
 mod policy;
 mod promise;
@@ -26,6 +29,7 @@ mod rule;
 mod samples;
 mod schema;
 pub mod seccomp;
+mod space;
 mod why;
 
 pub use ceiling::{CeilingFile, ReadCeiling};

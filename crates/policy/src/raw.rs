@@ -58,7 +58,7 @@ macro_rules! keyed {
 
 pub(crate) use keyed;
 pub(crate) use place::{At, Extra, Key, Loose, RawExec};
-pub(crate) use read::read;
+pub(crate) use read::{line_at, read};
 
 keyed! {
     /// What an agent may reach, see and use. Whatever the file does not name is refused.

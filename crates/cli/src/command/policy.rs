@@ -1,21 +1,21 @@
 //! `claw policy`.
 
-use std::io::Read;
 use std::path::Path;
 
-use claw_policy::import::{self, import};
 use claw_policy::{Asked, Policy, Severity, lint, policy_writable, schema, unused, why};
 use claw_run::PlanError;
 use claw_run::trust::Trust;
 use jiff::Timestamp;
 
 use self::diff::Question;
-use crate::arguments::{FailOn, Format, Policy as Arguments, PolicyCommand};
+use crate::arguments::{FailOn, Policy as Arguments, PolicyCommand};
 use crate::command::run::read;
 use crate::environment;
 use crate::print::{self, DONE, NO, UNUSABLE};
 
 mod diff;
+mod export;
+mod import;
 mod merge;
 mod used;
 
@@ -38,7 +38,10 @@ pub(crate) fn run(arguments: &Arguments) -> u8 {
             print::json(&schema());
             Ok(DONE)
         }
-        PolicyCommand::Import { format, strict, json, file } => convert(*format, *strict, *json, file),
+        PolicyCommand::Import { format, strict, json, file } => import::run(*format, *strict, *json, file),
+        PolicyCommand::Export { format, phase, strict, json, file } => {
+            export::run(*format, *phase, *strict, *json, file)
+        }
         PolicyCommand::Trust { file, json } => trust(file, *json),
     };
     result.unwrap_or_else(|code| code)
@@ -119,51 +122,6 @@ fn explain(file: &Path, question: Asked<'_>, json: bool) -> Result<u8, u8> {
         }
     }
     Ok(if allowed { DONE } else { NO })
-}
-
-/// What another format says, as a policy of ours.
-fn imported(format: Format, file: &Path) -> Result<import::Imported, u8> {
-    let text = if file == Path::new("-") {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).map_err(|error| {
-            print::error(&error, None);
-            UNUSABLE
-        })?;
-        text
-    } else {
-        read(file)?
-    };
-    let format = match format {
-        Format::K8s => import::Format::K8s,
-        Format::Allowlist => import::Format::Allowlist,
-        Format::Nanoclaw => import::Format::Nanoclaw,
-    };
-    import(&text, &file.display().to_string(), format).map_err(|error| {
-        print::diagnostic(&error);
-        UNUSABLE
-    })
-}
-
-/// What could not be carried over, on standard error.
-fn losses(losses: &[import::Loss], file: &Path, severity: &str) {
-    let name = print::plain(&file.display().to_string());
-    for loss in losses {
-        eprintln!("{name}:{}: {severity}: {}", loss.line, print::plain(&loss.what));
-    }
-}
-
-fn convert(format: Format, strict: bool, json: bool, file: &Path) -> Result<u8, u8> {
-    let imported = imported(format, file)?;
-    let fails = !imported.losses.is_empty();
-    if json {
-        print::json(&serde_json::json!({"policy": imported.yaml, "losses": imported.losses}));
-        return Ok(if fails { NO } else { DONE });
-    }
-    losses(&imported.losses, file, if strict { "error" } else { "warning" });
-    if !(strict && fails) {
-        print::line(imported.yaml.trim_end());
-    }
-    Ok(if fails { NO } else { DONE })
 }
 
 fn trust(file: &Path, json: bool) -> Result<u8, u8> {

@@ -1,6 +1,11 @@
 use super::*;
 use crate::policy::Policy;
 
+mod agents;
+mod clouds;
+mod clusters;
+mod hostile;
+
 /// Imports, proves that our own parser takes the result, and gives the rules and losses.
 fn check(text: &str, format: Format, rules: &[&str], losses: &[&str]) {
     let imported = import(text, "source.yaml", format).unwrap();

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use claw_model::plane::Plane;
 
+use super::tree::{Node, Value};
 use super::{Format, Imported, Loss};
 use crate::policy::Policy;
 use crate::raw::Extra;
@@ -11,9 +12,13 @@ use crate::rule::RuleList;
 
 /// The rules and losses of one source.
 #[derive(Debug, Default)]
-pub(super) struct Draft {
+pub(crate) struct Draft {
     pub(super) entries: Vec<Entry>,
     pub(super) losses: Vec<Loss>,
+    /// The file of a system call profile.
+    pub(super) seccomp: Option<String>,
+    /// What is visible inside: readable and writable trees.
+    pub(super) files: Option<(Vec<String>, Vec<String>)>,
 }
 
 /// One rule to be.
@@ -28,6 +33,8 @@ pub(super) struct Entry {
     pub(super) purpose: Option<String>,
     pub(super) protocol: Option<String>,
     pub(super) required: Option<String>,
+    /// Only these requests: `METHOD /path`.
+    pub(super) http: Vec<String>,
     /// Why it cannot stand, once that is known.
     pub(super) refused: Option<String>,
 }
@@ -42,6 +49,7 @@ impl Entry {
             purpose: None,
             protocol: protocol.map(str::to_owned),
             required: None,
+            http: Vec::new(),
             refused: None,
         }
     }
@@ -59,13 +67,17 @@ impl Entry {
         if let Some(required) = &self.required {
             field("required", &scalar(required));
         }
+        if !self.http.is_empty() {
+            let requests: Vec<String> = self.http.iter().map(|request| scalar(request)).collect();
+            field("http", &format!("[{}]", requests.join(", ")));
+        }
         text
     }
 }
 
 impl Draft {
     pub(super) fn lose(&mut self, line: u32, what: impl Into<String>) {
-        self.losses.push(Loss { line, what: what.into() });
+        self.losses.push(Loss::left_out(line, what));
     }
 
     /// Every key of the source that nobody here reads is a loss.
@@ -75,16 +87,29 @@ impl Draft {
         }
     }
 
+    /// Every key of a mapping that is not among these is a loss.
+    pub(super) fn only(&mut self, node: &Node, known: &[&str]) {
+        let Value::Map(entries) = &node.value else { return };
+        for (key, value) in entries.iter().filter(|(key, _)| !known.contains(&key.as_str())) {
+            self.lose(value.line(), format!("`{}` is not carried over", key.escape_debug()));
+        }
+    }
+
+    /// A rule that is written as a comment, with why.
+    pub(super) fn refuse(&mut self, entry: Entry, why: impl Into<String>) {
+        self.entries.push(Entry { refused: Some(why.into()), ..entry });
+    }
+
     /// Writes the policy, and turns into comments whatever our own parser refuses, until it refuses nothing.
     pub(super) fn write(mut self, name: &str, format: Format) -> Imported {
         let mut seen = BTreeSet::new();
         self.entries.retain(|entry| seen.insert((entry.list, entry.lines())));
         // Alone first: a rule that is wrong alone would hide what is wrong between rules.
-        for entry in &mut self.entries {
+        for entry in self.entries.iter_mut().filter(|entry| entry.refused.is_none()) {
             let alone = print(std::slice::from_ref(entry), name, format);
             entry.refused = Policy::parse(&alone.0, name).err().map(|error| first(&error));
         }
-        let yaml = loop {
+        let mut yaml = loop {
             let (yaml, starts) = print(&self.entries, name, format);
             let Err(error) = Policy::parse(&yaml, name) else { break yaml };
             // The lists are printed one after the other, so a later entry may stand on an earlier line.
@@ -104,15 +129,38 @@ impl Draft {
         };
         let refused = self.entries.iter().filter_map(|entry| {
             let why = entry.refused.as_ref()?;
-            Some(Loss {
-                line: entry.line,
-                what: format!("`{}` is commented out: {why}", entry.destination.escape_debug()),
-            })
+            let what = format!("`{}` is commented out: {why}", entry.destination.escape_debug());
+            Some(Loss::left_out(entry.line, what))
         });
         let mut losses: Vec<Loss> = refused.collect();
         losses.append(&mut self.losses);
         losses.sort_by_key(|loss| loss.line);
+        let tail = self.tail();
+        if Policy::parse(&format!("{yaml}{tail}"), name).is_ok() {
+            yaml.push_str(&tail);
+        } else {
+            losses.push(Loss::left_out(
+                1,
+                "what is said of files and system calls cannot stand in a policy: left out",
+            ));
+        }
         Imported { yaml, losses }
+    }
+}
+
+impl Draft {
+    /// What stands below the rules.
+    fn tail(&self) -> String {
+        let mut text = String::new();
+        if let Some((read, write)) = &self.files {
+            let list =
+                |paths: &[String]| paths.iter().map(|path| scalar(path)).collect::<Vec<_>>().join(", ");
+            text.push_str(&format!("filesystem:\n  read: [{}]\n  write: [{}]\n", list(read), list(write)));
+        }
+        if let Some(file) = &self.seccomp {
+            text.push_str(&format!("process:\n  seccomp: {}\n", scalar(file)));
+        }
+        text
     }
 }
 
@@ -124,7 +172,11 @@ fn first(error: &crate::error::PolicyError) -> String {
 fn print(entries: &[Entry], name: &str, format: Format) -> (String, Vec<Option<u32>>) {
     let mut text = format!("# imported from {} ({format})\nversion: 1\n", name.escape_debug());
     let mut starts: Vec<Option<u32>> = vec![None; entries.len()];
-    if !entries.iter().any(|entry| entry.refused.is_none()) {
+    if format == Format::Seccomp {
+        text.push_str("# add this to the policy of the agent\n");
+    } else if entries.is_empty() {
+        text.push_str("# nothing is open: the source permits nothing\n");
+    } else if !entries.iter().any(|entry| entry.refused.is_none()) {
         text.push_str("# nothing is open: no imported rule can stand as it was written\n");
     } else {
         text.push_str("network_policy:\n");
@@ -152,7 +204,7 @@ fn print(entries: &[Entry], name: &str, format: Format) -> (String, Vec<Option<u
 }
 
 /// A plain scalar where nothing in it means something to YAML, else a quoted one.
-fn scalar(text: &str) -> String {
+pub(crate) fn scalar(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "./-,_@()".contains(c);
     let inner = |c: char| plain(c) || c == ' ' || c == ':';
     let starts =

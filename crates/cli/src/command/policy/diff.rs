@@ -5,10 +5,12 @@ use std::path::Path;
 use claw_model::phase::Phase;
 use claw_policy::Policy;
 use claw_policy::diff::{Diff, Difference, Kind, diff};
+use claw_policy::import::Format;
 use jiff::Timestamp;
 
-use super::{imported, losses, parse};
-use crate::arguments::{DiffFailOn, Format};
+use super::import::{imported, losses};
+use super::parse;
+use crate::arguments::DiffFailOn;
 use crate::command::run::read;
 use crate::print::{self, DONE, NO, UNUSABLE};
 
@@ -48,7 +50,7 @@ fn other(question: &Question<'_>) -> Result<Policy, u8> {
     let file = question.new;
     let Some(format) = question.format else { return parse(&read(file)?, file) };
     let imported = imported(format, file)?;
-    losses(&imported.losses, file, "warning");
+    losses(&imported.losses, false, file);
     // lines are those of the import, which is not on any disk
     let name = format!("{} (imported)", file.display());
     Policy::parse(&imported.yaml, &name).map_err(|error| {
