@@ -1,6 +1,7 @@
-//! Developer tasks: `cargo xtask test | lint | fuzz | bench | load`.
+//! Developer tasks: `cargo xtask test | lint | fuzz | bench | footprints | load`.
 
 mod bench;
+mod footprints;
 mod fuzz;
 mod load;
 mod observe;
@@ -17,8 +18,9 @@ fn main() -> ExitCode {
         ["fuzz"] => fuzz::run(60),
         ["fuzz", seconds] => seconds.parse().map_err(Into::into).and_then(fuzz::run),
         ["bench", rest @ ..] => bench::run(rest),
+        ["footprints", rest @ ..] => footprints::run(rest),
         ["load", rest @ ..] => bench::load(rest),
-        _ => Err("usage: cargo xtask test [FILTER] | lint | fuzz [SECONDS] | bench [WHAT] | load …".into()),
+        _ => Err("usage: cargo xtask test [FILTER] | lint | fuzz [SECONDS] | bench [WHAT] | footprints [ID] | load …".into()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

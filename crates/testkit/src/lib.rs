@@ -31,4 +31,4 @@ pub use server::{
 };
 pub use tls::{Authority, https};
 pub use vm::{Machine, Printed};
-pub use web::{scripted, strict, web, web_over_tls};
+pub use web::{Play, playing, scripted, strict, web, web_over_tls};

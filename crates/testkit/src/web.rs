@@ -39,6 +39,33 @@ pub fn web_over_tls(ip: &str, authority: &Authority, names: &[&str]) -> Server {
     serve(ip, Some(TlsAcceptor::from(Arc::new(config))))
 }
 
+/// What a server that plays a part says to a request and its body: status, type of content, content.
+pub type Play = fn(&http::request::Parts, &[u8]) -> (u16, &'static str, Vec<u8>);
+
+/// A server over TLS, in HTTP/1.1, that answers each request by `play`.
+pub fn playing(ip: &str, port: u16, authority: &Authority, names: &[&str], play: Play) -> Server {
+    let mut config = authority.config(names);
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    listen(ip, port, Some(TlsAcceptor::from(Arc::new(config))), Some(play))
+}
+
+async fn act(
+    request: Request<Incoming>,
+    seen: Arc<Seen>,
+    play: Play,
+) -> Result<Response<Pieces>, Infallible> {
+    let (parts, mut body) = request.into_parts();
+    seen.take(format!("{} {}\n", parts.method, parts.uri).as_bytes());
+    let mut whole = Vec::new();
+    while let Some(Ok(frame)) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+        whole.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
+    }
+    let (status, kind, content) = play(&parts, &whole);
+    let (sender, pieces) = mpsc::channel(1);
+    let _ = sender.send(Frame::data(Bytes::from(content))).await;
+    Ok(Response::builder().status(status).header("content-type", kind).body(Pieces(pieces)).unwrap())
+}
+
 /// Reads a head, and answers with exactly these bytes; then it closes.
 pub fn scripted(ip: &str, answer: &'static [u8]) -> Server {
     stream(ip, 0, move |mut connection, seen| {
@@ -58,8 +85,12 @@ pub fn scripted(ip: &str, answer: &'static [u8]) -> Server {
 }
 
 fn serve(ip: &str, tls: Option<TlsAcceptor>) -> Server {
+    listen(ip, 0, tls, None)
+}
+
+fn listen(ip: &str, port: u16, tls: Option<TlsAcceptor>, play: Option<Play>) -> Server {
     let ip: IpAddr = ip.parse().unwrap();
-    let listener = TcpListener::bind((ip, 0)).expect("a listener of the lab");
+    let listener = TcpListener::bind((ip, port)).expect("a listener of the lab");
     listener.set_nonblocking(true).unwrap();
     let seen: Arc<Seen> = Arc::default();
     let server = Server::made(listener.local_addr().unwrap(), &seen);
@@ -75,13 +106,13 @@ fn serve(ip: &str, tls: Option<TlsAcceptor>) -> Server {
                 let (seen, tls) = (Arc::clone(&seen), tls.clone());
                 tokio::task::spawn_local(async move {
                     match tls {
-                        None => one(connection, seen).await,
+                        None => one(connection, seen, play).await,
                         Some(tls) => {
                             let Ok(connection) = tls.accept(connection).await else { return };
                             if connection.get_ref().1.alpn_protocol() == Some(b"h2") {
                                 two(connection, seen).await;
                             } else {
-                                one(connection, seen).await;
+                                one(connection, seen, play).await;
                             }
                         }
                     }
@@ -92,8 +123,16 @@ fn serve(ip: &str, tls: Option<TlsAcceptor>) -> Server {
     server
 }
 
-async fn one(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, seen: Arc<Seen>) {
-    let service = service_fn(move |request| answer(request, Arc::clone(&seen)));
+async fn one(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, seen: Arc<Seen>, play: Option<Play>) {
+    let service = service_fn(move |request| {
+        let seen = Arc::clone(&seen);
+        async move {
+            match play {
+                Some(play) => act(request, seen, play).await,
+                None => answer(request, seen).await,
+            }
+        }
+    });
     let server = hyper::server::conn::http1::Builder::new().half_close(true).clone();
     let _ = server.serve_connection(TokioIo::new(io), service).with_upgrades().await;
 }

@@ -74,6 +74,21 @@ pub(crate) struct Reply {
 }
 
 impl Answers {
+    /// What is answered to a request of these parts: status, type of content, content. `None` where no part answers it. For
+    /// whoever plays them outside of an observed run, as tests do.
+    pub fn play(
+        self,
+        head: &http::request::Parts,
+        body: &[u8],
+        (now, number): (i64, u64),
+    ) -> Option<(u16, &'static str, Vec<u8>)> {
+        let uri = &head.uri;
+        let part =
+            self.part(head.method.as_str(), uri.path(), uri.query().unwrap_or_default(), &head.headers)?;
+        let Reply { status, kind, body } = part.reply(body, Moment { now, number });
+        Some((status, kind, body))
+    }
+
     /// The part that answers a request, if it is played.
     pub(crate) fn part(self, method: &str, path: &str, query: &str, headers: &HeaderMap) -> Option<Part> {
         let gemini = || gemini::Call::of(method, path, query).filter(|_| self.gemini).map(Part::Gemini);

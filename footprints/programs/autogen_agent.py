@@ -1,0 +1,21 @@
+"""An AutoGen assistant with one tool."""
+import asyncio
+
+from autogen_agentchat.agents import AssistantAgent
+from autogen_ext.models.openai import OpenAIChatCompletionClient
+
+
+async def weather(city: str) -> str:
+    """The weather in a city."""
+    return "sunny"
+
+
+async def main():
+    client = OpenAIChatCompletionClient(model="gpt-4o-mini")
+    agent = AssistantAgent("assistant", model_client=client, tools=[weather], reflect_on_tool_use=True)
+    result = await agent.run(task="What is the weather in Paris?")
+    print(result.messages[-1].content)
+    await client.close()
+
+
+asyncio.run(main())
