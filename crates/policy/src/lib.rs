@@ -14,6 +14,7 @@ mod error;
 mod executables;
 pub mod import;
 mod index;
+pub mod later;
 mod load;
 pub mod merge;
 mod policy;
@@ -36,7 +37,7 @@ pub use decide::{
 };
 pub use error::{PolicyError, Problem};
 pub use executables::{Changed as ExecutableChanged, Exec, Executable, Listed, parse_list};
-pub use policy::{Env, Filesystem, Limits, Policy, Process, Profile, Seccomp};
+pub use policy::{Env, Filesystem, Limits, Policy, Process, Profile, Root, Seccomp};
 pub use reason::Reason;
 pub use regime::{Change, Regime};
 pub use rule::{FlowLimits, Rate, Rule, RuleList, Travel};
