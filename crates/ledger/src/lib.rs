@@ -10,7 +10,7 @@ pub mod coalesce;
 pub mod record;
 pub mod show;
 pub mod summary;
-mod text;
+pub mod text;
 pub mod verify;
 
 pub use claw_model::digest::Digest;

@@ -25,7 +25,7 @@ impl serde_json::ser::Formatter for Safe {
 }
 
 /// One word for a column: hidden characters and backslashes escaped, quoted if it has white space or is empty.
-pub(crate) fn word(text: &str) -> String {
+pub fn word(text: &str) -> String {
     let quoted = text.is_empty() || text.contains(|c: char| c.is_whitespace() || c == '"');
     let mut out = String::with_capacity(text.len() + 2);
     let quote = if quoted { "\"" } else { "" };
@@ -47,7 +47,7 @@ pub(crate) fn word(text: &str) -> String {
 
 /// True for characters that move, reorder or hide text: Unicode's Cc, Cf, Zl, Zp, the invisible fillers and
 /// the variation selectors.
-pub(crate) fn is_hidden(character: char) -> bool {
+pub fn is_hidden(character: char) -> bool {
     character.is_control()
         || matches!(character,
             '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}'
