@@ -2,7 +2,6 @@
 //!
 //! For benchmarks and for looking at a page; the hosts and what is done with them are made up.
 
-
 use std::io::{self, BufWriter, Write};
 
 use claw_ledger::chain::Chain;
