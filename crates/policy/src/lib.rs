@@ -16,6 +16,7 @@ pub mod export;
 mod format;
 pub mod import;
 mod index;
+pub mod later;
 mod load;
 mod loss;
 pub mod merge;
@@ -40,7 +41,7 @@ pub use decide::{
 };
 pub use error::{PolicyError, Problem};
 pub use executables::{Changed as ExecutableChanged, Exec, Executable, Listed, parse_list};
-pub use policy::{Env, Filesystem, Limits, Policy, Process, Profile, Seccomp};
+pub use policy::{Env, Filesystem, Limits, Policy, Process, Profile, Root, Seccomp};
 pub use reason::Reason;
 pub use regime::{Change, Regime};
 pub use rule::{FlowLimits, Rate, Rule, RuleList, Travel};

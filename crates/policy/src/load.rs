@@ -101,8 +101,10 @@ impl Loader<'_> {
         let agent = raw.agent.as_ref().and_then(|agent| self.filled(agent, "agent")).map(String::from);
         self.network(raw.network_policy.unwrap_or_default());
         self.list(raw.never.unwrap_or_default(), RuleList::Never);
+        let root = raw.filesystem.as_ref().and_then(|files| files.root.as_ref()).map(|root| root.place);
         let (filesystem, write_lines) = raw.filesystem.map(|raw| self.filesystem(raw)).unzip();
         let process = raw.process.map(|raw| self.process(raw)).unwrap_or_default();
+        self.whole(root, &process);
         let upstream_ca = raw.upstream_ca.as_ref().map(|path| self.path(path));
         let joined = self.together();
         let mut inner = Inner {

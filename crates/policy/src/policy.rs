@@ -12,6 +12,7 @@ use crate::check::Finding;
 use crate::error::PolicyError;
 use crate::executables::Exec;
 use crate::index::Index;
+use crate::later::Protect;
 use crate::rule::Rule;
 
 /// A policy that has been checked. Cheap to clone.
@@ -56,6 +57,21 @@ pub struct Filesystem {
     pub read: Option<Vec<PathBuf>>,
     /// Writable trees.
     pub write: Vec<PathBuf>,
+    /// Trees whose changes are kept aside until somebody applies them.
+    pub review: Vec<PathBuf>,
+    /// What never reaches a reviewed tree.
+    pub protect: Protect,
+    /// The root of the sandbox, if it is not the host's.
+    pub root: Option<Root>,
+}
+
+/// An image as the root of the sandbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Root {
+    /// A directory with an OCI image layout.
+    pub layout: PathBuf,
+    /// The digest of the manifest, or of an index that leads to it.
+    pub digest: Digest,
 }
 
 /// How the process is held.

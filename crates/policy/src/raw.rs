@@ -57,7 +57,7 @@ macro_rules! keyed {
 }
 
 pub(crate) use keyed;
-pub(crate) use place::{At, Extra, Key, Loose, RawExec};
+pub(crate) use place::{At, Extra, Key, Loose, RawExec, RawProtect};
 pub(crate) use read::{line_at, read};
 
 keyed! {
@@ -161,6 +161,22 @@ keyed! {
         read: Vec<At<String>>,
         /// Writable trees.
         write: Vec<At<String>>,
+        /// Trees that look writable inside: what is written is kept aside until somebody applies it.
+        review: Vec<At<String>>,
+        /// Names that never reach a reviewed tree, at any depth: `standard`, or a list of names and patterns.
+        protect: At<RawProtect>,
+        /// The read-only root of the sandbox, instead of the host's system directories.
+        root: At<RawRoot>,
+    }
+}
+
+keyed! {
+    /// An image as the root of the sandbox.
+    RawRoot {
+        /// A directory with an OCI image layout.
+        oci: At<String>,
+        /// The digest of the image's manifest, or of its index: `sha256:…`.
+        digest: At<String>,
     }
 }
 

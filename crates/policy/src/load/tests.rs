@@ -222,3 +222,57 @@ fn a_problem_is_shown_with_its_line_and_the_text_underlined() {
         assert!(shown.contains(part), "{part}\n{shown}");
     }
 }
+
+#[test]
+fn reviewed_trees_and_what_is_protected() {
+    let policy = Policy::parse("filesystem: {review: [., ./b], protect: [standard, '*.sh']}\n", "p").unwrap();
+    let files = policy.filesystem().unwrap();
+    assert_eq!(files.review, [std::path::PathBuf::from("."), "./b".into()]);
+    assert_eq!(files.protect.words(), ["standard", "*.sh"]);
+    let policy = Policy::parse("filesystem: {review: [.], protect: standard}\n", "p").unwrap();
+    assert!(policy.filesystem().unwrap().protect.is_standard());
+    check(
+        "filesystem:\n  write: [./out]\n  review: [.]\n  protect: standard\n",
+        &[
+            "2: `protect` cannot hold under `write`: what is written to `./out` is there at once, under any name [`./out` written at once] name the path under `review`: then it is judged before it reaches the host",
+        ],
+    );
+    check(
+        "filesystem:\n  protect: standard\n",
+        &[
+            "2: `protect` without `review` protects nothing [`standard` here] name the tree under `review`, or remove `protect`",
+        ],
+    );
+    check(
+        "filesystem:\n  review: [.]\n  protect: standrad\n",
+        &["3: `standrad` is not a value of `protect` [`standrad` unknown word] did you mean `standard`?"],
+    );
+    check(
+        "filesystem:\n  review: [.]\n  protect: [/etc]\n",
+        &[
+            "3: `/etc` is not a name to protect: it is a whole path, and names are protected wherever they stand [`/etc` here] write `standard`, a name such as `.envrc`, or a pattern such as `*.service` or `deploy/*.sh`",
+        ],
+    );
+    check(
+        "filesystem:\n  review: [.]\n  write: [.]\n",
+        &["2: `.` is named under `write` and `review` [`.` here] name it under one of them"],
+    );
+}
+
+#[test]
+fn a_root_is_named_with_its_digest() {
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let text = format!("filesystem: {{root: {{oci: ./image, digest: \"{digest}\"}}}}\n");
+    let policy = Policy::parse(&text, "p").unwrap();
+    let root = policy.filesystem().unwrap().root.as_ref().unwrap();
+    assert_eq!((root.layout.to_str(), root.digest.to_string()), (Some("./image"), digest));
+    let text = format!("{text}process: {{exec: {{listed: {{file: ./list}}}}}}\n");
+    let error = Policy::parse(&text, "p").unwrap_err();
+    assert_eq!(error.problems()[0].message(), "`filesystem.root` cannot be used with `exec: listed`");
+    check(
+        "filesystem:\n  root: {oci: ./image}\n",
+        &[
+            "2: `root` needs an image layout and the digest of its manifest [`{` here] write `root: {oci: ./image, digest: \"sha256:…\"}`; `index.json` of the layout names it",
+        ],
+    );
+}

@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use claw_model::digest::DigestError;
 use claw_model::nearest::nearest;
 
 use super::Loader;
 use crate::error::{Place, Problem};
 use crate::executables::{self, Changed, Exec, Executable, Listed};
-use crate::policy::{Env, Filesystem, Limits, Process, Seccomp};
+use crate::later::Protect;
+use crate::policy::{Env, Filesystem, Limits, Process, Root, Seccomp};
 use crate::raw::{
     At, Extra, Keyed, Loose, RawEnv, RawExec, RawExecMap, RawFilesystem, RawLimits, RawListed, RawProcess,
+    RawProtect, RawRoot,
 };
 
 impl Loader<'_> {
@@ -111,8 +114,80 @@ impl Loader<'_> {
         self.refuse_extra(&raw.extra, RawFilesystem::KEYS, &[], "`filesystem`");
         let read = raw.read.map(|paths| self.paths(&paths));
         let write = raw.write.unwrap_or_default();
+        let review = raw.review.unwrap_or_default();
         let lines = write.iter().map(|path| path.place.line).collect();
-        (Filesystem { read, write: self.paths(&write) }, lines)
+        if let Some(both) = review.iter().find(|path| write.iter().any(|other| other.value == path.value)) {
+            let what = format!("`{}` is named under `write` and `review`", both.value.escape_debug());
+            self.problems.push(Problem::new(what, both.place, "here").help("name it under one of them"));
+        }
+        let protect = raw.protect.map(|protect| self.protect(protect, &write, &review)).unwrap_or_default();
+        let root = raw.root.and_then(|root| self.root(root));
+        let (write, review) = (self.paths(&write), self.paths(&review));
+        (Filesystem { read, write, review, protect, root }, lines)
+    }
+
+    /// What is written at once cannot be judged: a name that does not exist yet has no place to put a mount on, and a
+    /// directory can be renamed after it was filled. So it is judged where it is applied, and nowhere else.
+    fn protect(
+        &mut self,
+        At { value, place }: At<RawProtect>,
+        write: &[At<String>],
+        review: &[At<String>],
+    ) -> Protect {
+        if let Some(path) = write.first() {
+            let what = format!(
+                "`protect` cannot hold under `write`: what is written to `{}` is there at once, under any name",
+                path.value.escape_debug()
+            );
+            let help = "name the path under `review`: then it is judged before it reaches the host";
+            self.problems.push(Problem::new(what, path.place, "written at once").help(help));
+        } else if review.is_empty() {
+            let what = "`protect` without `review` protects nothing";
+            let help = "name the tree under `review`, or remove `protect`";
+            self.problems.push(Problem::new(what, place, "here").help(help));
+        }
+        let names = match value {
+            RawProtect::Word(word) if word == "standard" => return Protect::standard(),
+            RawProtect::Word(word) => {
+                self.unknown_word(&word, place, "value of `protect`", &["standard"]);
+                return Protect::default();
+            }
+            RawProtect::List(names) => names,
+        };
+        let mut protect = Protect::default();
+        for name in names {
+            if let Err(why) = protect.add(&name.value) {
+                let what = format!("`{}` is not a name to protect: {why}", name.value.escape_debug());
+                let help = "write `standard`, a name such as `.envrc`, or a pattern such as `*.service` or `deploy/*.sh`";
+                self.problems.push(Problem::new(what, name.place, "here").help(help));
+            }
+        }
+        if protect.is_none() && self.problems.is_empty() {
+            let what = "the list of what is protected is empty";
+            self.problems.push(Problem::new(what, place, "here").help("write `standard`, or names"));
+        }
+        protect
+    }
+
+    fn root(&mut self, At { value, place }: At<RawRoot>) -> Option<Root> {
+        self.refuse_extra(&value.extra, RawRoot::KEYS, &[], "`root`");
+        let (Some(oci), Some(digest)) = (&value.oci, &value.digest) else {
+            let what = "`root` needs an image layout and the digest of its manifest";
+            let help =
+                "write `root: {oci: ./image, digest: \"sha256:…\"}`; `index.json` of the layout names it";
+            self.problems.push(Problem::new(what, place, "here").help(help));
+            return None;
+        };
+        let layout = self.path(oci);
+        match digest.value.parse() {
+            Ok(digest) => Some(Root { layout, digest }),
+            Err(error) => {
+                let help = "`index.json` of the layout names the digest of the manifest";
+                self.problems
+                    .push(Problem::new(DigestError::to_string(&error), digest.place, "here").help(help));
+                None
+            }
+        }
     }
 
     fn paths(&mut self, paths: &[At<String>]) -> Vec<PathBuf> {
@@ -134,6 +209,15 @@ impl Loader<'_> {
             self.problems.push(Problem::new(what, path.place, "here").help(help));
         }
         PathBuf::from(&path.value)
+    }
+
+    /// The list of executables is made of the host's files, which are not there under another root.
+    pub(super) fn whole(&mut self, root: Option<Place>, process: &Process) {
+        if let (Some(place), Exec::Listed(_)) = (root, &process.exec) {
+            let what = "`filesystem.root` cannot be used with `exec: listed`";
+            let help = "leave one of them out: the root's files are held by its digest already";
+            self.problems.push(Problem::new(what, place, "here").help(help));
+        }
     }
 
     pub(super) fn process(&mut self, raw: RawProcess) -> Process {

@@ -104,6 +104,14 @@ fn what_stands_around_the_rules_is_kept() {
         policy.rules().iter().map(|rule| rule.owner().map(str::to_owned)).collect()
     };
     assert_eq!(owners(&merged), owners(&whole));
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let text = format!(
+        "filesystem: {{review: [., ./b], protect: [standard, '*.sh'], root: {{oci: ./image, digest: \"{digest}\"}}}}\n"
+    );
+    let whole = Policy::parse(&text, "reviewed.yaml").unwrap();
+    let merged =
+        Policy::parse(&merge(&[&whole, &Policy::deny_all()], now()).unwrap().yaml, "m.yaml").unwrap();
+    assert_eq!(merged.filesystem(), whole.filesystem());
 }
 
 proptest! {

@@ -8,7 +8,7 @@ use super::Conflict;
 use crate::diff::limits;
 use crate::error::Problem;
 use crate::executables::{Changed, Exec};
-use crate::policy::{Policy, Process, Seccomp};
+use crate::policy::{Filesystem, Policy, Process, Root, Seccomp};
 use crate::rule::{FlowLimits, Rule, RuleList, Travel};
 
 /// The file, and where each of its rules comes from.
@@ -186,9 +186,26 @@ fn around(policies: &[&Policy], yaml: &mut String) -> Result<Option<String>, Vec
 fn filesystem(policy: &Policy) -> String {
     let paths =
         |paths: &[std::path::PathBuf]| paths.iter().map(|path| shown(path)).collect::<Vec<_>>().join(", ");
-    let Some(filesystem) = policy.filesystem() else { return "{}".to_owned() };
-    let read = filesystem.read.as_ref().map(|read| format!("read: [{}], ", paths(read))).unwrap_or_default();
-    format!("{{{read}write: [{}]}}", paths(&filesystem.write))
+    // each field by its name: one that is added does not compile until it is kept here
+    let Some(Filesystem { read, write, review, protect, root }) = policy.filesystem() else {
+        return "{}".to_owned();
+    };
+    let mut fields: Vec<String> = read
+        .iter()
+        .map(|read| format!("read: [{}]", paths(read)))
+        .chain([format!("write: [{}]", paths(write))])
+        .collect();
+    if !review.is_empty() {
+        fields.push(format!("review: [{}]", paths(review)));
+    }
+    if !protect.is_none() {
+        let names: Vec<String> = protect.words().iter().map(|name| quoted(name)).collect();
+        fields.push(format!("protect: [{}]", names.join(", ")));
+    }
+    if let Some(Root { layout, digest }) = root {
+        fields.push(format!("root: {{oci: {}, digest: {}}}", shown(layout), quoted(&digest.to_string())));
+    }
+    format!("{{{}}}", fields.join(", "))
 }
 
 /// `None` where nothing is said that is not so anyway.

@@ -186,3 +186,46 @@ impl<'de> Deserialize<'de> for RawExec {
         deserializer.deserialize_any(WordOrMap)
     }
 }
+
+/// A word, or a list of them.
+#[derive(Debug)]
+pub(crate) enum RawProtect {
+    Word(String),
+    List(Vec<At<String>>),
+}
+
+impl JsonSchema for RawProtect {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        Cow::Borrowed("Protect")
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let list = schemars::json_schema!({"type": "array", "items": {"type": "string"}});
+        schemars::json_schema!({"anyOf": [{"enum": ["standard"]}, list]})
+    }
+}
+
+impl<'de> Deserialize<'de> for RawProtect {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct WordOrList;
+        impl<'de> Visitor<'de> for WordOrList {
+            type Value = RawProtect;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("`standard` or a list of names")
+            }
+            fn visit_str<E>(self, text: &str) -> Result<RawProtect, E> {
+                Ok(RawProtect::Word(text.to_owned()))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<RawProtect, A::Error> {
+                let mut names = Vec::new();
+                while let Some(name) = items.next_element()? {
+                    names.push(name);
+                }
+                Ok(RawProtect::List(names))
+            }
+        }
+        deserializer.deserialize_any(WordOrList)
+    }
+}
