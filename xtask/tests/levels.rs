@@ -12,6 +12,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("claw-policy", 1),
     ("claw-wire", 1),
     ("claw-ledger", 1),
+    ("claw-image", 1),
     ("claw-plan", 1),
     ("claw-footprint", 1),
     ("claw-sys", 2),
@@ -35,7 +36,7 @@ const BESIDE: &[(&str, &str)] = &[
 
 /// Crates that decide and do not act: none of these may be linked into them.
 const PURE: &[&str] =
-    &["claw-model", "claw-policy", "claw-wire", "claw-ledger", "claw-plan", "claw-footprint"];
+    &["claw-model", "claw-policy", "claw-wire", "claw-ledger", "claw-image", "claw-plan", "claw-footprint"];
 const ACTING: &[&str] =
     &["tokio", "libc", "rustix", "nix", "hickory-resolver", "landlock", "socket2", "claw-sys"];
 
