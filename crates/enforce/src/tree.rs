@@ -100,13 +100,18 @@ impl Tree {
         let quiet = if listed { QUIET.and(Attributes::NO_EXEC) } else { QUIET };
         let mut sources = HashMap::new();
         for step in steps {
-            if let Step::Show { source, .. }
-            | Step::File { source, .. }
-            | Step::Writable { source, .. }
-            | Step::Listed { target: source, .. } = step
-            {
+            let needed: &[&PathBuf] = match step {
+                Step::Show { source, .. }
+                | Step::File { source, .. }
+                | Step::Writable { source, .. }
+                | Step::Root { source }
+                | Step::Listed { target: source, .. } => &[source],
+                Step::Review { source, upper, work, .. } => &[source, upper, work],
+                _ => &[],
+            };
+            for source in needed {
                 let place = mount::place_exactly(source).step(|| format!("open `{}`", source.display()))?;
-                sources.insert(source.clone(), place);
+                sources.insert((*source).clone(), place);
             }
         }
         for device in DEVICES {
@@ -114,16 +119,31 @@ impl Tree {
             let place = mount::place(&path).step(|| format!("open `{}`", path.display()))?;
             sources.insert(path, place);
         }
-        let root = mount::create(c"tmpfs", &[("mode", "0755"), ("size", "16m")], quiet)
+        let memory = mount::create(c"tmpfs", &[("mode", "0755"), ("size", "16m")], quiet)
             .step(|| "make the root directory".to_owned())?;
-        let directory = attach_somewhere(&root)?;
-        for name in ["proc", "dev", "tmp"] {
-            mount::make_directory(directory.as_fd(), Path::new(name), 0o755)
-                .step(|| format!("make `/{name}`"))?;
-        }
+        let image = steps.iter().find_map(|step| match step {
+            Step::Root { source } => sources.get(source),
+            _ => None,
+        });
+        let mut directory = attach_somewhere(&memory)?;
+        let mut root = memory;
         // an overlay wants a second layer; the directory below the mount of /proc is empty and stays for the run
-        let empty = mount::resolve(directory.as_fd(), Path::new("proc"), Last::Stay)
-            .step(|| "open the empty layer".to_owned())?;
+        let mut empty = "proc";
+        let mut layers = None;
+        if let Some(image) = image {
+            root = over(image, &directory, quiet)?;
+            let below = std::mem::replace(&mut directory, attach_somewhere(&root)?);
+            (empty, layers) = ("empty", Some(below));
+        }
+        for name in ["proc", "dev", "tmp"] {
+            match mount::make_directory(directory.as_fd(), Path::new(name), 0o755) {
+                Err(error) if image.is_some() && error.kind() == io::ErrorKind::AlreadyExists => {}
+                other => other.step(|| format!("make `/{name}`"))?,
+            }
+        }
+        let empty =
+            mount::resolve(layers.as_ref().unwrap_or(&directory).as_fd(), Path::new(empty), Last::Stay)
+                .step(|| "open the empty layer".to_owned())?;
         let mounts = mount::points().step(|| "list the host's mounts".to_owned())?;
         Ok(Tree {
             root,
@@ -156,6 +176,9 @@ impl Tree {
                 let tree = self.bind(source, self.quiet)?;
                 self.mount(&tree, target, shape)
             }
+            Step::Review { source, target, upper, work } => self.review(source, target, upper, work),
+            // it was made first
+            Step::Root { .. } => Ok(()),
             Step::Private { target, .. } if !walls::stands(Wall::Private) && target.is_dir() => {
                 let open = mount::place(target).and_then(|place| bind(&place, self.quiet));
                 self.mount(&open.step(|| format!("show `{}`", target.display()))?, target, Shape::Directory)
@@ -237,6 +260,34 @@ impl Tree {
             }
         }
         Ok(())
+    }
+
+    /// A directory of the host below one that takes what is written (overlayfs, the form for user namespaces: `userxattr`,
+    /// Linux 5.11). Whole directories of the host are not renamed but copied, so that every change stands under its own name.
+    fn review(&self, source: &Path, target: &Path, upper: &Path, work: &Path) -> Result<(), Failure> {
+        let step = || format!("lay an overlay over `{}`", source.display());
+        let hint = format!(
+            "overlayfs in a user namespace needs Linux 5.11, a file system below that it can stack on, and one for `{}` with user extended attributes that is no overlay itself: put XDG_STATE_HOME on ext4, xfs, btrfs or tmpfs (Linux 6.6)",
+            upper.display()
+        );
+        let of = |path: &Path| self.source(path).map(link_to).step(step);
+        let (lower, upper, work) = (of(source)?, of(upper)?, of(work)?);
+        let options = [
+            ("lowerdir", lower.as_str()),
+            ("upperdir", &upper),
+            ("workdir", &work),
+            ("userxattr", ""),
+            ("redirect_dir", "nofollow"),
+            ("metacopy", "off"),
+            ("index", "off"),
+        ];
+        let tree = mount::create(c"overlay", &options, self.quiet);
+        let tree = tree.step(step).map_err(|failure| failure.hint(&hint))?;
+        // where it cannot prepare writes, the kernel mounts it read-only and says nothing
+        if mount::is_read_only(tree.as_fd()).step(step)? {
+            return Err(Failure::new(step(), "the kernel made it read-only").hint(&hint));
+        }
+        self.mount(&tree, target, Shape::Directory)
     }
 
     /// A single file. A small one is copied: on the host's own inode the agent could hold a lock. A large one, one that
@@ -471,6 +522,25 @@ impl Tree {
 
     fn source(&self, path: &Path) -> io::Result<&OwnedFd> {
         self.sources.get(path).ok_or_else(|| io::Error::other("source was not opened"))
+    }
+}
+
+/// An image's tree below a layer in memory, on which places for everything else are made before it is sealed.
+fn over(image: &OwnedFd, memory: &OwnedFd, quiet: Attributes) -> Result<OwnedFd, Failure> {
+    let step = || "lay the root over the image".to_owned();
+    for name in ["upper", "work", "empty"] {
+        mount::make_directory(memory.as_fd(), Path::new(name), 0o755).step(step)?;
+    }
+    let layer = |name: &str| mount::resolve(memory.as_fd(), Path::new(name), Last::Stay).step(step);
+    let (upper, work) = (layer("upper")?, layer("work")?);
+    let (lower, upper, work) = (link_to(image), link_to(&upper), link_to(&work));
+    let options = [("lowerdir", lower.as_str()), ("upperdir", &upper), ("workdir", &work), ("userxattr", "")];
+    let root = mount::create(c"overlay", &options, quiet).step(step).map_err(|failure| {
+        failure.hint("an image as root needs overlayfs in a user namespace (Linux 5.11) on a file system that it can stack on")
+    })?;
+    match mount::is_read_only(root.as_fd()).step(step)? {
+        true => Err(Failure::new(step(), "the kernel made it read-only")),
+        false => Ok(root),
     }
 }
 

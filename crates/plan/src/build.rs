@@ -63,26 +63,40 @@ pub enum BuildError {
         family: &'static str,
     },
     /// A writable path that is not there.
-    #[error("`filesystem.write` names `{path}`, which does not exist; create it or remove the line")]
+    #[error("`filesystem.{key}` names `{path}`, which does not exist; create it or remove the line")]
     NoSuchPath {
+        /// `write` or `review`.
+        key: &'static str,
         /// The path.
         path: PathBuf,
     },
     /// A writable path that leads elsewhere.
-    #[error("`filesystem.write` names `{path}`, which leads through a symbolic link; write `{real}`")]
+    #[error("`filesystem.{key}` names `{path}`, which leads through a symbolic link; write `{real}`")]
     Elsewhere {
+        /// `write` or `review`.
+        key: &'static str,
         /// The path.
         path: PathBuf,
         /// Where it leads.
         real: PathBuf,
     },
     /// A writable path that cannot be given.
-    #[error("`filesystem.write` names `{path}`, which {why}")]
+    #[error("`filesystem.{key}` names `{path}`, which {why}")]
     NotWritable {
+        /// `write` or `review`.
+        key: &'static str,
         /// The path.
         path: PathBuf,
         /// Why not.
         why: &'static str,
+    },
+    /// A reviewed path that cannot be laid under an overlay.
+    #[error("`filesystem.review` names `{path}`, which {why}")]
+    NotReviewed {
+        /// The path.
+        path: PathBuf,
+        /// Why not.
+        why: String,
     },
     /// A path that cannot be shown.
     #[error(
@@ -112,10 +126,10 @@ pub enum BuildError {
 pub fn wanted(policy: &Policy, facts: &Facts) -> Vec<PathBuf> {
     let mut paths: BTreeSet<PathBuf> = BTreeSet::from([facts.directory.clone()]);
     if let Some(files) = policy.filesystem() {
-        let listed = files.read.iter().flatten().chain(&files.write);
+        let listed = files.read.iter().flatten().chain(&files.write).chain(&files.review);
         paths.extend(listed.map(|path| absolute(&facts.directory, path)));
     }
-    if policy.filesystem().is_none_or(|files| files.read.is_none()) {
+    if policy.filesystem().is_none_or(|files| files.read.is_none() && files.root.is_none()) {
         paths.extend(SYSTEM.iter().chain(CONFIGURATION).map(PathBuf::from));
     }
     // what is to be masked only matters below something that is shown
@@ -165,14 +179,15 @@ pub fn build(inputs: Inputs<'_>, facts: &Facts) -> Result<Plan, BuildError> {
 
 /// The paths of the host that are visible inside.
 pub fn shown(policy: &Policy, facts: &Facts) -> Result<Vec<PathBuf>, BuildError> {
-    let View { read, write, .. } = View::of(policy, facts, &mut Vec::new())?;
-    Ok(read.into_iter().chain(write).collect())
+    let View { read, write, review, .. } = View::of(policy, facts, &mut Vec::new())?;
+    Ok(read.into_iter().chain(write).chain(review).collect())
 }
 
 /// Which paths are seen, before they are put in order.
 struct View {
     read: Vec<PathBuf>,
     write: Vec<PathBuf>,
+    review: Vec<PathBuf>,
     home: PathBuf,
     directory: PathBuf,
 }
@@ -183,16 +198,27 @@ impl View {
         let listed = |path: &PathBuf| absolute(&facts.directory, path);
         let write: Vec<PathBuf> =
             files.map(|files| files.write.iter().map(listed).collect()).unwrap_or_default();
-        for path in &write {
+        let review: Vec<PathBuf> =
+            files.map(|files| files.review.iter().map(listed).collect()).unwrap_or_default();
+        let both = write.iter().map(|path| ("write", path)).chain(review.iter().map(|path| ("review", path)));
+        for (key, path) in both {
             // what is compared with paths must be where it really is
             if let Some(real) = facts.resolved.get(path) {
-                return Err(BuildError::Elsewhere { path: path.clone(), real: real.clone() });
+                return Err(BuildError::Elsewhere { key, path: path.clone(), real: real.clone() });
             }
-            writable(facts, path)?;
+            writable(facts, key, path)?;
+        }
+        for path in &review {
+            reviewed(facts, path)?;
         }
         let home = home(&facts.home);
         let mut read: Vec<PathBuf> = match files.and_then(|files| files.read.as_ref()) {
             Some(read) => read.iter().map(listed).flat_map(|path| really(facts, path)).collect(),
+            None if facts.root.is_some() => {
+                let mut read = Vec::new();
+                working(facts, &home, notes, &mut read);
+                read
+            }
             None => {
                 // a link into a system directory leads to what is shown anyway
                 let system = |path: &PathBuf| SYSTEM.iter().any(|root| path.starts_with(root));
@@ -214,7 +240,7 @@ impl View {
             }
         }
         read.retain(|path| matches!(facts.node(path), Node::Directory | Node::File | Node::Link(_)));
-        let seen = read.iter().chain(&write).any(|path| facts.directory.starts_with(path));
+        let seen = read.iter().chain(&write).chain(&review).any(|path| facts.directory.starts_with(path));
         let directory = if seen { facts.directory.clone() } else { home.clone() };
         if !seen {
             notes.push(format!(
@@ -223,7 +249,7 @@ impl View {
                 home.display()
             ));
         }
-        Ok(View { read, write, home, directory })
+        Ok(View { read, write, review, home, directory })
     }
 
     /// Everything in the order in which it must be mounted: what lies above comes first.
@@ -235,6 +261,9 @@ impl View {
             Step::Private { target: "/dev/shm".into(), mode: 0o1777 },
             Step::Private { target: self.home.clone(), mode: 0o700 },
         ];
+        if let Some(root) = &facts.root {
+            steps.push(Step::Root { source: root.tree.clone() });
+        }
         for path in &self.read {
             show(facts, path, &mut steps);
         }
@@ -246,12 +275,20 @@ impl View {
             let pin = pinned.contains(path);
             steps.push(if pin { Step::File { source, target } } else { Step::Writable { source, target } });
         }
+        for (number, path) in self.review.iter().enumerate() {
+            let layer = facts.changes.join(number.to_string());
+            let (upper, work) = (layer.join("upper"), layer.join("work"));
+            steps.push(Step::Review { source: path.clone(), target: path.clone(), upper, work });
+        }
         steps.extend(self.pins(inputs.policy, facts));
-        steps.extend(generated(network, identity, &steps));
+        let users = facts.root.as_ref().is_some_and(|root| root.users);
+        steps.extend(generated(network, (!users).then_some(identity), &steps));
         steps.extend(inputs.trust.into_iter().flat_map(trusted));
         let listed = inputs.executables.into_iter().flatten();
         steps.extend(listed.map(|file| Step::Listed { target: file.path.clone(), digest: file.digest }));
-        let visible = |path: &Path| self.read.iter().chain(&self.write).any(|above| path.starts_with(above));
+        let visible = |path: &Path| {
+            self.read.iter().chain(&self.write).chain(&self.review).any(|above| path.starts_with(above))
+        };
         let masked = CREDENTIALS.iter().map(PathBuf::from).chain(facts.state.iter().cloned());
         steps.extend(
             masked
@@ -264,12 +301,21 @@ impl View {
 
     /// The policy file, and the files that it names, are never writable inside: they are laid over themselves
     /// read-only, and so are the directories above them over themselves, since a directory that is a mount point cannot be
-    /// renamed away.
+    /// renamed away. In a reviewed tree a directory of the host cannot be renamed anyway (overlayfs without redirections).
     fn pins(&self, policy: &Policy, facts: &Facts) -> Vec<Step> {
         let files = facts.policy.iter().cloned().chain(named(policy, &facts.directory));
         let mut steps = Vec::new();
         for file in files {
-            let Some(above) = self.write.iter().find(|path| file.starts_with(path)) else { continue };
+            let listed = self.write.iter().chain(&self.review);
+            let Some(above) =
+                listed.filter(|path| file.starts_with(path)).max_by_key(|path| path.components().count())
+            else {
+                continue;
+            };
+            if self.review.contains(above) {
+                steps.push(Step::File { source: file.clone(), target: file });
+                continue;
+            }
             let directories = file.ancestors().skip(1);
             let directories =
                 directories.take_while(|directory| *directory != above && directory.starts_with(above));
@@ -319,6 +365,12 @@ fn really(facts: &Facts, path: PathBuf) -> Vec<PathBuf> {
 /// The default view: system directories, the parts of `/etc` that programs need, and the working directory.
 fn default_read(facts: &Facts, home: &Path, notes: &mut Vec<String>) -> Vec<PathBuf> {
     let mut read: Vec<PathBuf> = SYSTEM.iter().chain(CONFIGURATION).map(PathBuf::from).collect();
+    working(facts, home, notes, &mut read);
+    read
+}
+
+/// The working directory, unless it holds more than work.
+fn working(facts: &Facts, home: &Path, notes: &mut Vec<String>, read: &mut Vec<PathBuf>) {
     let directory = &facts.directory;
     if home.starts_with(directory) || facts.home.starts_with(directory) || directory == Path::new("/") {
         notes.push(format!(
@@ -336,7 +388,6 @@ fn default_read(facts: &Facts, home: &Path, notes: &mut Vec<String>) -> Vec<Path
     } else {
         read.push(directory.clone());
     }
-    read
 }
 
 /// Shows one path, with what is mounted below it; a link is shown as a link.
@@ -355,7 +406,7 @@ fn show(facts: &Facts, path: &Path, steps: &mut Vec<Step>) {
 }
 
 /// The files of `/etc` that must not be the host's: names resolve through the gate and nowhere else.
-fn generated(network: &Network, identity: Identity, steps: &[Step]) -> Vec<Step> {
+fn generated(network: &Network, identity: Option<Identity>, steps: &[Step]) -> Vec<Step> {
     let mut texts = vec![
         ("/etc/resolv.conf", format!("nameserver {}\noptions timeout:5 attempts:2\n", network.own4)),
         ("/etc/hosts", "127.0.0.1 localhost claw\n::1 localhost claw\n".to_owned()),
@@ -366,8 +417,10 @@ fn generated(network: &Network, identity: Identity, steps: &[Step]) -> Vec<Step>
         ("/etc/host.conf", "multi on\n".to_owned()),
     ];
     let shown = |path: &str| steps.iter().any(|step| step.target() == Path::new(path));
-    if !shown("/etc/passwd") && !shown("/etc") {
-        let Identity { user, group } = identity;
+    if let Some(Identity { user, group }) = identity
+        && !shown("/etc/passwd")
+        && !shown("/etc")
+    {
         texts.push(("/etc/passwd", format!("agent:x:{user}:{group}::/:/bin/sh\n")));
         texts.push(("/etc/group", format!("agent:x:{group}:\n")));
     }
@@ -418,7 +471,9 @@ fn grants(tree: &[Step], view: &View) -> Vec<Grant> {
         Grant { path: "/proc".into(), access: Access::Device },
     ];
     for step in tree {
-        if let Step::Private { target, .. } | Step::Writable { target, .. } = step {
+        if let Step::Private { target, .. } | Step::Writable { target, .. } | Step::Review { target, .. } =
+            step
+        {
             grants.push(Grant { path: target.clone(), access: Access::Write });
         }
     }
@@ -443,6 +498,9 @@ fn environment(policy: &Policy, facts: &Facts, home: &Path, trust: Option<&Trust
         .filter(|(name, _)| passes(name))
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
+    if let Some(search) = facts.root.as_ref().and_then(|root| root.search.clone()) {
+        environment.insert("PATH".to_owned(), search);
+    }
     environment
         .entry("PATH".to_owned())
         .or_insert_with(|| "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin".to_owned());
@@ -454,8 +512,8 @@ fn environment(policy: &Policy, facts: &Facts, home: &Path, trust: Option<&Trust
     environment.into_iter().collect()
 }
 
-fn writable(facts: &Facts, path: &Path) -> Result<(), BuildError> {
-    let refuse = |why| Err(BuildError::NotWritable { path: path.to_owned(), why });
+fn writable(facts: &Facts, key: &'static str, path: &Path) -> Result<(), BuildError> {
+    let refuse = |why| Err(BuildError::NotWritable { key, path: path.to_owned(), why });
     if ["/proc", "/sys", "/dev"].iter().any(|root| path.starts_with(root)) || path == Path::new("/") {
         return refuse("belongs to the system and is never writable inside");
     }
@@ -469,9 +527,24 @@ fn writable(facts: &Facts, path: &Path) -> Result<(), BuildError> {
     }
     match facts.node(path) {
         Node::Directory | Node::File => Ok(()),
-        Node::Absent => Err(BuildError::NoSuchPath { path: path.to_owned() }),
+        Node::Absent => Err(BuildError::NoSuchPath { key, path: path.to_owned() }),
         Node::Link(_) => refuse("is a symbolic link; name what it points to"),
         Node::Special => refuse("is a socket, a pipe or a device"),
+    }
+}
+
+/// An overlay is made of one directory of one file system.
+fn reviewed(facts: &Facts, path: &Path) -> Result<(), BuildError> {
+    let refuse = |why| Err(BuildError::NotReviewed { path: path.to_owned(), why });
+    if *facts.node(path) != Node::Directory {
+        return refuse("is no directory; name the one it is in".to_owned());
+    }
+    match facts.mounts.iter().find(|mount| mount.starts_with(path) && *mount != path) {
+        Some(mount) => refuse(format!(
+            "holds the mount `{}`: an overlay shows one file system; name narrower directories",
+            mount.display()
+        )),
+        None => Ok(()),
     }
 }
 
@@ -508,6 +581,7 @@ fn dedup(steps: Vec<Step>) -> Vec<Step> {
             (_, None) => kept.push(step),
             (
                 Step::Writable { .. }
+                | Step::Review { .. }
                 | Step::Mask { .. }
                 | Step::Text { .. }
                 | Step::Bytes { .. }

@@ -88,7 +88,7 @@ fn tree(plan: &Plan, faults: &mut Vec<Fault>) {
             faults.push(Fault::Path(target.to_owned()));
         }
         match step {
-            Step::Writable { target, .. } => {
+            Step::Writable { target, .. } | Step::Review { target, .. } => {
                 if ["/", "/proc", "/sys", "/dev"].iter().any(|root| target == Path::new(root)) {
                     faults.push(Fault::SystemWritable(target.clone()));
                 }

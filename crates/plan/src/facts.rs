@@ -27,8 +27,23 @@ pub struct Facts {
     /// Where the paths that [`crate::wanted`] asked for really are, if that is elsewhere: something above them, or they
     /// themselves, is a symbolic link.
     pub resolved: BTreeMap<PathBuf, PathBuf>,
+    /// Where what the agent writes to reviewed trees is kept, for this run.
+    pub changes: PathBuf,
+    /// The tree that is the root of the sandbox, if the policy names an image.
+    pub root: Option<RootTree>,
     /// Every mount point of the host, to show trees with what is mounted below them.
     pub mounts: Vec<PathBuf>,
+}
+
+/// The tree of an image, unpacked and verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RootTree {
+    /// Where it is on the host.
+    pub tree: PathBuf,
+    /// The search path that the image sets.
+    pub search: Option<String>,
+    /// It has a user database of its own.
+    pub users: bool,
 }
 
 /// What stands at a path.

@@ -11,7 +11,7 @@ mod tree;
 
 pub use build::{BuildError, Inputs, Trust, build, certificates, named, shown, wanted};
 pub use check::{Checked, Fault, check};
-pub use facts::{Facts, Node};
+pub use facts::{Facts, Node, RootTree};
 pub use network::{Network, Opening, apart, openings};
 pub use tree::{CREDENTIALS, Listing, Step};
 

@@ -30,6 +30,22 @@ pub enum Step {
         /// Inside.
         target: PathBuf,
     },
+    /// A directory of the host that the agent seems to change: what it writes is kept in a directory of its own.
+    Review {
+        /// On the host; never changed.
+        source: PathBuf,
+        /// Inside.
+        target: PathBuf,
+        /// On the host: what is written.
+        upper: PathBuf,
+        /// On the host, beside it: where the kernel prepares what it writes.
+        work: PathBuf,
+    },
+    /// The tree of an image on the host, read-only, as the root of everything.
+    Root {
+        /// On the host.
+        source: PathBuf,
+    },
     /// An empty directory in memory that ends with the run.
     Private {
         /// Inside.
@@ -83,12 +99,14 @@ impl Step {
             Step::Show { target, .. }
             | Step::File { target, .. }
             | Step::Writable { target, .. }
+            | Step::Review { target, .. }
             | Step::Private { target, .. }
             | Step::Link { target, .. }
             | Step::Text { target, .. }
             | Step::Bytes { target, .. }
             | Step::Listed { target, .. }
             | Step::Mask { target } => target,
+            Step::Root { .. } => std::path::Path::new("/"),
             Step::Devices => std::path::Path::new("/dev"),
             Step::Processes => std::path::Path::new("/proc"),
         }

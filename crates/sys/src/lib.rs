@@ -7,6 +7,7 @@
     reason = "this crate is where system calls are made; every block says why it is sound"
 )]
 
+pub mod below;
 pub mod beneath;
 pub mod capability;
 pub mod diag;

@@ -120,6 +120,16 @@ pub fn create(kind: &CStr, options: &[(&str, &str)], attributes: Attributes) -> 
     }
 }
 
+/// Whether the file system of a mount takes no writes (fstatvfs(3), `ST_RDONLY`).
+pub fn is_read_only(mount: BorrowedFd<'_>) -> io::Result<bool> {
+    let mut about = std::mem::MaybeUninit::<libc::statvfs>::uninit();
+    // SAFETY: on success the call fills `about`, and only then is it read.
+    unsafe {
+        check(libc::fstatvfs(mount.as_raw_fd(), about.as_mut_ptr()))?;
+        Ok(about.assume_init().f_flag & libc::ST_RDONLY != 0)
+    }
+}
+
 /// Attaches a detached mount at `path`, which is looked up below `directory` without following a last symbolic link
 /// (move_mount(2)).
 pub fn attach(mount: BorrowedFd<'_>, directory: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
