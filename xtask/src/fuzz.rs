@@ -17,6 +17,7 @@ const TARGETS: &[&str] = &[
     "framing",
     "http_head",
     "ima",
+    "image",
     "ledger",
     "patterns",
     "policy",

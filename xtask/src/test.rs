@@ -33,6 +33,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("xz", "xz-utils"),
     ("git", "git"),
+    ("skopeo", "skopeo"),
+    ("umoci", "umoci"),
     ("/usr/share/containers/seccomp.json", "golang-github-containers-common"),
 ];
 

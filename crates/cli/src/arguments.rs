@@ -41,6 +41,8 @@ pub(crate) enum Command {
     Phase(PhaseChange),
     /// Show the runs that go on: their flows by plane, and what they were denied
     Top(Top),
+    /// Review, apply or discard what an agent wrote
+    Changes(Changes),
     /// Tell what this kernel can enforce, what a missing feature costs, and how to get it
     Doctor(Doctor),
     /// Print a completion script for a shell
@@ -386,6 +388,63 @@ fn interval(text: &str) -> Result<Duration, String> {
         return Err("must be from 0.2 to 3600 seconds".to_owned());
     }
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples: claw changes\n          claw changes nightly --diff\n          claw changes apply nightly src README.md\n          claw changes discard nightly\n\nWithout RUN: the only run that left something, or a list of them.\nExits 1 if something is flagged or would be refused."
+)]
+pub(crate) struct Changes {
+    #[command(subcommand)]
+    pub(crate) command: Option<ChangesCommand>,
+    #[command(flatten)]
+    pub(crate) show: ShowChanges,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowChanges {
+    /// The run
+    #[arg(value_name = "RUN")]
+    pub(crate) run: Option<String>,
+    /// Print what differs in text files, and the digests of others
+    #[arg(long)]
+    pub(crate) diff: bool,
+    /// Print the changes as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ChangesCommand {
+    /// Copy changes onto the host's directory; exits 1 if something was not applied
+    #[command(
+        after_help = "Examples: claw changes apply nightly\n          claw changes apply nightly src Makefile\n\nA path stands for what is below it. What runs code later is applied only if its own path is named, or with --flagged.\nWhat the run's policy protects is never applied."
+    )]
+    Apply {
+        /// The run [default: the only one that left something]
+        run: Option<String>,
+        /// Only these paths, which begin at the working directory
+        paths: Vec<PathBuf>,
+        /// Also what makes somebody run code later
+        #[arg(long)]
+        flagged: bool,
+        /// Also where the host's own changed since the run began: that is lost
+        #[arg(long)]
+        overwrite: bool,
+        /// Print what was applied and what was not as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove what a run wrote; the host's directory stays as it is
+    #[command(after_help = "Example: claw changes discard nightly")]
+    Discard {
+        /// The run [default: the only one that left something]
+        run: Option<String>,
+        /// Print the result as JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Args)]

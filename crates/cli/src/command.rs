@@ -1,5 +1,6 @@
 //! One file for each command.
 
+pub(crate) mod changes;
 pub(crate) mod doctor;
 pub(crate) mod footprint;
 pub(crate) mod ledger;

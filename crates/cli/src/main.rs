@@ -20,6 +20,7 @@ fn main() -> ExitCode {
         Command::Footprint(arguments) => command::footprint::run(&arguments),
         Command::Phase(arguments) => command::phase::run(&arguments),
         Command::Top(arguments) => command::top::run(&arguments),
+        Command::Changes(arguments) => command::changes::run(&arguments),
         Command::Doctor(arguments) => command::doctor::run(&arguments),
         Command::Completions { shell } => command::manual::completions(shell),
         Command::Man { directory } => command::manual::pages(&directory),

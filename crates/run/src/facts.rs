@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use claw_plan::{Facts, Identity, Node, wanted};
 use claw_sys::{mount, process};
 
+use crate::changes::HOME;
 use crate::{Job, PlanError};
 
 /// Where things are for this user; read from the environment by the command line, once.
@@ -37,6 +38,8 @@ impl Host {
             policy: job.source.as_ref().map(|source| real(&source.file)),
             ledger: job.ledger.as_deref().map(real),
             environment: self.environment.clone(),
+            changes: real(&self.state).join(HOME).join(job.name.as_deref().unwrap_or("RUN")),
+            root: None,
             nodes: BTreeMap::new(),
             resolved: BTreeMap::new(),
             mounts: mount::points()

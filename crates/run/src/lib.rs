@@ -1,5 +1,6 @@
 //! The supervisor: plan, enforce, gate, init, ledger, exit. Everything that `claw run` does but reading arguments.
 
+pub mod changes;
 mod confine;
 pub mod control;
 pub mod doctor;
@@ -7,6 +8,7 @@ mod executables;
 mod exposed;
 mod facts;
 mod ima;
+mod image;
 mod integrity;
 mod ledger;
 mod reader;
@@ -21,6 +23,7 @@ pub use claw_enforce::{Fresh, LaunchError};
 pub use claw_gate::{Answers, Mode, Observe};
 pub use exposed::ExposedError;
 pub use facts::Host;
+pub use image::RootError;
 pub use ledger::LedgerError;
 pub use source::{Source, parse};
 pub use supervisor::{Outcome, RunError, run};
@@ -30,7 +33,7 @@ use std::path::{Path, PathBuf};
 
 use claw_gate::{Authority, AuthorityError, Roots, RootsError};
 use claw_model::phase::Phase;
-use claw_plan::{Checked, Fault, Inputs, Trust};
+use claw_plan::{Checked, Fault, Inputs, RootTree, Trust};
 use claw_policy::seccomp::{Architecture, CallProfile, Machine};
 use claw_policy::{Policy, PolicyError, Seccomp};
 
@@ -108,6 +111,15 @@ pub enum PlanError {
     /// The run's own authority cannot be made.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
+    /// The image that is to be the root cannot be used.
+    #[error("cannot use the image layout `{}`", .layout.display())]
+    Root {
+        /// The layout.
+        layout: PathBuf,
+        /// Why not.
+        #[source]
+        source: Box<RootError>,
+    },
     /// The plan was judged unsound.
     #[error("the plan is unsound: {}", list(.0))]
     Unsound(Vec<Fault>),
@@ -124,7 +136,8 @@ pub enum PlanError {
 
 /// Makes and judges the plan for a job on this host.
 pub fn plan(job: &Job, host: &Host, authority: Option<&Authority>) -> Result<Checked, PlanError> {
-    let facts = host.facts(job)?;
+    let mut facts = host.facts(job)?;
+    facts.root = root(&job.policy, host)?;
     let trust = authority.map(trust);
     let calls = profile(&job.policy, &host.directory)?;
     let executables =
@@ -139,6 +152,16 @@ pub fn plan(job: &Job, host: &Host, authority: Option<&Authority>) -> Result<Che
         catch_all: job.mode() == Some(Mode::Sink),
     };
     claw_plan::check(claw_plan::build(inputs, &facts)?).map_err(PlanError::Unsound)
+}
+
+/// The tree of the image that the policy names as root, unpacked if it is not yet.
+fn root(policy: &Policy, host: &Host) -> Result<Option<RootTree>, PlanError> {
+    let Some(root) = policy.filesystem().and_then(|files| files.root.as_ref()) else { return Ok(None) };
+    let layout = host.directory.join(&root.layout);
+    match image::prepare(&layout, &root.digest, &resolved(&host.state)) {
+        Ok(tree) => Ok(Some(tree)),
+        Err(source) => Err(PlanError::Root { layout: root.layout.clone(), source: Box::new(source) }),
+    }
 }
 
 /// Where a path really is: what is read again later is the file that was read first.

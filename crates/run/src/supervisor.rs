@@ -20,6 +20,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::changes::{self, ChangesError, Layers};
 use crate::control::{self, Answer, Question, Running};
 use crate::exposed::{self, ExposedError};
 use crate::facts::canonical;
@@ -48,6 +49,8 @@ pub struct Outcome {
     pub unwritten: Option<LedgerError>,
     /// What the reader of the plan should know.
     pub notes: Vec<String>,
+    /// The run's name, if it left something to be reviewed.
+    pub changes: Option<String>,
 }
 
 /// Why nothing was run.
@@ -65,6 +68,9 @@ pub enum RunError {
     /// A file of the policy is not the one that was accepted.
     #[error(transparent)]
     Exposed(#[from] ExposedError),
+    /// Changes cannot be kept aside.
+    #[error(transparent)]
+    Changes(#[from] ChangesError),
     /// The supervisor itself failed.
     #[error("cannot {step}")]
     System {
@@ -85,7 +91,12 @@ pub enum RunError {
 impl RunError {
     /// Whether the input was unusable (exit 2) rather than the sandbox impossible (exit 125).
     pub fn is_input(&self) -> bool {
-        let RunError::Plan(error) = self else { return matches!(self, RunError::Exposed(_)) };
+        let RunError::Plan(error) = self else {
+            return matches!(self, RunError::Exposed(_) | RunError::Changes(ChangesError::Undecided(_)));
+        };
+        if let PlanError::Root { source, .. } = error {
+            return source.is_input();
+        }
         matches!(
             error,
             PlanError::Build(_)
@@ -116,6 +127,7 @@ impl RunError {
                 Some("keep it elsewhere, or give the agent a narrower directory".to_owned())
             }
             RunError::Exposed(ExposedError::Trust(_)) => None,
+            RunError::Changes(error) => error.hint().map(str::to_owned),
             RunError::Taken(_) => Some("give another name with --name, or wait for its end".to_owned()),
             RunError::Plan(_) | RunError::System { .. } => None,
         }
@@ -128,19 +140,55 @@ pub fn run(job: &Job, host: &Host, fresh: Result<Fresh, LaunchError>) -> Result<
     let name = job.name.clone().unwrap_or_else(run_name);
     let path = job.ledger.clone().unwrap_or_else(|| host.state.join("runs").join(format!("{name}.jsonl")));
     let path = crate::facts::canonical(&host.directory.join(path));
-    let job = Job { ledger: Some(path.clone()), ..job.clone() };
+    let job = Job { ledger: Some(path.clone()), name: Some(name.clone()), ..job.clone() };
     let (authority, roots) = crate::authority(&job)?;
     let checked = plan(&job, host, authority.as_ref())?;
     exposed::confirm(&job, host, checked.plan())?;
+    changes::sweep(&host.state);
+    let protect = job.policy.filesystem().map(|files| files.protect.clone()).unwrap_or_default();
+    let state = crate::facts::canonical(&host.state).join(changes::HOME).join(&name);
+    let layers = Layers::make(checked.plan(), &state, &name, &protect)?;
+    match perform(
+        &job,
+        host,
+        fresh,
+        Prepared { name: &name, path: &path, checked: &checked, trust: (authority, roots) },
+    ) {
+        Ok(mut outcome) => {
+            outcome.changes = layers.filter(Layers::hold_changes).map(|_| name);
+            Ok(outcome)
+        }
+        Err(error) => {
+            if let Some(layers) = layers {
+                layers.undo();
+            }
+            Err(error)
+        }
+    }
+}
+
+/// What was made and judged before anything begins.
+struct Prepared<'a> {
+    name: &'a str,
+    path: &'a Path,
+    checked: &'a Checked,
+    trust: (Option<Authority>, Roots),
+}
+
+fn perform(
+    job: &Job,
+    host: &Host,
+    fresh: Result<Fresh, LaunchError>,
+    Prepared { name, path, checked, trust }: Prepared<'_>,
+) -> Result<Outcome, RunError> {
     signal::block(FORWARDED).map_err(system("block signals"))?;
-    let sandbox = Sandbox::launch(fresh?, &checked, &name)?;
+    let sandbox = Sandbox::launch(fresh?, checked, name)?;
     // order: while init builds, and before there is a second thread
-    let policies =
-        Policies::watch(&job, checked.plan(), &host.directory).map_err(system("start a reader"))?;
+    let policies = Policies::watch(job, checked.plan(), &host.directory).map_err(system("start a reader"))?;
     let listed = listed(checked.plan()).map_err(system("watch the listed executables"))?;
     // order: while init builds; nothing is let go without it
-    let ledger = Rc::new(Ledger::create(&path)?);
-    write(&ledger, &start(&job, &name))?;
+    let ledger = Rc::new(Ledger::create(path)?);
+    write(&ledger, &start(job, name))?;
     let limit = resource::open_files().map_err(system("read the descriptor limit"))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
@@ -148,21 +196,14 @@ pub fn run(job: &Job, host: &Host, fresh: Result<Fresh, LaunchError>) -> Result<
         .build()
         .map_err(system("start the event loop"))?;
     // order: before the agent runs: whoever looks for the run finds it from its first moment on
-    let questions = control::listen(&name).map_err(|source| match source.kind() {
-        io::ErrorKind::AddrInUse => RunError::Taken(name.clone()),
+    let questions = control::listen(name).map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => RunError::Taken(name.to_owned()),
         _ => RunError::System { step: "open the control socket", source },
     })?;
-    let supervisor = Supervisor {
-        job: &job,
-        name: &name,
-        path: &path,
-        begun: Instant::now(),
-        checked: &checked,
-        ledger: Rc::clone(&ledger),
-        sandbox,
-    };
+    let supervisor =
+        Supervisor { job, name, path, begun: Instant::now(), checked, ledger: Rc::clone(&ledger), sandbox };
     let files = (policies, listed);
-    let serving = supervisor.serve((authority, roots), questions, files);
+    let serving = supervisor.serve(trust, questions, files);
     let ended = tokio::task::LocalSet::new().block_on(&runtime, serving);
     runtime.shutdown_background();
     let sandbox = supervisor.sandbox;
@@ -188,8 +229,9 @@ pub fn run(job: &Job, host: &Host, fresh: Result<Fresh, LaunchError>) -> Result<
         summary: ledger.summary(),
         head: ledger.head(),
         unwritten,
-        ledger: path,
+        ledger: path.to_owned(),
         notes: checked.plan().notes.clone(),
+        changes: None,
     })
 }
 

@@ -176,6 +176,7 @@ pub(super) fn finish(outcome: &Outcome, said: Said) -> u8 {
                 "head": head,
                 "notes": outcome.notes,
                 "summary": outcome.summary,
+                "changes": outcome.changes,
             });
             print::say(&result.to_string());
         } else {
@@ -183,6 +184,11 @@ pub(super) fn finish(outcome: &Outcome, said: Said) -> u8 {
                 print::say(&format!("claw: note: {}", print::plain(note)));
             }
             print::say(print::plain(&outcome.summary.to_string()).trim_end());
+            if let Some(run) = &outcome.changes {
+                print::say(&format!(
+                    "claw: the agent wrote to what is reviewed: `claw changes {run}`, then apply or discard"
+                ));
+            }
             print::say(&format!("claw: ledger {}", print::plain(&outcome.ledger.display().to_string())));
             if let Some(head) = &head {
                 print::say(&format!("claw: head {head}"));
