@@ -99,6 +99,8 @@ network_policy:
     - {destination: "10.90.0.0/24:9000", plane: tool, purpose: A network, protocol: TCP}
 filesystem: {write: [.]}
 """
+# The same where nothing reaches the working directory before it was reviewed.
+REVIEWED = POLICY.replace("write: [.]", "review: [.], protect: standard")
 # Held by a control group, which an ordinary user may not have.
 LIMITS = "process: {limits: {pids: 300, memory: 700MiB}}\n"
 
@@ -124,7 +126,7 @@ def daemon(target, *arguments):
 
 
 class Lab:
-    def __init__(self, as_user=None):
+    def __init__(self, as_user=None, review=False):
         self.seen = Seen()
         # the process outside begins as nice as the suite itself
         self.niceness = str(os.getpriority(os.PRIO_PROCESS, 0))
@@ -134,7 +136,7 @@ class Lab:
         self.run = os.path.join(self.root, "run")
         for directory in (self.work, self.home, self.run, os.path.join(self.home, ".ssh")):
             os.mkdir(directory)
-        self.user = as_user
+        self.user, self.review = as_user, review
         self.secret = secrets.token_hex(16)
         self.guarded, self.over, self.restored = {}, {}, []
         self.network()
@@ -462,7 +464,7 @@ class Lab:
         self.system()
         self.policy = os.path.join(self.work, "policy.yaml")
         with open(self.policy, "w") as file:
-            file.write(POLICY + (LIMITS if self.user is None and os.geteuid() == 0 else ""))
+            file.write((REVIEWED if self.review else POLICY) + (LIMITS if self.user is None and os.geteuid() == 0 else ""))
         here = os.path.dirname(os.path.abspath(__file__))
         shutil.copytree(here, os.path.join(self.work, "suite"), ignore=shutil.ignore_patterns("__pycache__"))
         if self.user is not None:
@@ -625,7 +627,7 @@ class Lab:
             "metadata": METADATA, "neighbour": NEIGHBOUR, "home": self.home, "run": self.run, "work": self.work,
             "root": self.root, "policy": self.policy, "secret": self.secret,
             "victim_pid": self.victim.pid, "pid_namespace": os.readlink("/proc/self/ns/pid"), "runner": runner,
-            "shared_key": self.shared_key, "programs": self.programs,
+            "shared_key": self.shared_key, "programs": self.programs, "review": self.review,
         }
         path = os.path.join(self.work, "escape.json")
         with open(path, "w") as file:
