@@ -175,7 +175,6 @@ impl Layers {
         let record = Record { version: 1, begun, trees, protect: protect.words() };
         let mut file = new("record.json")?;
         file.write_all(&serde_json::to_vec(&record).map_err(io::Error::other)?)?;
-        file.sync_all()?;
         Ok(Layers { directory: directory.to_owned(), uppers, _lock: lock })
     }
 
