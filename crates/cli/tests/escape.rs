@@ -67,8 +67,11 @@ fn nothing_leaks_to_root() {
 #[test]
 fn nothing_leaks_through_a_review() {
     // the runner is one word for the suite, which puts the policy into it
+    // the name is new on this machine, whatever earlier runs left in control groups
     let script = format!(
-        "{CLAW} run --policy \"$0\" --name probe-$$ --quiet -- \"$@\"; code=$?; {CLAW} changes apply probe-$$ --flagged --overwrite > \"$HOME/applied\" 2>&1; [ $? -le 1 ] || code=3; {CLAW} changes discard probe-$$ > \"$HOME/applied\" 2>&1; exit $code"
+        "name=probe-$(date +%s%N); {CLAW} run --policy \"$0\" --name $name --quiet -- \"$@\"; code=$?; \
+         {CLAW} changes apply $name --flagged --overwrite > \"$HOME/applied\" 2>&1; [ $? -le 1 ] || code=3; \
+         {CLAW} changes discard $name > \"$HOME/applied\" 2>&1; exit $code"
     );
     let runner = format!("sh -c '{script}' {{policy}}");
     for user in [&[][..], &["--user", "2002"]] {

@@ -52,7 +52,7 @@ pub fn export(
     now: Timestamp,
 ) -> Result<Exported, ExportError> {
     let asked = flow::Asked { policy, format, phase, now };
-    let (text, losses) = match format {
+    let (text, mut losses) = match format {
         Format::K8s => clusters::k8s(&asked),
         Format::Cnp => clusters::cnp(&asked),
         Format::Cilium => clusters::cilium(&asked),
@@ -70,7 +70,22 @@ pub fn export(
         Format::Openshell => openshell::policy(&asked),
         Format::Seccomp => return Err(ExportError { format }),
     };
+    losses.extend(files(policy, format));
     Ok(Exported { text, losses })
+}
+
+/// What formats that speak of files cannot say of them. A reviewed directory is not writable there.
+fn files(policy: &Policy, format: Format) -> Vec<Loss> {
+    let speaks =
+        matches!(format, Format::Srt | Format::Codex | Format::Nono | Format::Sandlock | Format::Openshell);
+    let Some(files) = policy.filesystem().filter(|_| speaks) else { return Vec::new() };
+    let review = (!files.review.is_empty())
+        .then(|| "`filesystem.review` is left out: nothing is kept for review there".to_owned());
+    let root = files
+        .root
+        .is_some()
+        .then(|| "`filesystem.root` is left out: the host's own system is shown there".to_owned());
+    review.into_iter().chain(root).map(|what| Loss::left_out(1, what)).collect()
 }
 
 #[cfg(test)]

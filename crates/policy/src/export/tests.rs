@@ -216,3 +216,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_kept_for_review_is_told_and_not_made_writable() {
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let text = format!("filesystem: {{review: [/work], root: {{oci: ./image, digest: \"{digest}\"}}}}\n");
+    for format in [Format::Srt, Format::Codex, Format::Nono, Format::Sandlock, Format::Openshell] {
+        let exported = written(&text, format);
+        assert!(!exported.text.contains("/work"), "{}", exported.text);
+        for what in ["filesystem.review", "filesystem.root"] {
+            assert!(
+                exported.losses.iter().any(|loss| loss.what.contains(what)),
+                "{what}: {:?}",
+                exported.losses
+            );
+        }
+    }
+    assert!(written(&text, Format::Nft).losses.iter().all(|loss| !loss.what.contains("filesystem")));
+}
