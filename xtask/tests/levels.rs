@@ -32,6 +32,7 @@ const BESIDE: &[(&str, &str)] = &[
     ("claw-gate", "claw-enforce"),
     ("claw-run", "claw-enforce"),
     ("claw-run", "claw-gate"),
+    ("xtask", "claw-testkit"),
 ];
 
 /// Crates that decide and do not act: none of these may be linked into them.

@@ -1,7 +1,7 @@
 //! What the agent sees and may change of the host: what is listed, and nothing else.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use claw_testkit::{Lab, User, each, once};
 
@@ -233,6 +233,37 @@ try:
 except OSError as error:
     print(errno.errorcode[error.errno], children < 20)";
         lab.python(forks).ends(0).says("EAGAIN True");
+    });
+}
+
+#[test]
+fn the_groups_of_a_run_are_removed_however_it_ends() {
+    once(CLAW, User::Root, |lab| {
+        lab.policy(&[], "process:\n  limits: {memory: 128MiB, pids: 20}\n");
+        let name = |what: &str| format!("{what}-{}", std::process::id());
+        let groups = |name: &str| -> Vec<PathBuf> {
+            let below =
+                ["/sys/fs/cgroup", "/sys/fs/cgroup/pids", "/sys/fs/cgroup/memory", "/sys/fs/cgroup/unified"];
+            below.iter().map(|below| Path::new(below).join(name)).filter(|group| group.exists()).collect()
+        };
+        let gone = |name: &str| {
+            (0..500).any(|_| {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+                groups(name).is_empty()
+            })
+        };
+        let ended = name("ended");
+        lab.claw().option(&["--name", &ended]).sh("true").ends(0);
+        assert!(gone(&ended), "{:?}", groups(&ended));
+        let killed = name("killed");
+        let running = lab.claw().option(&["--name", &killed]).start(&["sh", "-c", "echo > up; sleep 60"]);
+        while groups(&killed).is_empty() {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        running.signal(9);
+        running.end();
+        assert!(gone(&killed), "{:?}", groups(&killed));
     });
 }
 

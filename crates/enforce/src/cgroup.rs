@@ -1,15 +1,20 @@
 //! Limits held by a control group (cgroups(7)): version 2 where a group can be made, else version 1.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use claw_plan::Limits;
+use claw_sys::process::{self, Fork};
 
-/// Control groups made for one run; removed when dropped.
+/// Control groups made for one run; removed when it is over.
 #[derive(Debug)]
 pub struct Cgroup {
     directories: Vec<PathBuf>,
+    /// The other end tells a process of its own that this one is gone, however it went.
+    sweeper: Option<OwnedFd>,
 }
 
 /// Why limits cannot be held.
@@ -37,7 +42,11 @@ impl Cgroup {
     pub fn make(name: &str, limits: &Limits) -> Result<Cgroup, CgroupError> {
         let second = version2(name, limits);
         let first = |why: String| version1(name, limits).map_err(|other| format!("v2: {why}; v1: {other}"));
-        second.or_else(|error| first(error.to_string())).map_err(|why| CgroupError::CannotHold {
+        let made = second.or_else(|error| first(error.to_string())).and_then(|mut group| {
+            group.sweeper = Some(sweeper(&group.directories).map_err(|error| error.to_string())?);
+            Ok(group)
+        });
+        made.map_err(|why| CgroupError::CannotHold {
             wanted: wanted(limits).iter().map(|file| file.controller).collect::<Vec<_>>().join(", "),
             why,
         })
@@ -67,14 +76,39 @@ impl Cgroup {
 
 impl Drop for Cgroup {
     fn drop(&mut self) {
-        for directory in &self.directories {
-            // the kernel needs a moment after the last process; a group that stays behind is empty and harmless
-            for _ in 0..50 {
-                match fs::remove_dir(directory) {
-                    Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {}
-                    _ => break,
+        if self.sweeper.is_none() {
+            remove(&self.directories);
+        }
+    }
+}
+
+/// A process that removes the groups when this one is gone, which by then has no capability left to do it, or was killed. It
+/// reads nothing but that end. This process must have no other threads.
+fn sweeper(directories: &[PathBuf]) -> io::Result<OwnedFd> {
+    let (own, theirs) = UnixStream::pair()?;
+    match process::fork()? {
+        Fork::Parent(_) => Ok(own.into()),
+        Fork::Child => {
+            // order: its copy of the end that it waits for must not keep itself waiting
+            drop(own);
+            if process::close_all_but(&[theirs.as_raw_fd()]).is_ok() && process::hide().is_ok() {
+                let _ = (&theirs).read(&mut [0]);
+                remove(directories);
+            }
+            process::exit_now(0)
+        }
+    }
+}
+
+/// The kernel needs a moment after the last process; a group that stays behind is empty and harmless.
+fn remove(directories: &[PathBuf]) {
+    for directory in directories {
+        for _ in 0..500 {
+            match fs::remove_dir(directory) {
+                Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+                    std::thread::sleep(std::time::Duration::from_millis(10));
                 }
-                std::thread::sleep(std::time::Duration::from_millis(2));
+                _ => break,
             }
         }
     }
@@ -120,7 +154,7 @@ fn version2(name: &str, limits: &Limits) -> io::Result<Cgroup> {
         // processes may not live beside controlled groups: "no internal processes" (cgroups(7)); the root is exempt
         fs::write(parent.join("cgroup.subtree_control"), format!("+{}", file.controller))?;
     }
-    let group = Cgroup { directories: vec![parent.join(name)] };
+    let group = Cgroup { directories: vec![parent.join(name)], sweeper: None };
     fs::create_dir(parent.join(name))?;
     for file in &files {
         fs::write(parent.join(name).join(file.second.0), &file.second.1)?;
@@ -132,7 +166,7 @@ fn version2(name: &str, limits: &Limits) -> io::Result<Cgroup> {
 
 /// A group in each hierarchy of version 1.
 fn version1(name: &str, limits: &Limits) -> io::Result<Cgroup> {
-    let mut group = Cgroup { directories: Vec::new() };
+    let mut group = Cgroup { directories: Vec::new(), sweeper: None };
     for file in wanted(limits) {
         let root = mount_of("cgroup", Some(file.controller))?;
         let own = own_group(file.controller)?;

@@ -132,7 +132,7 @@ pub(crate) fn reader() -> Result<Program, ProfileError> {
 }
 
 /// The filter that the supervisor puts on itself where it answers for calls of the agent: it relays, resolves, and writes to what is open already. It opens
-/// files for reading only, changes no directory but to remove its control group, and executes nothing.
+/// files for reading only, changes no directory, and executes nothing.
 pub(crate) fn supervisor(broker: bool, rules: u64) -> Result<Program, ProfileError> {
     match broker {
         // it takes copies of the agent's sockets, and finds the paths of UNIX sockets as the agent sees them
@@ -247,7 +247,7 @@ const NEVER: &[i64] = calls! {
 /// What the supervisor needs no more: execution, namespaces, and changes to files by name.
 const CHANGES: &[i64] = calls! {
     SYS_execve SYS_execveat SYS_unshare SYS_openat2 SYS_creat SYS_mkdir SYS_mkdirat SYS_rename SYS_renameat
-    SYS_renameat2 SYS_link SYS_linkat SYS_symlink SYS_symlinkat SYS_unlink SYS_unlinkat SYS_mknod SYS_mknodat
+    SYS_renameat2 SYS_rmdir SYS_link SYS_linkat SYS_symlink SYS_symlinkat SYS_unlink SYS_unlinkat SYS_mknod SYS_mknodat
     SYS_chmod SYS_fchmodat SYS_chown SYS_lchown SYS_fchownat SYS_truncate SYS_setxattr SYS_lsetxattr
     SYS_utime SYS_utimes SYS_utimensat SYS_futimesat SYS_memfd_create SYS_seccomp
 };

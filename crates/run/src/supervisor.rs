@@ -721,7 +721,6 @@ fn confine(plan: &Plan, place: &Place, init: i32) -> io::Result<()> {
             rules: (rules.address(), i32::try_from(rules.size()).map_err(io::Error::other)?),
             init,
             own: i32::try_from(std::process::id()).map_err(io::Error::other)?,
-            limits: !plan.limits.is_none(),
         })
     };
     crate::confine::confine(duty)

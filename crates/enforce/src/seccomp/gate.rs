@@ -18,13 +18,11 @@ pub struct Gated {
     pub init: i32,
     /// This process.
     pub own: i32,
-    /// It removes the control groups of the run at the end.
-    pub limits: bool,
 }
 
 /// The filter of a supervisor that only relays.
 pub(crate) fn gate(gated: &Gated) -> Table {
-    let Gated { processes, rules: (rules, size), init, own, limits } = *gated;
+    let Gated { processes, rules: (rules, size), init, own } = *gated;
     let mut below =
         vec![Check::new(libc::EPERM, [unequal(0, processes)]), Check::new(libc::EPERM, [unequal(3, size)])];
     below.extend(other_address(libc::EPERM, 2, rules));
@@ -32,10 +30,8 @@ pub(crate) fn gate(gated: &Gated) -> Table {
         let others: Vec<Condition> = values.iter().map(|value| unequal(argument, *value)).collect();
         Check::new(libc::EPERM, others)
     };
-    let removes: &[i64] = if limits { &[libc::SYS_rmdir] } else { &[] };
     Table::new(Answer::Unknown)
         .with(RELAYS, Answer::Allow)
-        .with(removes, Answer::Allow)
         .checked(libc::SYS_openat2, below)
         .checked(libc::SYS_socket, sockets())
         .checked(libc::SYS_ioctl, vec![only(1, REQUESTS)])
@@ -101,8 +97,7 @@ const RELAYS: &[i64] = calls! {
 mod tests {
     use super::*;
 
-    const GATED: Gated =
-        Gated { processes: 9, rules: (0x7f12_3456_7000, 24), init: 77, own: 76, limits: false };
+    const GATED: Gated = Gated { processes: 9, rules: (0x7f12_3456_7000, 24), init: 77, own: 76 };
 
     #[test]
     fn only_what_is_below_one_directory_is_opened() {
