@@ -3,6 +3,7 @@
 //! Drawn twice, for a wide page and for a narrow one. What was refused has a dashed line and a crossed node, telemetry a
 //! diamond: neither is told by colour alone.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use super::{short, text};
@@ -34,7 +35,7 @@ struct Band {
 struct Row {
     label: String,
     port: String,
-    title: String,
+    titles: Vec<String>,
     decision: &'static str,
     telemetry: bool,
     weight: u64,
@@ -50,33 +51,55 @@ fn bands(footprint: &Footprint) -> Vec<Band> {
     let lanes = footprint.by_lane().into_iter();
     lanes
         .map(|(lane, flows)| {
-            let weigh = |flow: &Flow| flow.bytes_out.saturating_add(flow.bytes_in);
-            let weight = flows.iter().map(|flow| weigh(flow)).fold(0, u64::saturating_add);
-            let more = flows.len().saturating_sub(MOST_ROWS);
-            let rows = flows.into_iter().take(MOST_ROWS).map(row).collect();
+            let mut rows: Vec<Row> = Vec::new();
+            let mut known: HashMap<String, usize> = HashMap::new();
+            for flow in flows {
+                // a host has one row, whatever was asked of it
+                let place = *known.entry(flow.target()).or_insert(rows.len());
+                match rows.get_mut(place) {
+                    Some(row) => row.add(flow),
+                    None => rows.push(Row::new(flow)),
+                }
+            }
+            rows.sort_by(|one, other| (other.weight, other.count).cmp(&(one.weight, one.count)));
+            let weight = rows.iter().map(|row| row.weight).fold(0, u64::saturating_add);
+            let more = rows.len().saturating_sub(MOST_ROWS);
+            rows.truncate(MOST_ROWS);
             Band { lane, rows, more, weight }
         })
         .collect()
 }
 
-fn row(flow: &Flow) -> Row {
-    let title = format!(
-        "{} · {} · {} · {} times, {} sent, {} received",
-        flow.target(),
-        flow.class.as_str(),
-        decision(flow),
-        flow.count,
-        bytes(flow.bytes_out),
-        bytes(flow.bytes_in)
-    );
-    Row {
-        label: flow.destination.clone(),
-        port: flow.port.map(|port| format!(":{port}")).unwrap_or_default(),
-        title,
-        decision: flow.decision(),
-        telemetry: flow.lane() == Lane::Telemetry,
-        weight: flow.bytes_out.saturating_add(flow.bytes_in),
-        count: flow.count,
+impl Row {
+    fn new(flow: &Flow) -> Row {
+        let mut row = Row {
+            label: flow.destination.clone(),
+            port: flow.port.map(|port| format!(":{port}")).unwrap_or_default(),
+            titles: Vec::new(),
+            decision: flow.decision(),
+            telemetry: flow.lane() == Lane::Telemetry,
+            weight: 0,
+            count: 0,
+        };
+        row.add(flow);
+        row
+    }
+
+    fn add(&mut self, flow: &Flow) {
+        self.weight = self.weight.saturating_add(flow.bytes_out).saturating_add(flow.bytes_in);
+        self.count = self.count.saturating_add(flow.count);
+        if self.decision != flow.decision() {
+            self.decision = "partly";
+        }
+        self.titles.push(format!(
+            "{} · {} · {} · {} times, {} sent, {} received",
+            flow.target(),
+            flow.class.as_str(),
+            decision(flow),
+            flow.count,
+            bytes(flow.bytes_out),
+            bytes(flow.bytes_in)
+        ));
     }
 }
 
@@ -87,9 +110,7 @@ fn wide(bands: &[Band], largest: u64, name: &str) -> String {
     for band in bands {
         let [left, right] = &mut sides;
         let [left_height, right_height] = &mut heights;
-        // telemetry and what nobody knows stand on the right, away from what is needed
-        let left_side =
-            *left_height <= *right_height && !matches!(band.lane, Lane::Telemetry | Lane::Unknown);
+        let left_side = *left_height <= *right_height;
         let (side, height) = if left_side { (left, left_height) } else { (right, right_height) };
         side.push((band, *height));
         *height += band_height(band) + GAP;
@@ -134,11 +155,12 @@ fn wide(bands: &[Band], largest: u64, name: &str) -> String {
     let _ = write!(
         out,
         "<rect class=\"agent\" x=\"{x}\" y=\"{y}\" width=\"{CARD_WIDTH}\" height=\"{CARD}\" rx=\"14\"/>\
-         <text class=\"agent-name\" x=\"{}\" y=\"{}\" text-anchor=\"middle\">{}</text>\
+         <text class=\"agent-name{}\" x=\"{}\" y=\"{}\" text-anchor=\"middle\">{}</text>\
          <text class=\"agent-sub\" x=\"{}\" y=\"{}\" text-anchor=\"middle\">the agent</text></svg>",
+        if name.chars().count() > 14 { " long" } else { "" },
         WIDE / 2,
         tall / 2,
-        text(&short(name, 18)),
+        text(&short(name, 22)),
         WIDE / 2,
         tall / 2 + 20
     );
@@ -223,7 +245,7 @@ fn host(out: &mut String, row: &Row, lane: Lane, (x, y, before, most): (i64, i64
         out,
         "<g class=\"host l-{}\"><title>{}</title>{}<text class=\"name{}\" x=\"{at}\" y=\"{}\" text-anchor=\"{anchor}\">{}<tspan class=\"port\">{}</tspan></text>",
         lane.as_str(),
-        text(&row.title),
+        text(&row.titles.join("; ")),
         node(row, x, y),
         if row.decision == "deny" { " no" } else { "" },
         y + 4,

@@ -98,7 +98,7 @@ fn row(out: &mut String, flow: &Flow, lane: &str, (start, most): (Option<jiff::T
         plane = if flow.plane == lane {
             text(&flow.plane)
         } else {
-            format!("{lane} <small>on {}</small>", text(&flow.plane))
+            format!("<span>{lane}<small>on {}</small></span>", text(&flow.plane))
         },
         class = flow.class.as_str(),
         spoken = text(&flow.spoken()),
