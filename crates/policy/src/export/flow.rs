@@ -194,7 +194,8 @@ impl Asked<'_> {
                 continue;
             }
             // It closes what a rule on its plane decides, and nothing wider opens that again.
-            let planes = others().filter(|other| other.plane() == closer.plane());
+            // Where this rule decides before that one, it is not that one that is closed.
+            let planes = others().filter(|other| other.plane() == closer.plane() && !before(rule, other));
             holes.extend(planes.filter_map(|other| space::shared(other.destination(), closer.destination())));
         }
         let restricted = |other: &&Arc<Rule>| {

@@ -218,6 +218,24 @@ proptest! {
 }
 
 #[test]
+fn a_denial_of_one_plane_does_not_close_a_narrower_rule_of_another() {
+    let text = "version: 1\nnetwork_policy:\n  workload:\n    - {destination: \"b.example.com:*\", plane: inference, purpose: x}\n    \
+                - {destination: \"b.example.com:443\", plane: workload, purpose: x, http: [\"GET /v1/*\"]}\n  \
+                deny:\n    - {destination: \"b.example.com:*\", plane: inference}\n";
+    let source = Policy::parse(text, "agent_runtime.yaml").unwrap();
+    let exported = export(&source, Format::Openshell, Phase::Workload, now()).unwrap();
+    let imported = import(&exported.text, "exported", Format::Openshell).unwrap();
+    let back = Policy::parse(&imported.yaml, "imported").unwrap();
+    let ask = |port, path| {
+        let question =
+            Question { host: "b.example.com", port, transport: Transport::Tcp, method: "GET", path };
+        answer(&back, &question, &[Phase::Workload]).is_some()
+    };
+    assert!(ask(443, "/v1/x"), "{}", exported.text);
+    assert!(!ask(443, "/v2") && !ask(80, "/v1/x"), "{}", exported.text);
+}
+
+#[test]
 fn what_is_kept_for_review_is_told_and_not_made_writable() {
     let digest = format!("sha256:{}", "0".repeat(64));
     let text = format!("filesystem: {{review: [/work], root: {{oci: ./image, digest: \"{digest}\"}}}}\n");
