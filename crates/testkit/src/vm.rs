@@ -205,6 +205,8 @@ impl Printed {
     }
 }
 
+static FETCHING: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
 /// Debian's kernel, unpacked.
 #[derive(Debug)]
 struct Kernel {
@@ -219,8 +221,12 @@ impl Kernel {
         let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/vm");
         let place = place.canonicalize().unwrap_or(place);
         let there = place.join("kernel");
-        if !there.is_dir() {
-            fetch(&place);
+        {
+            // one test fetches it, the others wait
+            let _alone = FETCHING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            if !there.is_dir() {
+                fetch(&place);
+            }
         }
         let boot = there.join("boot");
         let mut images = fs::read_dir(&boot).into_iter().flatten().flatten().map(|entry| entry.path());
