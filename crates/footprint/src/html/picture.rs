@@ -61,7 +61,7 @@ fn bands(footprint: &Footprint) -> Vec<Band> {
                     None => rows.push(Row::new(flow)),
                 }
             }
-            rows.sort_by(|one, other| (other.weight, other.count).cmp(&(one.weight, one.count)));
+            rows.sort_by_key(|row| std::cmp::Reverse((row.weight, row.count)));
             let weight = rows.iter().map(|row| row.weight).fold(0, u64::saturating_add);
             let more = rows.len().saturating_sub(MOST_ROWS);
             rows.truncate(MOST_ROWS);
