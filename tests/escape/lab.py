@@ -17,6 +17,8 @@ import tempfile
 import threading
 import time
 
+from probe import READY
+
 EVIL, EVIL6 = "5.5.5.66", "2a00:5:5:5::66"
 ALLOWED, RESOLVER, METADATA, NEIGHBOUR = "10.80.0.1", "10.53.0.53", "169.254.169.254", "192.168.77.1"
 ALLOWED6 = "fd80::1"
@@ -138,7 +140,7 @@ class Lab:
             os.mkdir(directory)
         self.user, self.review = as_user, review
         self.secret = secrets.token_hex(16)
-        self.guarded, self.over, self.restored = {}, {}, []
+        self.guarded, self.over, self.restored, self.traps = {}, {}, [], []
         self.network()
         self.servers()
         self.files()
@@ -533,6 +535,27 @@ class Lab:
             return None
         with open(max(paths, key=os.path.getmtime), "rb") as file:
             return file.read().splitlines()
+
+    def trap(self, work):
+        """Does something outside while the probe runs; it is over before the suite looks what the probe did."""
+        self.traps.append(threading.Thread(target=work, daemon=True))
+        self.traps[-1].start()
+
+    def await_ready(self, wait=3.0):
+        """Until the probe has begun, as it says itself (`probe.ready`)."""
+        until = time.monotonic() + wait
+        while time.monotonic() < until:
+            if os.path.exists(os.path.join(self.work, "ready")):
+                return
+            with open(os.path.join(self.root, "output"), "rb") as file:
+                if READY.encode() in file.read():
+                    return
+            time.sleep(0.02)
+
+    def sprung(self):
+        """Waits until nothing that was prepared goes on."""
+        while self.traps:
+            self.traps.pop().join()
 
     def prepare(self):
         """What every probe finds anew: a process outside, of the same user, and a connection to the attacker."""

@@ -14,6 +14,7 @@ import sys
 import time
 
 ESCAPED, HELD, NOT_HERE, BROKEN = 0, 1, 77, 3
+READY = "escape: ready"
 PROBES = {}
 
 
@@ -66,6 +67,13 @@ class Lab:
     def mark(self, what="x"):
         """Bytes that must arrive nowhere: the suite looks for them in whatever its servers received."""
         return f"{self.marker}-{what}"
+
+
+def ready():
+    """Tells the suite outside that the probe has begun: by a file, and by a line, since not every sandbox lets files of the
+    working directory be seen outside while it runs."""
+    open("ready", "w").close()
+    print(READY, flush=True)
 
 
 libc = ctypes.CDLL(None, use_errno=True)

@@ -65,7 +65,6 @@ fn nothing_leaks_to_root() {
 
 /// Where changes are reviewed, and everything is applied that may be.
 #[test]
-#[ignore = "not steady beside the other two runs of the suite: run it alone"]
 fn nothing_leaks_through_a_review() {
     // the runner is one word for the suite, which puts the policy into it
     // the name is new on this machine, whatever earlier runs left in control groups

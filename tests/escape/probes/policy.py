@@ -10,7 +10,7 @@ import struct
 import threading
 import time
 
-from probe import Held, libc, probe, syscall, talk
+from probe import Held, libc, probe, ready, syscall, talk
 
 RULE = b"# evil\n"
 
@@ -242,23 +242,21 @@ def saved(lab):
         with open(lab.policy, "rb") as file:
             text = file.read()
         facts = os.stat(lab.policy)
-        until = time.monotonic() + 3
-        while not os.path.exists(os.path.join(lab.work, "ready")) and time.monotonic() < until:
-            time.sleep(0.02)
+        lab.await_ready()
         for content in (text + b"# saved\n", text):
             time.sleep(0.2)
             with open(lab.policy, "wb") as file:
                 file.write(content)
         os.utime(lab.policy, ns=(facts.st_atime_ns, facts.st_mtime_ns))
 
-    threading.Thread(target=save, daemon=True).start()
+    lab.trap(save)
     return {}
 
 
 @probe("bytes come back from a host that no rule names", before=saved)
 def calls_while_the_policy_is_saved(lab):
     """Calls to the attacker over and over, while the policy is saved in place, and only half of it is there."""
-    open("ready", "w").close()
+    ready()
     until = time.monotonic() + 1
     while time.monotonic() < until:
         try:
@@ -271,7 +269,7 @@ def calls_while_the_policy_is_saved(lab):
 @probe("bytes come back from a host that no rule names", before=saved)
 def names_while_the_policy_is_saved(lab):
     """Questions for the attacker's name over and over, while somebody outside saves the policy."""
-    open("ready", "w").close()
+    ready()
     until = time.monotonic() + 1
     while time.monotonic() < until:
         try:
@@ -294,9 +292,7 @@ def replaced(lab, name="policy.yaml", gap=0.0):
     path = os.path.join(lab.work, name)
 
     def save():
-        until = time.monotonic() + 3
-        while not os.path.exists(os.path.join(lab.work, "ready")) and time.monotonic() < until:
-            time.sleep(0.02)
+        lab.await_ready()
         facts = os.stat(path)
         fresh = os.path.join(lab.root, "fresh")
         shutil.copy(path, fresh)
@@ -309,13 +305,13 @@ def replaced(lab, name="policy.yaml", gap=0.0):
         if not gap or not os.path.lexists(path):
             os.rename(fresh, path)
 
-    threading.Thread(target=save, daemon=True).start()
+    lab.trap(save)
     return {}
 
 
 def when_it_is_another(path, act):
     """Tries it all the time, while the file is replaced outside."""
-    open("ready", "w").close()
+    ready()
     until = time.monotonic() + 0.8
     while time.monotonic() < until:
         try:
