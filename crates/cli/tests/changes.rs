@@ -5,6 +5,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use claw_testkit::{Lab, Outcome, User, each, once};
@@ -395,6 +396,36 @@ except OSError: pass
         assert_eq!(fs::read(lab.path("work/binary")).unwrap().len(), 256);
         changes(lab, &["discard", "one"]).ends(0);
         assert!(!lab.path("state/claw/changes/one").exists());
+    });
+}
+
+/// The host's file system is full: what cannot be written must not have cost what was there.
+#[test]
+fn what_cannot_be_written_takes_nothing_away() {
+    once(CLAW, User::Root, |lab| {
+        let work = lab.path("work");
+        // in the lab's own mounts
+        let small = ["-t", "tmpfs", "-o", "size=128k,mode=755", "tmpfs"];
+        assert!(Command::new("mount").args(small).arg(&work).status().unwrap().success());
+        prepare(lab);
+        let before = tree(lab);
+        let script = "rm -r old; head -c 400000 /dev/urandom > old; rm edit; mkdir edit; head -c 400000 /dev/urandom > keep";
+        agent(lab, "full", script);
+        let run = changes(lab, &["apply", "full", "old"]).ends(1).says("No space left");
+        assert_eq!(tree(lab), before, "{run:#?}");
+        let run = changes(lab, &["apply", "full", "keep"]).ends(1).says("No space left");
+        assert_eq!(tree(lab), before, "{run:#?}");
+        changes(lab, &["apply", "full", "edit"]).ends(0);
+        assert!(work.join("edit").is_dir());
+    });
+}
+
+#[test]
+fn what_an_agent_left_is_told_whatever_times_it_sets() {
+    each(CLAW, |lab| {
+        prepare(lab);
+        let script = "n=$(stat -c %y .); echo x > edit; touch -d \"$n\" .";
+        agent(lab, "times", script).warns("claw changes times");
     });
 }
 

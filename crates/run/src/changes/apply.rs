@@ -82,7 +82,7 @@ fn one(kept: &Kept, change: &Change) -> Result<(), String> {
     let done = match change.kind {
         Kind::Deleted => place.remove(),
         Kind::Mode => place.mode(&upper),
-        Kind::Type => place.remove().and_then(|()| place.make(&upper, Taken::Refuse)),
+        Kind::Type => place.replace(&upper),
         Kind::Added => place.make(&upper, Taken::Refuse),
         Kind::Modified => place.make(&upper, Taken::Replace),
     };
@@ -110,41 +110,50 @@ impl Place<'_> {
     }
 
     fn make(&self, upper: &OwnedFd, taken: Taken) -> io::Result<()> {
-        let Some(new) = Found::at(upper, self.path)? else { return Err(io::ErrorKind::NotFound.into()) };
-        match new.shape() {
-            Shape::Directory => {
-                mount::make_directory(self.parent.as_fd(), self.name, 0o700)?;
-                self.set_mode(&new)
-            }
-            Shape::Link => {
-                let text = below::link_text(new.place.as_fd())?;
-                let beside = beside();
-                mount::make_link(self.parent.as_fd(), &beside, &text)?;
-                self.put(&beside, taken)
-            }
-            Shape::File => {
-                let source = tree::open(&new)?;
-                let beside = beside();
-                let copy = File::from(below::open(self.parent.as_fd(), &beside, Open::New)?);
-                let written = copy_sparse(&source, &copy)
-                    .and_then(|()| copy.set_permissions(Permissions::from_mode(new.mode() & 0o777)))
-                    .and_then(|()| copy.sync_all());
-                match written {
-                    Ok(()) => self.put(&beside, taken),
-                    Err(error) => {
-                        let _ = below::remove(self.parent.as_fd(), &beside, Remove::File);
-                        Err(error)
-                    }
-                }
-            }
-            Shape::Pipe | Shape::Socket | Shape::Device => Err(io::ErrorKind::Unsupported.into()),
+        let beside = self.prepare(upper)?;
+        self.put(&beside, taken)
+    }
+
+    /// Something of another type. What the host has goes only once the new one is there whole.
+    fn replace(&self, upper: &OwnedFd) -> io::Result<()> {
+        let beside = self.prepare(upper)?;
+        if let Err(error) = self.remove() {
+            let _ = remove_all(&self.parent, &beside);
+            return Err(error);
         }
+        self.put(&beside, Taken::Refuse)
+    }
+
+    /// Makes it whole under a name beside.
+    fn prepare(&self, upper: &OwnedFd) -> io::Result<PathBuf> {
+        let Some(new) = Found::at(upper, self.path)? else { return Err(io::ErrorKind::NotFound.into()) };
+        let beside = beside();
+        let made = match new.shape() {
+            Shape::Directory => mount::make_directory(self.parent.as_fd(), &beside, 0o700)
+                .and_then(|()| self.set_mode(&beside, &new)),
+            Shape::Link => below::link_text(new.place.as_fd())
+                .and_then(|text| mount::make_link(self.parent.as_fd(), &beside, &text)),
+            Shape::File => self.copy(&new, &beside),
+            Shape::Pipe | Shape::Socket | Shape::Device => return Err(io::ErrorKind::Unsupported.into()),
+        };
+        if made.is_err() {
+            let _ = remove_all(&self.parent, &beside);
+        }
+        made.map(|()| beside)
+    }
+
+    fn copy(&self, new: &Found, beside: &Path) -> io::Result<()> {
+        let source = tree::open(new)?;
+        let copy = File::from(below::open(self.parent.as_fd(), beside, Open::New)?);
+        copy_sparse(&source, &copy)?;
+        copy.set_permissions(Permissions::from_mode(new.mode() & 0o777))?;
+        copy.sync_all()
     }
 
     fn put(&self, beside: &Path, taken: Taken) -> io::Result<()> {
         let put = below::rename(self.parent.as_fd(), beside, self.name, taken);
         if put.is_err() {
-            let _ = below::remove(self.parent.as_fd(), beside, Remove::File);
+            let _ = remove_all(&self.parent, beside);
         }
         put
     }
@@ -153,11 +162,14 @@ impl Place<'_> {
     fn mode(&self, upper: &OwnedFd) -> io::Result<()> {
         let Some(new) = Found::at(upper, self.path)? else { return Err(io::ErrorKind::NotFound.into()) };
         // a file gets another inode: another name of it on the host keeps its mode
-        if new.shape() == Shape::Directory { self.set_mode(&new) } else { self.make(upper, Taken::Replace) }
+        match new.shape() {
+            Shape::Directory => self.set_mode(self.name, &new),
+            _ => self.make(upper, Taken::Replace),
+        }
     }
 
-    fn set_mode(&self, new: &Found) -> io::Result<()> {
-        let made = below::open(self.parent.as_fd(), self.name, Open::Directory)?;
+    fn set_mode(&self, name: &Path, new: &Found) -> io::Result<()> {
+        let made = below::open(self.parent.as_fd(), name, Open::Directory)?;
         File::from(made).set_permissions(Permissions::from_mode(new.mode() & 0o1777))
     }
 

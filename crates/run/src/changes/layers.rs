@@ -2,7 +2,7 @@
 //! holds, and for each tree the two directories that overlayfs writes to.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Seek, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use claw_plan::{Plan, Step};
 use claw_policy::later::Protect;
 use claw_sys::below::{self, Lock, Open};
-use claw_sys::mount;
+use claw_sys::{beneath, mount};
 use serde::{Deserialize, Serialize};
 
 use super::{ChangesError, system};
@@ -19,8 +19,8 @@ use super::{ChangesError, system};
 #[derive(Debug)]
 pub(crate) struct Layers {
     directory: PathBuf,
-    /// What is written to, each with the time of its last new or lost name.
-    uppers: Vec<(File, (i64, i64))>,
+    /// What is written to.
+    uppers: Vec<File>,
     _lock: File,
 }
 
@@ -162,9 +162,11 @@ impl Layers {
             probe(upper)?;
             // the overlay shows this directory's mode as the tree's
             fs::set_permissions(upper, fs::Permissions::from_mode(about.mode() & 0o1777))?;
-            let place = File::from(mount::place_exactly(upper)?);
-            let named = named(&place)?;
-            uppers.push((place, named));
+            uppers.push(File::from(below::open(
+                mount::place_exactly(upper)?.as_fd(),
+                Path::new(""),
+                Open::Directory,
+            )?));
             trees.push(Tree { path: (*source).clone(), device: about.dev(), inode: about.ino() });
         }
         // order: the lock's own time of change is the latest that can be called "before the run"
@@ -180,7 +182,8 @@ impl Layers {
 
     /// Whether the agent left anything. Only open descriptors are asked: the supervisor opens nothing once it is confined.
     pub(crate) fn hold_changes(&self) -> bool {
-        self.uppers.iter().any(|(upper, before)| named(upper).ok() != Some(*before))
+        // what cannot be read is rather looked at than passed over
+        self.uppers.iter().any(|upper| has_names(upper).unwrap_or(true))
     }
 
     /// Takes everything away again where nothing was run, or nothing written.
@@ -191,9 +194,10 @@ impl Layers {
     }
 }
 
-/// When a directory got or lost a name last.
-fn named(directory: &File) -> io::Result<(i64, i64)> {
-    directory.metadata().map(|about| (about.mtime(), about.mtime_nsec()))
+/// Whether anything is in an open directory. Its times would say so too, but they are the agent's to set.
+fn has_names(mut directory: &File) -> io::Result<bool> {
+    directory.rewind()?;
+    Ok(!beneath::names(directory.try_clone()?.into(), 1)?.is_empty())
 }
 
 /// What deletions and replaced directories are written down with must be possible.
