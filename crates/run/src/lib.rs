@@ -11,6 +11,7 @@ mod ima;
 mod image;
 mod integrity;
 mod ledger;
+mod policies;
 mod reader;
 mod reread;
 mod source;

@@ -1,0 +1,149 @@
+//! The policy's file, while the agent runs: watched, read again by a reader, and let hold if it is sound.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use claw_gate::{Gate, Roots};
+use claw_plan::Plan;
+use claw_policy::Change;
+use claw_sys::watch;
+use tokio::io::unix::AsyncFd;
+
+use crate::Job;
+use crate::exposed;
+use crate::facts::canonical;
+use crate::reader::Reader;
+use crate::reread::{self, Reread};
+use crate::source::{self, Stamp, Unusable};
+use crate::supervisor::{told, waitable};
+
+/// The policy's file, watched.
+pub(crate) struct Policies<'a> {
+    job: &'a Job,
+    fresh: Option<OwnedFd>,
+    watch: Option<AsyncFd<OwnedFd>>,
+    reader: Option<Reader>,
+    stamp: Stamp,
+    /// The file could not be read: it is tried again.
+    unread: bool,
+}
+
+impl<'a> Policies<'a> {
+    /// Begins to watch, with a reader. This process must have no other threads.
+    pub(crate) fn watch(job: &'a Job, plan: &Plan, directory: &Path) -> io::Result<Policies<'a>> {
+        let mut policies =
+            Policies { job, fresh: None, watch: None, reader: None, stamp: None, unread: false };
+        // an observed run keeps what it had
+        let source = job.source.as_ref().filter(|_| job.observe.is_none());
+        let Some(source) = source else { return Ok(policies) };
+        let ceilings: Vec<PathBuf> = job.policy.ceilings().into_iter().map(Path::to_owned).collect();
+        policies.fresh = watch::directory(source::directory(&source.file))
+            .and_then(|watch| {
+                ceilings
+                    .iter()
+                    .try_for_each(|file| watch::more_of(watch.as_fd(), source::directory(file)))?;
+                Ok(watch)
+            })
+            .inspect_err(|error| {
+                (job.tell)(&format!("the policy is not watched for changes, SIGHUP reads it again: {error}"));
+            })
+            .ok();
+        let exposed = exposed::is_exposed(plan, &canonical(&directory.join(&source.file)));
+        let mut reread = Reread { source, plan, directory, exposed, ceilings };
+        policies.stamp = reread.stamp();
+        policies.reader = Some(Reader::start(None, |question| reread.answer(question))?);
+        Ok(policies)
+    }
+
+    /// The event loop runs: changes are waited for.
+    pub(crate) fn begin(&mut self) {
+        self.watch = self.fresh.take().and_then(|watch| waitable(watch).ok());
+    }
+
+    pub(crate) fn has_source(&self) -> bool {
+        self.job.source.is_some() && self.job.observe.is_none()
+    }
+
+    /// Waits until something in the policy's directory changes.
+    pub(crate) async fn changed(&self) {
+        let Some(watch) = &self.watch else { return std::future::pending().await };
+        let Ok(mut ready) = watch.readable().await else { return std::future::pending().await };
+        let _ = watch::take(watch.get_ref().as_fd());
+        ready.clear_ready();
+    }
+
+    /// Something changed; if it was the policy, it is read again.
+    pub(crate) async fn take_change(&mut self, gate: &Gate) {
+        let Some(reader) = &mut self.reader else { return };
+        // a reader that is gone is told of when the policy is read
+        let stamp = reread::stamp(reader).await.unwrap_or_default();
+        // a file that is taken away is about to be put there again, or the run goes on under what it had
+        if stamp.is_some() && stamp != self.stamp {
+            let _ = self.reload(gate, "the file changed").await;
+        }
+    }
+
+    /// A file that could not be read may be readable now.
+    pub(crate) async fn try_again(&mut self, gate: &Gate) {
+        if self.unread {
+            let _ = self.reload(gate, "the file changed").await;
+        }
+    }
+
+    /// Reads the policy again and lets it hold. A broken one changes nothing, and that is said.
+    pub(crate) async fn reload(&mut self, gate: &Gate, why: &str) -> Result<u64, String> {
+        let (Some(source), Some(reader)) = (&self.job.source, &mut self.reader) else {
+            return Err("the run has no policy file".to_owned());
+        };
+        let (old, _) = gate.rules();
+        let content = match reread::content(reader).await {
+            Ok((stamp, content)) => {
+                self.stamp = stamp;
+                content
+            }
+            Err(error) => Err(Unusable::Bad(format!("the process that reads it is gone: {error}"))),
+        };
+        // a change that takes something back must not be lost to a full table of descriptors: tried again, told once
+        let again = self.unread;
+        self.unread = matches!(content, Err(Unusable::Unread(_)));
+        if let (Err(Unusable::Unread(why)), true) = (&content, again) {
+            return Err(why.clone());
+        }
+        let read = content.and_then(|content| {
+            let policy = source.parse(&content.text, &|named, by| content.ceiling(named, by))?;
+            Ok((policy, content))
+        });
+        let read = read.map_err(|unusable| match unusable {
+            Unusable::Unread(why) | Unusable::Bad(why) => why,
+        });
+        let adopted = read.and_then(|(new, content)| {
+            if new.digest() == old.digest() {
+                return Ok(None);
+            }
+            if let Some(file) = content.exposed {
+                return Err(format!(
+                    "`{file}` lies where the agent may write: what names it holds from the next run on"
+                ));
+            }
+            let roots = Roots::made(&new, &content.material).map_err(|error| told(&error))?;
+            let closed =
+                gate.adopt(Change::Policy(new.clone()), Some(roots), why).map_err(|error| told(&error))?;
+            Ok(Some((new, closed)))
+        });
+        match adopted {
+            Ok(None) => Ok(0),
+            Ok(Some((new, closed))) => {
+                let later = old.filesystem() != new.filesystem() || old.process() != new.process();
+                let note = if later { "; `filesystem` and `process` hold from the next run on" } else { "" };
+                (self.job.tell)(&format!("policy changed ({why}): {closed} flows closed{note}"));
+                Ok(closed)
+            }
+            Err(error) => {
+                gate.refused(&error);
+                (self.job.tell)(&format!("the new policy is refused, the old one holds: {error}"));
+                Err(error)
+            }
+        }
+    }
+}
