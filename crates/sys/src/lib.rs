@@ -20,7 +20,9 @@ pub mod notify;
 pub mod probe;
 pub mod process;
 pub mod resource;
+pub mod ruleset;
 pub mod signal;
+pub mod snapshot;
 pub mod socket;
 #[cfg(debug_assertions)]
 pub mod taken;
