@@ -8,6 +8,7 @@ pub mod apparmor;
 mod canary;
 mod cgroup;
 mod confine;
+pub mod firewall;
 mod init;
 mod launch;
 mod network;

@@ -9,6 +9,7 @@ pub mod facts;
 mod read;
 mod report;
 mod wanted;
+pub mod zones;
 
 pub use check::{Area, Check, Severity, Verdict};
 pub use checks::all;
