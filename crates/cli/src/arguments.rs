@@ -467,6 +467,52 @@ pub(crate) struct Host {
 pub(crate) enum HostCommand {
     /// Measure the host that agents run on; exits 1 if a finding is as severe as the threshold, or more
     Audit(Audit),
+    /// Hold the zones of a file apart with nf_tables: print, check, apply, watch
+    Firewall(Firewall),
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples: claw host firewall --zones zones.yaml --print\n          claw host firewall --zones zones.yaml --apply --confirm-within 60\n          claw host firewall --confirm\n          claw host firewall --zones zones.yaml --check\n\nOnly the table `inet claw-firewall` is changed. Without --print, --apply, --watch or --confirm it is checked.\nExits 1 if the kernel holds something else than is declared."
+)]
+#[command(group(clap::ArgGroup::new("what").multiple(false)))]
+pub(crate) struct Firewall {
+    /// The zones file
+    #[arg(long, value_name = "FILE", default_value = "zones.yaml")]
+    pub(crate) zones: PathBuf,
+    /// Print the rules as nft(8) reads them; nothing is changed, and no privilege is needed
+    #[arg(long, group = "what")]
+    pub(crate) print: bool,
+    /// Compare what the kernel holds with what is declared, and name each difference
+    #[arg(long, group = "what")]
+    pub(crate) check: bool,
+    /// Put the rules into force, in one transaction
+    #[arg(long, group = "what")]
+    pub(crate) apply: bool,
+    /// Keep the rules that an --apply waits for a word about
+    #[arg(long, group = "what")]
+    pub(crate) confirm: bool,
+    /// Compare after each change, and write what differs into a ledger, until interrupted
+    #[arg(long, group = "what")]
+    pub(crate) watch: bool,
+    /// Take the rules back after so many seconds unless confirmed; 0: never
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = clap::value_parser!(u64).range(0..=86_400), requires = "apply")]
+    pub(crate) confirm_within: u64,
+    /// Do not keep the operator's own session beside the declared flows
+    #[arg(long, requires = "apply")]
+    pub(crate) no_keep: bool,
+    /// Write the zones, the rules and a systemd unit into a directory; nothing is enabled
+    #[arg(long, value_name = "DIR")]
+    pub(crate) persist: Option<PathBuf>,
+    /// Where --watch writes; the file must not exist
+    #[arg(long, value_name = "FILE", requires = "watch")]
+    pub(crate) ledger: Option<PathBuf>,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Stand guard (started by --apply)
+    #[arg(long, hide = true, value_name = "SECONDS", group = "what")]
+    pub(crate) guard: Option<u64>,
 }
 
 #[derive(Debug, Args)]

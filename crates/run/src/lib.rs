@@ -10,6 +10,7 @@ mod exposed;
 mod facts;
 mod ima;
 mod image;
+pub mod firewall;
 mod integrity;
 mod ledger;
 mod reader;

@@ -1,6 +1,7 @@
 //! `claw host …`.
 
 mod audit;
+mod firewall;
 
 use crate::arguments::{Host, HostCommand};
 
@@ -8,5 +9,6 @@ use crate::arguments::{Host, HostCommand};
 pub(crate) fn run(arguments: &Host) -> u8 {
     match &arguments.command {
         HostCommand::Audit(arguments) => audit::run(arguments),
+        HostCommand::Firewall(arguments) => firewall::run(arguments),
     }
 }
