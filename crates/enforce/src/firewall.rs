@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use claw_host::zones::{Act, Chain, Element, Hook, Kind, LOG_PREFIX, Load, Log, Match, Rule, Ruleset, State, Value};
+use claw_host::zones::{
+    Act, Chain, Element, Hook, Kind, LOG_PREFIX, Load, Log, Match, Rule, Ruleset, State, Value,
+};
 use claw_sys::netlink::{Socket, attribute};
 use claw_sys::nft::{self, Verdict};
 use claw_sys::process;
@@ -130,11 +132,15 @@ fn differences(wanted: &Snapshot, held: &Snapshot, ruleset: &Ruleset) -> Vec<Dri
         tell("table", &ruleset.table, "changed", "its flags are other ones: it may be dormant".to_owned());
     }
     let chains = |of: &Snapshot| of.chains.iter().cloned().collect::<BTreeMap<_, _>>();
-    both(&chains(wanted), &chains(held), |name, how, _| tell("chain", name, how, described(how, "hook, priority or policy")));
+    both(&chains(wanted), &chains(held), |name, how, _| {
+        tell("chain", name, how, described(how, "hook, priority or policy"))
+    });
     let sets = |of: &Snapshot| {
         of.sets.iter().map(|(name, set)| (name.clone(), set.attributes.clone())).collect::<BTreeMap<_, _>>()
     };
-    both(&sets(wanted), &sets(held), |name, how, _| tell("set", name, how, described(how, "its key or flags")));
+    both(&sets(wanted), &sets(held), |name, how, _| {
+        tell("set", name, how, described(how, "its key or flags"))
+    });
     for (name, set) in &held.sets {
         let Some((_, other)) = wanted.sets.iter().find(|(other, _)| other == name) else { continue };
         let key: &[Load] = ruleset.sets.iter().find(|one| one.name == *name).map_or(&[], |set| &set.key);
@@ -178,7 +184,11 @@ fn rules(chain: &str, wanted: &[&HeldRule], held: &[&HeldRule], drift: &mut Vec<
                     what: "rule",
                     name: format!("{chain}, {}", index.saturating_add(1)),
                     how,
-                    detail: if rule.comment.is_empty() { "no comment".to_owned() } else { rule.comment.clone() },
+                    detail: if rule.comment.is_empty() {
+                        "no comment".to_owned()
+                    } else {
+                        rule.comment.clone()
+                    },
                 }),
             }
         }
@@ -191,7 +201,11 @@ fn rules(chain: &str, wanted: &[&HeldRule], held: &[&HeldRule], drift: &mut Vec<
     }
 }
 
-fn both(wanted: &BTreeMap<String, Vec<u8>>, held: &BTreeMap<String, Vec<u8>>, mut tell: impl FnMut(&str, &'static str, ())) {
+fn both(
+    wanted: &BTreeMap<String, Vec<u8>>,
+    held: &BTreeMap<String, Vec<u8>>,
+    mut tell: impl FnMut(&str, &'static str, ()),
+) {
     for (name, bytes) in wanted {
         match held.get(name) {
             None => tell(name, "missing", ()),
@@ -234,9 +248,9 @@ fn fields(bytes: &[u8], key: &[Load]) -> Vec<String> {
         let Some(value) = rest.get(..length) else { break };
         shown.push(match (field(*load), value) {
             (Field::Address4, &[a, b, c, d]) => Ipv4Addr::new(a, b, c, d).to_string(),
-            (Field::Address6, value) => {
-                <[u8; 16]>::try_from(value).map(|octets| Ipv6Addr::from(octets).to_string()).unwrap_or_default()
-            }
+            (Field::Address6, value) => <[u8; 16]>::try_from(value)
+                .map(|octets| Ipv6Addr::from(octets).to_string())
+                .unwrap_or_default(),
             (Field::Port, &[high, low]) => u16::from_be_bytes([high, low]).to_string(),
             (_, value) => value.first().map(ToString::to_string).unwrap_or_default(),
         });
@@ -338,11 +352,9 @@ fn matching(one: &Match) -> Vec<Op> {
             vec![Op::Payload(TRANSPORT, 0, 1, FIRST), Op::Unequal(vec![*kind])]
         }
         Match::HopLimit(limit) => vec![Op::Payload(NETWORK, 7, 1, FIRST), Op::Equal(vec![*limit])],
-        Match::Fragment4 => vec![
-            Op::Payload(NETWORK, 6, 2, FIRST),
-            Op::Mask(vec![0x3f, 0xff]),
-            Op::Unequal(vec![0, 0]),
-        ],
+        Match::Fragment4 => {
+            vec![Op::Payload(NETWORK, 6, 2, FIRST), Op::Mask(vec![0x3f, 0xff]), Op::Unequal(vec![0, 0])]
+        }
         Match::Fragment6 => vec![Op::Extension(44, FIRST), Op::Equal(vec![1])],
         Match::ToLoopback4 => vec![Op::Payload(NETWORK, 16, 1, FIRST), Op::Equal(vec![127])],
         Match::ToLoopback6 => {

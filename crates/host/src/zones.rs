@@ -169,7 +169,8 @@ impl Zones {
     /// Whether a new connection like this one would be let in: by TCP, from that address to that port.
     pub fn admits(&self, session: &Session) -> bool {
         self.zones.iter().any(|zone| {
-            let inside = zone.networks.is_empty() || zone.networks.iter().any(|net| net.contains(session.peer));
+            let inside =
+                zone.networks.is_empty() || zone.networks.iter().any(|net| net.contains(session.peer));
             let admits = |flow: &Flow| {
                 let peer = match &flow.peers {
                     Peers::Networks(nets) => nets.iter().any(|net| net.contains(session.peer)),
@@ -296,3 +297,6 @@ const ICMP6: u8 = 58;
 pub const TABLE: &str = "claw-firewall";
 /// What lines in a log begin with.
 pub const LOG_PREFIX: &str = "claw-firewall refused: ";
+
+#[cfg(test)]
+mod tests;

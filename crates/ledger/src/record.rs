@@ -377,6 +377,7 @@ impl Event {
         "policy",
         "syscall",
         "integrity",
+        "firewall",
         "exit",
         "checkpoint",
     ];

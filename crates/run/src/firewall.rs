@@ -56,12 +56,18 @@ impl FirewallError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             FirewallError::NotAllowed => Some("run it as root, in the network namespace that is meant"),
-            FirewallError::Kernel { .. } => {
-                Some("the kernel needs CONFIG_NF_TABLES_INET, CONFIG_NFT_CT, CONFIG_NFT_LIMIT, CONFIG_NFT_LOG")
+            FirewallError::Kernel { .. } => Some(
+                "the kernel needs CONFIG_NF_TABLES_INET, CONFIG_NFT_CT, CONFIG_NFT_LIMIT, CONFIG_NFT_LOG",
+            ),
+            FirewallError::Waiting => {
+                Some("`claw host firewall --confirm` keeps its rules; or wait until they are taken back")
             }
-            FirewallError::Waiting => Some("`claw host firewall --confirm` keeps its rules; or wait until they are taken back"),
-            FirewallError::Otherwise(_) => Some("something else changes nf_tables; what was there before was put back"),
-            FirewallError::NothingWaits => Some("the time may be over, and the rules taken back: `--check` tells"),
+            FirewallError::Otherwise(_) => {
+                Some("something else changes nf_tables; what was there before was put back")
+            }
+            FirewallError::NothingWaits => {
+                Some("the time may be over, and the rules taken back: `--check` tells")
+            }
             FirewallError::Ledger(_) => None,
         }
     }
@@ -138,10 +144,11 @@ pub fn check(zones: &Zones) -> Result<Checked, FirewallError> {
     let open = established().unwrap_or_default();
     let bare = zones.ruleset(&[]);
     // a kept session is an element of its set: what is held and open is taken as declared
-    let kept: Vec<Session> = match firewall.compare(&bare).map_err(refused("compare the rules"))?.drift.is_empty() {
-        true => Vec::new(),
-        false => held_sessions(&firewall, &bare, &open)?,
-    };
+    let kept: Vec<Session> =
+        match firewall.compare(&bare).map_err(refused("compare the rules"))?.drift.is_empty() {
+            true => Vec::new(),
+            false => held_sessions(&firewall, &bare, &open)?,
+        };
     let ruleset = zones.ruleset(&kept);
     let comparison = firewall.compare(&ruleset).map_err(refused("compare the rules"))?;
     let others = others(&firewall, &ruleset)?;
@@ -149,10 +156,15 @@ pub fn check(zones: &Zones) -> Result<Checked, FirewallError> {
 }
 
 /// Which open sessions the kernel holds as kept.
-fn held_sessions(firewall: &Firewall, bare: &Ruleset, open: &[Session]) -> Result<Vec<Session>, FirewallError> {
+fn held_sessions(
+    firewall: &Firewall,
+    bare: &Ruleset,
+    open: &[Session],
+) -> Result<Vec<Session>, FirewallError> {
     let drift = firewall.compare(bare).map_err(refused("compare the rules"))?.drift;
     let named = |session: &Session| {
-        let text = format!("{} . {} . {} . {}", session.peer, session.peer_port, session.own, session.own_port);
+        let text =
+            format!("{} . {} . {} . {}", session.peer, session.peer_port, session.own, session.own_port);
         drift.iter().any(|one| one.what == "element" && one.how == "unexpected" && one.detail == text)
     };
     Ok(open.iter().copied().filter(named).collect())
@@ -186,12 +198,20 @@ fn others(firewall: &Firewall, ruleset: &Ruleset) -> Result<Vec<String>, Firewal
         }
     }
     for (number, table, name) in &found.flows {
-        told.push(format!("table {} {table}, flow table {name}: what it accelerates passes no forward chain, walls neither", family(*number)));
+        told.push(format!(
+            "table {} {table}, flow table {name}: what it accelerates passes no forward chain, walls neither",
+            family(*number)
+        ));
     }
-    for (path, name) in [("/proc/net/ip_tables_names", "iptables"), ("/proc/net/ip6_tables_names", "ip6tables")] {
+    for (path, name) in
+        [("/proc/net/ip_tables_names", "iptables"), ("/proc/net/ip6_tables_names", "ip6tables")]
+    {
         let names = std::fs::read_to_string(path).unwrap_or_default();
         if !names.trim().is_empty() {
-            told.push(format!("legacy {name} ({}): its rules are judged too and are not shown by nf_tables", names.split_whitespace().collect::<Vec<_>>().join(", ")));
+            told.push(format!(
+                "legacy {name} ({}): its rules are judged too and are not shown by nf_tables",
+                names.split_whitespace().collect::<Vec<_>>().join(", ")
+            ));
         }
     }
     Ok(told)

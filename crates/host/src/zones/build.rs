@@ -39,7 +39,10 @@ impl Builder<'_> {
             name: name.to_owned(),
             key: vec![Load::Icmp6],
             kind: Kind::Points,
-            elements: all.iter().map(|one| Element(vec![(Value::Number(*one), Value::Number(*one))])).collect(),
+            elements: all
+                .iter()
+                .map(|one| Element(vec![(Value::Number(*one), Value::Number(*one))]))
+                .collect(),
         };
         self.sets.push(numbers(NEIGHBOURS, NEIGHBOUR_TYPES));
         self.sets.push(numbers(LISTENERS, LISTENER_TYPES));
@@ -63,9 +66,8 @@ impl Builder<'_> {
         let runtime = self.zones.zone(Name::Runtime).map(|zone| zone.flows.as_slice()).unwrap_or_default();
         let mut elements = Vec::new();
         for protocol in protocols(runtime) {
-            let sockets = runtime.iter().filter(|flow| {
-                flow.direction == Direction::In && flow.protocol == protocol
-            });
+            let sockets =
+                runtime.iter().filter(|flow| flow.direction == Direction::In && flow.protocol == protocol);
             let ports = sockets.filter_map(|flow| flow.ports.clone()).reduce(|all, one| all.union(&one));
             for (from, to) in ports.iter().flat_map(Ports::ranges) {
                 elements.push(Element(vec![
@@ -221,7 +223,11 @@ impl Builder<'_> {
         }
         for side in sides {
             let goto = |more: Vec<Match>| {
-                rule([side.clone(), more].concat(), Act::Goto(chain.to_owned()), &format!("zone {}", zone.name))
+                rule(
+                    [side.clone(), more].concat(),
+                    Act::Goto(chain.to_owned()),
+                    &format!("zone {}", zone.name),
+                )
             };
             if zone.networks.is_empty() {
                 rules.push(goto(Vec::new()));
@@ -288,7 +294,8 @@ impl Builder<'_> {
         let mut elements = Vec::new();
         for protocol in protocols(flows.iter().copied()) {
             let mut boxes: Vec<(Range, Span)> = Vec::new();
-            let of = flows.iter().filter(|flow| flow.protocol == protocol && flow.ports.is_some() == with_ports);
+            let of =
+                flows.iter().filter(|flow| flow.protocol == protocol && flow.ports.is_some() == with_ports);
             for flow in of {
                 let ports = flow.ports.as_ref().map_or(&[(0, 0)][..], Ports::ranges);
                 for range in self.peers(zone, flow, v4) {
@@ -348,7 +355,9 @@ fn fragments() -> [Rule; 2] {
 fn sessions(hook: Hook) -> Vec<Rule> {
     let key = |v4| match hook {
         Hook::Output => vec![destination(v4), Load::DestinationPort, source(v4), Load::SourcePort],
-        Hook::Input | Hook::Forward => vec![source(v4), Load::SourcePort, destination(v4), Load::DestinationPort],
+        Hook::Input | Hook::Forward => {
+            vec![source(v4), Load::SourcePort, destination(v4), Load::DestinationPort]
+        }
     };
     let one = |v4: bool| {
         let lookup = Match::In(key(v4), family(SESSIONS, v4));
@@ -428,8 +437,32 @@ const LISTENER_TYPES: &[u8] = &[130, 131, 132, 143, 151, 152, 153];
 
 /// What is not the internet: the special-purpose registries of IANA (RFC 6890), and metadata services in public space.
 pub(super) const SPECIAL: &[&str] = &[
-    "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "168.63.129.16", "169.254.0.0/16", "172.16.0.0/12",
-    "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24",
-    "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4", "::/96", "64:ff9b::/96", "64:ff9b:1::/48", "100::/64",
-    "2001::/32", "2001:db8::/32", "2002::/16", "3fff::/20", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8",
+    "0.0.0.0/8",
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "168.63.129.16",
+    "169.254.0.0/16",
+    "172.16.0.0/12",
+    "192.0.0.0/24",
+    "192.0.2.0/24",
+    "192.88.99.0/24",
+    "192.168.0.0/16",
+    "198.18.0.0/15",
+    "198.51.100.0/24",
+    "203.0.113.0/24",
+    "224.0.0.0/4",
+    "240.0.0.0/4",
+    "::/96",
+    "64:ff9b::/96",
+    "64:ff9b:1::/48",
+    "100::/64",
+    "2001::/32",
+    "2001:db8::/32",
+    "2002::/16",
+    "3fff::/20",
+    "fc00::/7",
+    "fe80::/10",
+    "fec0::/10",
+    "ff00::/8",
 ];

@@ -47,7 +47,9 @@ fn reworded(problem: Problem) -> Problem {
 impl Loader<'_> {
     fn file(&mut self, raw: RawFile, name: &str) -> Zones {
         match &raw.version {
-            None => self.tell(Place { line: 1, ..Place::default() }, "`version` is missing", "write `version: 1`"),
+            None => {
+                self.tell(Place { line: 1, ..Place::default() }, "`version` is missing", "write `version: 1`")
+            }
             Some(At { value: 1, .. }) => {}
             Some(at) => {
                 let what = format!("version {} is not known", at.value);
@@ -59,7 +61,11 @@ impl Loader<'_> {
         let log = self.log(raw.log.as_ref());
         let raw = raw.zones.unwrap_or_default();
         self.extra::<RawZones>(&raw.extra, "`zones`");
-        let named = [(Name::Management, raw.management), (Name::Runtime, raw.runtime), (Name::Workload, raw.workload)];
+        let named = [
+            (Name::Management, raw.management),
+            (Name::Runtime, raw.runtime),
+            (Name::Workload, raw.workload),
+        ];
         let placed: Vec<Placed> =
             named.into_iter().filter_map(|(name, raw)| Some(self.zone(name, raw?))).collect();
         self.together(&placed);
@@ -99,7 +105,11 @@ impl Loader<'_> {
                 }
             },
             Loose::Other => {
-                self.tell(*place, "`log` is one word or a number", "write `kernel`, `none`, or the number of an NFLOG group");
+                self.tell(
+                    *place,
+                    "`log` is one word or a number",
+                    "write `kernel`, `none`, or the number of an NFLOG group",
+                );
                 Log::None
             }
         }
@@ -146,11 +156,19 @@ impl Loader<'_> {
         match zone {
             Name::Runtime if interface != loopback => {
                 let what = format!("the runtime is on `lo` only, not on `{shown}`");
-                self.tell(*place, what, "leave `interfaces` out: sockets of the runtime are on loopback only");
+                self.tell(
+                    *place,
+                    what,
+                    "leave `interfaces` out: sockets of the runtime are on loopback only",
+                );
                 None
             }
             Name::Management | Name::Workload if interface.overlaps(&loopback) => {
-                self.tell(*place, format!("`{shown}` is loopback, where the runtime is"), "name other interfaces");
+                self.tell(
+                    *place,
+                    format!("`{shown}` is loopback, where the runtime is"),
+                    "name other interfaces",
+                );
                 None
             }
             _ => Some(interface),
@@ -159,10 +177,13 @@ impl Loader<'_> {
 
     fn network(&mut self, zone: Name, text: &At<String>) -> Option<Net> {
         let net = self.net(text)?;
-        let loopback = special(net.address()) == Some(Special::Loopback) && special(net.last()) == Some(Special::Loopback);
+        let loopback = special(net.address()) == Some(Special::Loopback)
+            && special(net.last()) == Some(Special::Loopback);
         let what = match zone {
             Name::Runtime if !loopback => format!("the runtime is on loopback only, not on {net}"),
-            Name::Management | Name::Workload if loopback => format!("{net} is loopback, where the runtime is"),
+            Name::Management | Name::Workload if loopback => {
+                format!("{net} is loopback, where the runtime is")
+            }
             Name::Management | Name::Workload if net.is_world() => {
                 format!("{net} is every address: whoever writes from there would be in the zone")
             }
@@ -200,7 +221,11 @@ impl Loader<'_> {
 
     fn direction(&mut self, raw: Option<&At<String>>, flow: Place) -> Option<Direction> {
         let Some(At { value, place }) = raw else {
-            self.tell(flow, "a flow without `direction`", "write `in`, `out` or `forward`, seen from this host");
+            self.tell(
+                flow,
+                "a flow without `direction`",
+                "write `in`, `out` or `forward`, seen from this host",
+            );
             return None;
         };
         match value.as_str() {
@@ -220,7 +245,11 @@ impl Loader<'_> {
             return None;
         };
         let Loose::Word(word) = value else {
-            self.tell(*place, "`protocol` is one word or a number", "write `TCP`, `UDP`, `ICMP`, or a number");
+            self.tell(
+                *place,
+                "`protocol` is one word or a number",
+                "write `TCP`, `UDP`, `ICMP`, or a number",
+            );
             return None;
         };
         if let Some((_, number, _)) = PROTOCOLS.iter().find(|(name, ..)| name == word) {
@@ -228,7 +257,11 @@ impl Loader<'_> {
         }
         match word.parse::<u8>() {
             Ok(ICMP6) => {
-                self.tell(*place, "58 is ICMPv6, by which hosts redirect each other", "write `ICMP`: echo of both families");
+                self.tell(
+                    *place,
+                    "58 is ICMPv6, by which hosts redirect each other",
+                    "write `ICMP`: echo of both families",
+                );
                 None
             }
             Ok(number) if number > 0 && !word.starts_with('+') => Some(number),
@@ -254,7 +287,9 @@ impl Loader<'_> {
                 None
             }
             (Some(At { value: Loose::Word(word), place }), true) => Ports::parse(word)
-                .map_err(|error| self.tell(*place, error.to_string(), "write `443`, `80,443`, `8000-8010` or `*`"))
+                .map_err(|error| {
+                    self.tell(*place, error.to_string(), "write `443`, `80,443`, `8000-8010` or `*`")
+                })
                 .ok(),
             (Some(at), true) => {
                 self.tell(at.place, "`ports` is one word or a number", "write `\"80,443\"`");
@@ -335,7 +370,10 @@ impl Loader<'_> {
 
     /// Special ranges are never meant by accident.
     fn far(&mut self, net: Net, place: Place) {
-        let inside = METADATA.iter().filter_map(|text| Net::parse(text).ok()).find(|one| net.covers(one) && net != *one);
+        let inside = METADATA
+            .iter()
+            .filter_map(|text| Net::parse(text).ok())
+            .find(|one| net.covers(one) && net != *one);
         if let Some(one) = inside {
             let what = format!("{net} holds {one}, a metadata service that hands out credentials");
             self.tell(place, what, "name networks that leave it out, `internet`, or the address itself");
@@ -369,9 +407,10 @@ impl Loader<'_> {
                         && matches!((&own.ports, &flow.ports), (Some(a), Some(b)) if a.overlaps(b))
                 });
                 if let Some((_, own)) = taken {
-                    let problem = Problem::new("this flow opens a socket of the runtime", *place, "opened here")
-                        .also(*own, "the runtime's, on loopback only")
-                        .help("remove one of the two: sockets of the runtime are on loopback only");
+                    let problem =
+                        Problem::new("this flow opens a socket of the runtime", *place, "opened here")
+                            .also(*own, "the runtime's, on loopback only")
+                            .help("remove one of the two: sockets of the runtime are on loopback only");
                     self.problems.push(problem);
                 }
             }
@@ -386,7 +425,8 @@ impl Loader<'_> {
             for other in all.iter().filter(|other| other.zone.name != zone.name) {
                 let Some(met) = other.zone.networks.iter().find(|own| own.overlaps(net)) else { continue };
                 let name = other.zone.name;
-                let problem = Problem::new(format!("{net} meets {met} of the zone `{name}`"), *place, "goes there");
+                let problem =
+                    Problem::new(format!("{net} meets {met} of the zone `{name}`"), *place, "goes there");
                 self.problems.push(problem.also(other.place, "that zone").help(match zone.name.walled() {
                     Some(walled) if walled == name => {
                         "the host never forwards between agents and those who command it; no flow can open that"
@@ -413,7 +453,10 @@ impl Loader<'_> {
         }
         let out = |placed: &Placed| placed.zone.flows.iter().any(|flow| flow.direction == Direction::Out);
         if output == Output::Accept && all.iter().any(out) {
-            self.notes.push("flows `out` hold nothing without `output: drop`: this host may send what it likes".to_owned());
+            self.notes.push(
+                "flows `out` hold nothing without `output: drop`: this host may send what it likes"
+                    .to_owned(),
+            );
         }
     }
 
@@ -445,7 +488,11 @@ impl Loader<'_> {
             Some(word) => format!("did you mean `{word}`?"),
             None => format!("known: {}", known.join(", ")),
         };
-        self.tell(place, format!("`{}` is not {what}", word.chars().take(80).collect::<String>().escape_debug()), help);
+        self.tell(
+            place,
+            format!("`{}` is not {what}", word.chars().take(80).collect::<String>().escape_debug()),
+            help,
+        );
     }
 
     fn tell(&mut self, place: Place, what: impl Into<String>, help: impl Into<String>) {
@@ -468,8 +515,12 @@ fn meets(one: &Zone, other: &Zone) -> bool {
 fn runtime_sockets(all: &[Placed]) -> Vec<(&Flow, Place)> {
     let runtime = all.iter().filter(|placed| placed.zone.name == Name::Runtime);
     let flows = runtime.flat_map(|placed| placed.zone.flows.iter().zip(&placed.flows));
-    flows.filter(|(flow, _)| flow.direction == Direction::In && flow.protocol != ICMP).map(|(flow, at)| (flow, at.0)).collect()
+    flows
+        .filter(|(flow, _)| flow.direction == Direction::In && flow.protocol != ICMP)
+        .map(|(flow, at)| (flow, at.0))
+        .collect()
 }
 
 /// Services of clouds that hand out credentials to whoever asks.
-const METADATA: &[&str] = &["169.254.169.254", "169.254.170.2", "100.100.100.200", "168.63.129.16", "fd00:ec2::254"];
+const METADATA: &[&str] =
+    &["169.254.169.254", "169.254.170.2", "100.100.100.200", "168.63.129.16", "fd00:ec2::254"];

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::ruleset::{Act, Chain, Element, Hook, Kind, Load, Match, Rule, Ruleset, Set, State, Value};
-use super::{Log, LOG_PREFIX};
+use super::{LOG_PREFIX, Log};
 
 impl Ruleset {
     /// A file for `nft -f`: it replaces this table and touches no other.
@@ -62,7 +62,9 @@ fn rule(rule: &Rule) -> String {
         Act::Goto(chain) => format!("goto {chain}"),
         Act::Jump(chain) => format!("jump {chain}"),
         Act::Tell(Log::Group(group)) => {
-            format!("limit rate 5/second burst 20 packets log prefix \"{LOG_PREFIX}\" group {group} snaplen 128")
+            format!(
+                "limit rate 5/second burst 20 packets log prefix \"{LOG_PREFIX}\" group {group} snaplen 128"
+            )
         }
         Act::Tell(_) => format!("limit rate 5/second burst 20 packets log prefix \"{LOG_PREFIX}\""),
     });

@@ -56,7 +56,11 @@ pub fn guard(seconds: u64) -> Result<(), FirewallError> {
     let listener = match address().and_then(|address| UnixListener::bind_addr(&address)) {
         Ok(listener) => listener,
         Err(error) => {
-            let _ = writeln!(output, "{}", if error.kind() == io::ErrorKind::AddrInUse { "waiting" } else { "failed" });
+            let _ = writeln!(
+                output,
+                "{}",
+                if error.kind() == io::ErrorKind::AddrInUse { "waiting" } else { "failed" }
+            );
             return Err(FirewallError::Waiting);
         }
     };
@@ -126,5 +130,13 @@ fn address() -> io::Result<SocketAddr> {
 }
 
 /// What a terminal and a session send when they end. Whoever wants the guard gone confirms.
-const IGNORED: &[i32] =
-    &[libc::SIGHUP, libc::SIGINT, libc::SIGTERM, libc::SIGQUIT, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU, libc::SIGPIPE];
+const IGNORED: &[i32] = &[
+    libc::SIGHUP,
+    libc::SIGINT,
+    libc::SIGTERM,
+    libc::SIGQUIT,
+    libc::SIGTSTP,
+    libc::SIGTTIN,
+    libc::SIGTTOU,
+    libc::SIGPIPE,
+];

@@ -18,7 +18,12 @@ pub struct PersistError {
 }
 
 /// Writes the zones file, the rules as nft(8) reads them, and a unit that applies the zones before the network is up.
-pub fn persist(zones: &Zones, text: &str, directory: &Path, program: &Path) -> Result<Vec<PathBuf>, PersistError> {
+pub fn persist(
+    zones: &Zones,
+    text: &str,
+    directory: &Path,
+    program: &Path,
+) -> Result<Vec<PathBuf>, PersistError> {
     let fail = |path: &Path| {
         let path = path.to_owned();
         move |source| PersistError { path, source }
@@ -28,7 +33,11 @@ pub fn persist(zones: &Zones, text: &str, directory: &Path, program: &Path) -> R
     let file = directory.join("claw-firewall.yaml");
     let unit = unit(program, &file).map_err(fail(&file))?;
     let rules = zones.ruleset(&[]).text();
-    let files = [(file, text), (directory.join("claw-firewall.nft"), rules.as_str()), (directory.join("claw-firewall.service"), unit.as_str())];
+    let files = [
+        (file, text),
+        (directory.join("claw-firewall.nft"), rules.as_str()),
+        (directory.join("claw-firewall.service"), unit.as_str()),
+    ];
     for (path, content) in &files {
         replace(path, content).map_err(fail(path))?;
     }
@@ -77,7 +86,8 @@ fn word(path: &Path) -> io::Result<&str> {
 
 fn replace(path: &Path, content: &str) -> io::Result<()> {
     let temporary = path.with_extension("new");
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(&temporary)?;
+    let mut file =
+        fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(&temporary)?;
     file.write_all(content.as_bytes())?;
     file.sync_all()?;
     fs::rename(&temporary, path)

@@ -52,7 +52,8 @@ fn line(line: &str) -> Option<(Session, u64)> {
 /// An address as the kernel prints it: words of 32 bits in the machine's order.
 fn end(text: &str) -> Option<(IpAddr, u16)> {
     let (address, port) = text.split_once(':')?;
-    let word = |at: usize| u32::from_str_radix(address.get(at..at.checked_add(8)?)?, 16).ok().map(u32::to_ne_bytes);
+    let word =
+        |at: usize| u32::from_str_radix(address.get(at..at.checked_add(8)?)?, 16).ok().map(u32::to_ne_bytes);
     let address = match address.len() {
         8 => IpAddr::V4(Ipv4Addr::from(word(0)?)),
         32 => {
@@ -91,7 +92,8 @@ mod tests {
         assert_eq!((session.to_string().as_str(), inode), ("10.0.0.2:54321 to 10.0.0.1:22", 4711));
         let mapped = "   1: 0000000000000000FFFF00000100000A:0016 0000000000000000FFFF00000200000A:D431 01 0:0 0:0 0 0 0 7";
         assert_eq!(line(mapped).unwrap().0, session);
-        let listening = "   0: 00000000:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 9 1 0";
+        let listening =
+            "   0: 00000000:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 9 1 0";
         assert_eq!(line(listening), None);
         assert_eq!(line("  sl  local_address rem_address   st tx_queue rx_queue"), None);
     }

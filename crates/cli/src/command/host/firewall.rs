@@ -89,7 +89,11 @@ fn report(checked: &Checked) {
         print::line(&print::plain(&text));
     }
     others(&checked.others);
-    print::line(if checked.sound { "the kernel holds what is declared" } else { "the kernel holds something else than is declared" });
+    print::line(if checked.sound {
+        "the kernel holds what is declared"
+    } else {
+        "the kernel holds something else than is declared"
+    });
 }
 
 fn apply(arguments: &Firewall, zones: &Zones) -> u8 {
@@ -119,7 +123,9 @@ fn in_force(receipt: &Receipt) {
     }
     others(&receipt.others);
     if let Some(seconds) = receipt.confirm_within {
-        print::line(&format!("taken back in {seconds} s unless you say, best from a new session: claw host firewall --confirm"));
+        print::line(&format!(
+            "taken back in {seconds} s unless you say, best from a new session: claw host firewall --confirm"
+        ));
     }
 }
 
@@ -183,7 +189,9 @@ fn persist(zones: &Zones, text: &str, directory: &Path) -> u8 {
             for file in &files {
                 print::say(&print::plain(&format!("written {}", file.display())));
             }
-            print::say("nothing is enabled; when the rules are right: systemctl enable the unit by its whole path");
+            print::say(
+                "nothing is enabled; when the rules are right: systemctl enable the unit by its whole path",
+            );
             DONE
         }
         Err(error) => {
