@@ -47,6 +47,8 @@ pub(crate) enum Command {
     Doctor(Doctor),
     /// The host as a trust zone
     Host(Host),
+    /// Draw who talks to whom under a policy, and tell what answers each threat and which test proves it
+    ThreatModel(ThreatModel),
     /// Print a completion script for a shell
     #[command(
         after_help = "Example: claw completions bash > ~/.local/share/bash-completion/completions/claw"
@@ -455,6 +457,33 @@ pub(crate) struct Doctor {
     /// Print the features as JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples: claw threat-model agent_runtime.yaml --svg flows.svg\n          claw threat-model agent_runtime.yaml --zones zones.yaml --audit audit.json --markdown > threats.md"
+)]
+pub(crate) struct ThreatModel {
+    /// The policy file
+    pub(crate) policy: PathBuf,
+    /// The zones file of the host's firewall
+    #[arg(long, value_name = "FILE")]
+    pub(crate) zones: Option<PathBuf>,
+    /// A report of `claw host audit --json`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) audit: Option<PathBuf>,
+    /// Write the data-flow diagram as SVG
+    #[arg(long, value_name = "FILE")]
+    pub(crate) svg: Option<PathBuf>,
+    /// Write the data-flow diagram as Mermaid source
+    #[arg(long, value_name = "FILE")]
+    pub(crate) mermaid: Option<PathBuf>,
+    /// Print everything as JSON
+    #[arg(long, conflicts_with = "markdown")]
+    pub(crate) json: bool,
+    /// Print everything as Markdown
+    #[arg(long)]
+    pub(crate) markdown: bool,
 }
 
 #[derive(Debug, Args)]

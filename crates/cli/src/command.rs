@@ -10,4 +10,5 @@ pub(crate) mod observe;
 pub(crate) mod phase;
 pub(crate) mod policy;
 pub(crate) mod run;
+pub(crate) mod threat_model;
 pub(crate) mod top;

@@ -8,6 +8,7 @@ mod checks;
 pub mod facts;
 mod read;
 mod report;
+pub mod threat;
 mod wanted;
 pub mod zones;
 

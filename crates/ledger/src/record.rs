@@ -364,7 +364,7 @@ impl Record {
 
 impl Event {
     /// Every kind, as it is written.
-    pub const KINDS: [&'static str; 14] = [
+    pub const KINDS: [&'static str; 15] = [
         "start",
         "applied",
         "dns",

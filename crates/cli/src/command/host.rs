@@ -1,7 +1,7 @@
 //! `claw host …`.
 
 mod audit;
-mod firewall;
+pub(crate) mod firewall;
 
 use crate::arguments::{Host, HostCommand};
 
