@@ -7,7 +7,7 @@ use claw_policy::{Policy, Rule, RuleList};
 use serde::Serialize;
 
 use super::Finding;
-use crate::zones::{Direction, Name, Zones};
+use crate::zones::{Direction, Zones};
 
 /// The parts that depend on the deployment. What every deployment has (agent, init, kernel, supervisor, gate, ledger) is drawn
 /// around them.
@@ -124,15 +124,9 @@ fn firewall(zones: &Zones) -> Vec<String> {
     let mut lines = Vec::new();
     for zone in &zones.zones {
         let count = |direction| zone.flows.iter().filter(|flow| flow.direction == direction).count();
-        let interfaces: Vec<String> = zone.interfaces.iter().map(ToString::to_string).collect();
-        let place = match zone.name {
-            Name::Runtime => "loopback only".to_owned(),
-            _ if interfaces.is_empty() => "any interface".to_owned(),
-            _ => interfaces.join(", "),
-        };
         let (inward, outward, through) =
             (count(Direction::In), count(Direction::Out), count(Direction::Forward));
-        lines.push(format!("{} ({place}): {inward} in, {outward} out, {through} forward", zone.name));
+        lines.push(format!("{}: {inward} in {outward} out {through} fwd", zone.name));
     }
     lines
 }

@@ -56,22 +56,34 @@ impl Block {
 pub(super) fn svg(title: &str, diagram: &Diagram) -> String {
     let groups: Vec<Block> = outside(diagram);
     let top = TOP + 34;
-    let tall = groups.last().map_or(top + 120, Block::bottom).max(top + 250);
-    let parts = Parts::of(diagram, top, tall);
+    let parts = Parts::of(diagram, top);
+    let below = parts.inside_bottom + INSET + GAP;
+    let notes = parts.below_bottom + INSET + 22;
+    let left = notes + NOTES;
+    let outer = groups.last().map_or(top, Block::bottom) + INSET;
+    let bottom = left.max(outer);
     let mut body = String::new();
-    for (x, width, name, what) in [
-        (LANES[0].0, LANES[0].1, "WORKLOAD", "hostile"),
-        (LANES[1].0, LANES[1].1, "KERNEL", "trusted, enforces"),
-        (LANES[2].0, LANES[2].1, "RUNTIME", "trusted, no capabilities"),
-        (LANES[3].0, LANES[3].1, "CONTROLLER AND INTERNET", "not trusted"),
+    let inside = parts.inside_bottom + INSET - TOP;
+    for ((x, width), height, name, what) in [
+        (LANES[0], inside, "WORKLOAD", "hostile"),
+        (LANES[1], inside, "KERNEL", "trusted, enforces"),
+        (LANES[2], inside, "RUNTIME", "trusted, no capabilities"),
     ] {
-        lane(&mut body, (x, TOP, width, tall - TOP + 18), name, what);
+        lane(&mut body, (x, TOP, width, height), name, what);
     }
-    let below = tall + 18 + GAP;
-    let height = parts.below_bottom + 16 - below;
+    // the controller has a boundary of its own, where a rule names one
+    let controller = groups.first().filter(|_| has_controller(diagram)).map(|block| block.bottom() + INSET);
+    let (x, width) = LANES[3];
+    if let Some(end) = controller {
+        lane(&mut body, (x, TOP, width, end - TOP), "CONTROLLER", "believed only as far as its rule");
+    }
+    let start = controller.map_or(TOP, |end| end + BETWEEN);
+    lane(&mut body, (x, start, width, bottom - start), "INTERNET", "not trusted");
+    let width = LANES[2].0 + LANES[2].1 - LANES[0].0;
+    let height = parts.below_bottom + INSET - below;
     lane(
         &mut body,
-        (LANES[0].0, below, LANES[2].0 + LANES[2].1 - LANES[0].0, height),
+        (LANES[0].0, below, width, height),
         "HOST MANAGEMENT",
         "trusted; each crossing is checked",
     );
@@ -80,10 +92,9 @@ pub(super) fn svg(title: &str, diagram: &Diagram) -> String {
         block.draw(&mut body);
     }
     parts.numbers(&mut body);
-    let key = parts.below_bottom + 16 + 26;
-    legend(&mut body, diagram, tall + 18 + GAP, key);
-    let total = key + 22;
-    let name = fit(title, WIDTH - 420, 11.0);
+    legend(&mut body, diagram, (LANES[0].0, notes, width));
+    let total = bottom + 20;
+    let name = fit(title, WIDTH - 420, 11.5);
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{total}\" viewBox=\"0 0 {WIDTH} {total}\" role=\"img\" aria-label=\"Data-flow diagram\">\n<style>{STYLE}</style>\n<defs><marker id=\"arrow\" viewBox=\"0 0 8 8\" refX=\"7\" refY=\"4\" markerWidth=\"7\" markerHeight=\"7\" orient=\"auto-start-reverse\"><path class=\"head\" d=\"M0 0L8 4L0 8z\"/></marker></defs>\n<rect class=\"ground\" width=\"{WIDTH}\" height=\"{total}\"/>\n<text class=\"name\" x=\"20\" y=\"34\">{}</text>\n<text class=\"line\" x=\"{}\" y=\"34\" text-anchor=\"end\">dashed: trust boundaries</text>\n{body}</svg>\n",
         xml(&name),
@@ -102,11 +113,13 @@ struct Parts {
     firewall: Block,
     policy: Block,
     ledger: Block,
+    /// Where the lanes of the sandbox and the runtime end.
+    inside_bottom: i32,
     below_bottom: i32,
 }
 
 impl Parts {
-    fn of(diagram: &Diagram, top: i32, tall: i32) -> Parts {
+    fn of(diagram: &Diagram, top: i32) -> Parts {
         let block = |lane: usize, y: i32, title: &str, lines: &[&str], class| {
             let (x, width) = LANES.get(lane).copied().unwrap_or_default();
             let lines = lines.iter().map(|line| (*line).to_owned()).collect();
@@ -119,13 +132,8 @@ impl Parts {
             &["and all it starts", "no capabilities", "sees only listed files"],
             "process",
         );
-        let init = block(
-            0,
-            agent.bottom() + 46,
-            "init",
-            &["process 1 inside", "starts, reaps, passes signals"],
-            "process",
-        );
+        let init =
+            block(0, agent.bottom() + 46, "init", &["process 1 inside", "reaps, passes signals"], "process");
         let kernel = block(
             1,
             top,
@@ -164,7 +172,8 @@ impl Parts {
             &["builds, then confines itself", "swaps policy and phase"],
             "process",
         );
-        let below = tall + 18 + GAP + 34;
+        let inside_bottom = supervisor.bottom().max(kernel.bottom()).max(init.bottom());
+        let below = inside_bottom + INSET + GAP + 34;
         let mut workspace = block(0, below, "workspace", &[], "store");
         workspace.lines = match diagram.writable.as_slice() {
             [] => vec!["nothing is writable".to_owned()],
@@ -183,13 +192,25 @@ impl Parts {
         let (x, width) = LANES[2];
         let half = (width - 3 * INSET) / 2;
         let mut policy = block(2, below, "policy", &[], "store");
-        policy.lines = vec![tail(&diagram.policy, half - 26), "never writable inside".to_owned()];
+        policy.lines = vec![tail(&diagram.policy, half - 26), "fixed inside".to_owned()];
         policy.width = half;
-        let mut ledger = block(2, below, "ledger", &["hash chain, 0600", "never seen inside"], "store");
+        let mut ledger = block(2, below, "ledger", &["hash chain", "not seen inside"], "store");
         (ledger.x, ledger.width) = (x + 2 * INSET + half, half);
         let bottoms = [&workspace, &firewall, &policy, &ledger].map(Block::bottom);
         let below_bottom = bottoms.into_iter().max().unwrap_or(below);
-        Parts { agent, init, kernel, gate, supervisor, workspace, firewall, policy, ledger, below_bottom }
+        Parts {
+            agent,
+            init,
+            kernel,
+            gate,
+            supervisor,
+            workspace,
+            firewall,
+            policy,
+            ledger,
+            inside_bottom,
+            below_bottom,
+        }
     }
 
     fn all(&self) -> [&Block; 9] {
@@ -220,24 +241,9 @@ impl Parts {
         edge(across(self.init.middle(), &self.init, &self.supervisor));
         edge(format!("M{} {}H{}", self.supervisor.x, self.init.middle() + 16, right(&self.init)));
         edge(format!("M{} {}V{}", self.policy.x + 60, self.policy.y, self.supervisor.bottom()));
-        // the gate's records go round the supervisor
-        let ledger = right(&self.ledger) - 20;
-        edge(format!(
-            "M{} {}h6V{}H{ledger}V{}",
-            right(&self.gate),
-            self.gate.bottom() - 14,
-            self.ledger.y - 12,
-            self.ledger.y
-        ));
-        // the agent's files, left of init
-        edge(format!(
-            "M{} {}h-6V{}H{}V{}",
-            self.agent.x,
-            self.agent.bottom() - 14,
-            self.workspace.y - 12,
-            self.workspace.x + 60,
-            self.workspace.y
-        ));
+        // the gate's records go round the supervisor, the agent's files round init
+        edge(format!("M{} {}h8V{}h-8", right(&self.gate), self.gate.bottom() - 14, self.ledger.middle()));
+        edge(format!("M{} {}h-8V{}h8", self.agent.x, self.agent.bottom() - 14, self.workspace.middle()));
         let bus = LANES[3].0 - GAP / 2;
         let start = self.gate.y + 40;
         for group in groups {
@@ -254,20 +260,20 @@ impl Parts {
     /// What each flow carries stands in the list below; the number stands on the flow, in a gap.
     fn numbers(&self, svg: &mut String) {
         let gap = |left: usize| LANES.get(left).map_or(0, |(x, width)| x + width) + GAP / 2;
+        let between = self.inside_bottom + INSET + GAP / 2;
         let spots = [
             (gap(0), self.agent.y + 40, "1"),
             (gap(1), self.agent.y + 40, "2"),
             (gap(1), self.agent.y + 72, "3"),
             (gap(2), self.gate.y + 40, "4"),
             (self.init.x + 60, self.init.y - 23, "5"),
-            (gap(0), self.init.middle(), "6"),
-            (gap(0), self.init.middle() + 24, ""),
-            (self.policy.x + 60, self.policy.y - 46, "7"),
-            (self.ledger.x + self.ledger.width - 20, self.ledger.y - 46, "8"),
-            (self.workspace.x + 60, self.workspace.y - 12, "9"),
+            (gap(0), self.init.middle() + 8, "6"),
+            (self.policy.x + 60, between, "7"),
+            (self.ledger.x + self.ledger.width + 8, between, "8"),
+            (self.workspace.x - 8, between, "9"),
             (self.supervisor.x + 60, self.supervisor.y - 23, "10"),
         ];
-        for (x, y, number) in spots.into_iter().filter(|(_, _, number)| !number.is_empty()) {
+        for (x, y, number) in spots {
             let _ = writeln!(
                 svg,
                 "<circle class=\"dot\" cx=\"{x}\" cy=\"{y}\" r=\"10\"/><text class=\"number\" x=\"{x}\" y=\"{}\" text-anchor=\"middle\">{number}</text>",
@@ -275,6 +281,10 @@ impl Parts {
             );
         }
     }
+}
+
+fn has_controller(diagram: &Diagram) -> bool {
+    diagram.groups.first().is_some_and(|group| group.plane == Plane::Control)
 }
 
 /// One box for each plane, and the name servers.
@@ -285,13 +295,16 @@ fn outside(diagram: &Diagram) -> Vec<Block> {
     let mut put = |title: String, lines: Vec<String>, class| {
         let block = Block { x: x + INSET, y, width: width - 2 * INSET, title, lines, class };
         y = block.bottom() + 12;
+        if blocks.is_empty() && has_controller(diagram) {
+            y = block.bottom() + INSET + BETWEEN + 34;
+        }
         blocks.push(block);
     };
+    let most = if diagram.groups.len() > 4 { FEWER_LINES } else { MOST_LINES };
     for group in &diagram.groups {
         let count = group.hosts.len();
         let noun = if count == 1 { "destination" } else { "destinations" };
-        let who = if group.plane == Plane::Control { "controller: " } else { "" };
-        put(format!("{who}{} · {count} {noun}", group.plane), hosts(group), "outside");
+        put(format!("{} · {count} {noun}", group.plane), hosts(group, most), "outside");
     }
     if diagram.resolves {
         put(
@@ -307,17 +320,17 @@ fn outside(diagram: &Diagram) -> Vec<Block> {
 }
 
 /// A line for each destination: columns, so that the eye can run down.
-fn hosts(group: &Group) -> Vec<String> {
+fn hosts(group: &Group, most: usize) -> Vec<String> {
     let lines = group.hosts.iter().map(|host| {
         format!(
-            "{:<38} {:<9} {:<7} {}",
-            cut(&host.destination, 38),
+            "{:<43} {:<9} {:<7} {}",
+            middle(&host.destination, 43),
             host.protocol,
             host.assurance,
             host.phases
         )
     });
-    some(lines.collect(), MOST_LINES)
+    some(lines.collect(), most)
 }
 
 /// So many lines, and how many more there are.
@@ -343,33 +356,37 @@ fn lane(svg: &mut String, (x, y, width, height): (i32, i32, i32, i32), name: &st
     );
 }
 
-fn legend(svg: &mut String, diagram: &Diagram, top: i32, bottom: i32) {
-    let x = LANES[3].0;
+fn legend(svg: &mut String, diagram: &Diagram, (x, top, width): (i32, i32, i32)) {
     let closed = match diagram.closed {
         0 => "no deny rules".to_owned(),
         1 => "1 rule closes, whatever opens".to_owned(),
         count => format!("{count} rules close, whatever opens"),
     };
-    let lines = [
-        "1  DNS questions; connections to virtual addresses",
-        "2  what a live pair permits; the rest is refused and logged",
-        "3  answers, resets, refusals that say why",
-        "4  dialled by name, only with a permit; nothing else leaves",
-        "5  starts, signals        6  reports and orders, one channel",
-        "7  read once, then only as it was accepted",
-        "8  each decision, before it takes effect",
-        "9  files, as far as listed       10  policy and phase",
+    let columns = [
+        [
+            " 1  DNS questions; connections to virtual addresses",
+            " 2  what a live pair permits; the rest is refused, logged",
+            " 3  answers, resets, refusals that say why",
+            " 4  dialled by name, with a permit; nothing else leaves",
+            " 5  starts, signals",
+        ],
+        [
+            " 6  reports and orders, over one channel",
+            " 7  read once, then only as it was accepted",
+            " 8  each decision, before it takes effect",
+            " 9  files, as far as listed",
+            "10  policy and phase",
+        ],
     ];
-    let height = (bottom - 20) - top;
     let _ = writeln!(
         svg,
-        "<rect class=\"note\" x=\"{x}\" y=\"{top}\" width=\"{}\" height=\"{}\" rx=\"10\"/>",
-        LANES[3].1,
-        height.max(176)
+        "<rect class=\"note\" x=\"{x}\" y=\"{top}\" width=\"{width}\" height=\"{NOTES}\" rx=\"10\"/>"
     );
     text(svg, "title", x + INSET, top + 22, &format!("flows · {closed}"));
-    for (index, line) in (0i32..).zip(lines) {
-        text(svg, "line", x + INSET, top + 42 + index * LINE, line);
+    for (column, lines) in (0i32..).zip(columns) {
+        for (index, line) in (0i32..).zip(lines) {
+            text(svg, "line", x + INSET + column * width / 2, top + 44 + index * LINE, line);
+        }
     }
 }
 
@@ -411,6 +428,17 @@ fn cut(text: &str, most: usize) -> String {
     kept
 }
 
+/// The beginning and the end of a destination: its port counts as much as its host.
+fn middle(text: &str, most: usize) -> String {
+    let count = text.chars().count();
+    if count <= most {
+        return text.to_owned();
+    }
+    let end: String = text.chars().skip(count - most / 2).collect();
+    let start: String = text.chars().take(most - most / 2 - 1).collect();
+    format!("{start}…{end}")
+}
+
 /// The end of a path says more than its beginning.
 fn tail(path: &str, width: i32) -> String {
     let most = usize::try_from(width / 7).unwrap_or(20).max(8);
@@ -423,15 +451,21 @@ fn tail(path: &str, width: i32) -> String {
 }
 
 /// Lanes from left to right: place and width.
-const LANES: [(i32, i32); 4] = [(20, 220), (276, 230), (542, 320), (914, 560)];
+const LANES: [(i32, i32); 4] = [(20, 226), (282, 268), (586, 306), (928, 546)];
 const WIDTH: i32 = 1494;
 const TOP: i32 = 54;
 const GAP: i32 = 36;
 const INSET: i32 = 14;
+/// Between the controller's lane and the internet's.
+const BETWEEN: i32 = 14;
 const TITLE: i32 = 30;
 const LINE: i32 = 16;
+/// Height of the list of flows.
+const NOTES: i32 = 122;
 /// Destinations of a plane that are drawn.
-const MOST_LINES: usize = 7;
+const MOST_LINES: usize = 9;
+/// The same where there are many planes.
+const FEWER_LINES: usize = 5;
 
 const STYLE: &str = "\
 text{font-family:ui-sans-serif,system-ui,'DejaVu Sans',sans-serif;fill:#1c2430}\

@@ -23,10 +23,7 @@ fn hostile_text_stays_text() {
     assert!(!svg.contains("<script") && !svg.contains("</text><") && !hidden(&svg), "{svg}");
     assert!(svg.contains("&lt;/text&gt;"));
     let mermaid = model.mermaid();
-    assert!(
-        !hidden(&mermaid) && !mermaid.contains("<script"),
-        "{mermaid}"
-    );
+    assert!(!hidden(&mermaid) && !mermaid.contains("<script"), "{mermaid}");
     for line in mermaid.lines() {
         assert_eq!(line.matches('"').count() % 2, 0, "{line}");
     }
