@@ -17,7 +17,6 @@ type Bench = fn(&Path) -> Outcome<()>;
 pub(crate) fn run(what: &[&str]) -> Outcome<()> {
     let claw = build()?;
     let all: &[(&str, Bench)] = &[
-    let all: [(&str, Bench); 8] = [
         ("start", start),
         ("gate", gate),
         ("peers", peers),

@@ -1,16 +1,16 @@
 //! The supervisor: plan, enforce, gate, init, ledger, exit. Everything that `claw run` does but reading arguments.
 
-pub mod changes;
 pub mod audit;
+pub mod changes;
 mod confine;
 pub mod control;
 pub mod doctor;
 mod executables;
 mod exposed;
 mod facts;
+pub mod firewall;
 mod ima;
 mod image;
-pub mod firewall;
 mod integrity;
 mod ledger;
 mod reader;
