@@ -452,11 +452,19 @@ pub(crate) enum ChangesCommand {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example: claw doctor --json")]
+#[command(
+    after_help = "Examples: claw doctor --json\n          claw doctor --self --json > needs.json\n          claw doctor --self --against needs.json"
+)]
 pub(crate) struct Doctor {
-    /// Print the features as JSON
+    /// Print the result as JSON
     #[arg(long)]
     pub(crate) json: bool,
+    /// Tell what Claw itself opens, connects and binds, by phase; nothing is tried
+    #[arg(long = "self")]
+    pub(crate) own: bool,
+    /// Compare with what another version printed with --self --json; exits 1 if this one needs something new
+    #[arg(long, value_name = "FILE", requires = "own")]
+    pub(crate) against: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

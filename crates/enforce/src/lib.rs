@@ -17,10 +17,10 @@ mod tree;
 mod walls;
 mod words;
 
-pub use canary::{PROBES, probe_number};
+pub use canary::{PROBES, SETTING, WRITES, probe_number};
 pub use cgroup::{Cgroup, CgroupError};
 pub use launch::{Fresh, LaunchError, Sandbox};
-pub use network::{Door, Steering};
+pub use network::{CALMED, Door, Steering};
 pub use seccomp::Gated;
 pub use walls::{Wall, all_stand, stands};
 pub use words::{Applied, Ending, Failure, Order, Others, Report};

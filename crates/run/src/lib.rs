@@ -13,6 +13,7 @@ mod ima;
 mod image;
 mod integrity;
 mod ledger;
+pub mod needs;
 mod reader;
 mod reread;
 mod source;

@@ -1,0 +1,220 @@
+//! `claw doctor --self` states what Claw itself opens, makes, connects and binds: a trace of a whole run must hold nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use claw_run::needs::{Act, Need, covers, needs};
+use claw_testkit::{Lab, User, echo, http, names, once};
+
+const CLAW: &str = env!("CARGO_BIN_EXE_claw");
+
+/// A file, a socket or an address, as a trace tells it.
+type Seen = (Act, String);
+
+/// Runs an agent that uses names, TCP and UDP, under strace; returns what Claw itself did.
+fn traced(lab: &Lab) -> BTreeSet<Seen> {
+    let rules = [
+        "destination: a.test:8080, protocol: TCP/HTTP, private: allow, http: [GET /]".to_owned(),
+        "destination: 10.77.0.1:9000, protocol: TCP".to_owned(),
+        "destination: b.test:9001, protocol: UDP, private: allow".to_owned(),
+    ];
+    lab.policy(&rules, "");
+    let program = lab.program_file(
+        "import socket, urllib.request\nprint(urllib.request.urlopen('http://a.test:8080/', timeout=5).status)\ns = socket.create_connection(('10.77.0.1', 9000), 5); s.sendall(b'x'); s.recv(1)\nu = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); u.sendto(b'x', (socket.gethostbyname('b.test'), 9001))\n",
+    );
+    let (trace, ledger, policy) =
+        (lab.path("ledgers/trace"), lab.path("ledgers/needs.jsonl"), lab.path("policy.yaml"));
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    let calls =
+        "trace=open,openat,openat2,open_tree,creat,socket,connect,bind,sendto,sendmsg,sendmmsg,execve";
+    let (trace_name, policy, ledger, claw) =
+        (text(&trace), text(&policy), text(&ledger), text(lab.program()));
+    let words = [
+        "strace",
+        "-f",
+        "-y",
+        "-qq",
+        "-s",
+        "300",
+        "-e",
+        calls,
+        "-e",
+        "signal=none",
+        "-o",
+        &trace_name,
+        &claw,
+        "run",
+        "--policy",
+        &policy,
+        "--ledger",
+        &ledger,
+        "--",
+        "python3",
+        &program,
+    ];
+    let run = lab.plain().within(120).command(&words).ends(0);
+    assert!(run.stdout.contains("200"), "{run:#?}");
+    read(&fs::read_to_string(trace).unwrap(), &lab.path("work"))
+}
+
+/// What processes of Claw did; what the agent does after it was executed is not theirs.
+fn read(trace: &str, directory: &Path) -> BTreeSet<Seen> {
+    let first = trace.split_whitespace().next().unwrap();
+    let mut agent: BTreeSet<&str> = BTreeSet::new();
+    let mut seen = BTreeSet::new();
+    for line in trace.lines() {
+        let (pid, call) = line.split_once(' ').unwrap();
+        let call = call.trim_start();
+        if agent.contains(pid) {
+            continue;
+        }
+        let executed = call.starts_with("execve(") || call.starts_with("<... execve resumed>");
+        if executed && call.ends_with("= 0") && pid != first {
+            agent.insert(pid);
+        }
+        let Some((name, arguments)) = call.split_once('(') else { continue };
+        seen.extend(match name {
+            "open" | "openat" | "openat2" | "open_tree" | "creat" => opened(arguments, directory),
+            "socket" => Some((Act::Socket, socket(arguments))),
+            "bind" => address(arguments).map(|address| (Act::Bind, address)),
+            "connect" | "sendto" | "sendmsg" | "sendmmsg" => {
+                address(arguments).map(|address| (Act::Connect, address))
+            }
+            _ => None,
+        });
+    }
+    seen
+}
+
+fn quoted(text: &str) -> Option<&str> {
+    text.split_once('"')?.1.split_once('"').map(|(inner, _)| inner)
+}
+
+fn opened(arguments: &str, directory: &Path) -> Option<Seen> {
+    let path = quoted(arguments)?;
+    let base = arguments.split_once('<').and_then(|(before, rest)| {
+        (!before.contains('"')).then(|| rest.split_once('>').map(|(base, _)| PathBuf::from(base)))?
+    });
+    let whole = base.unwrap_or_else(|| directory.to_owned()).join(path);
+    let writes = ["O_WRONLY", "O_RDWR", "O_CREAT"].iter().any(|flag| arguments.contains(flag));
+    Some((if writes { Act::Write } else { Act::Read }, whole.to_string_lossy().into_owned()))
+}
+
+/// A socket in the words of the statements.
+fn socket(arguments: &str) -> String {
+    let has = |word: &str| arguments.contains(word);
+    let family = arguments.split(',').next().unwrap_or_default();
+    match family {
+        "AF_UNIX" => "UNIX".to_owned(),
+        "AF_NETLINK" => {
+            let protocol = arguments.split("NETLINK_").last().unwrap_or_default();
+            format!(
+                "NETLINK {}",
+                protocol.chars().take_while(|c| c.is_ascii_uppercase() || *c == '_').collect::<String>()
+            )
+        }
+        "AF_INET" | "AF_INET6"
+            if has("IPPROTO_IP)") || has("IPPROTO_IP ") || has("IPPROTO_TCP") || has("IPPROTO_UDP)") =>
+        {
+            let version = if family == "AF_INET" { "IPv4" } else { "IPv6" };
+            format!("{version} {}", if has("SOCK_STREAM") { "TCP" } else { "UDP" })
+        }
+        // the canary's: each is refused
+        _ => format!("TRIAL {arguments}"),
+    }
+}
+
+fn address(arguments: &str) -> Option<String> {
+    if let Some(rest) = arguments.split_once("sun_path=@").map(|(_, rest)| rest) {
+        return quoted(rest).map(|name| format!("@{name}"));
+    }
+    let port: u16 = between(arguments, "_port=htons(", ")")?.parse().ok()?;
+    let four = between(arguments, "inet_addr(\"", "\"");
+    let six = between(arguments, "inet_pton(AF_INET6, \"", "\"");
+    let ip: IpAddr = four.or(six)?.parse().ok()?;
+    Some(SocketAddr::new(ip, port).to_string())
+}
+
+fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
+    text.split_once(before)?.1.split_once(after).map(|(inner, _)| inner)
+}
+
+/// What a run was given, for the words in capitals.
+fn meanings(lab: &Lab) -> BTreeMap<&'static str, Vec<String>> {
+    let path = |name: &str| lab.path(name).to_string_lossy().into_owned();
+    BTreeMap::from([
+        ("POLICY", vec![path("policy.yaml")]),
+        ("TRUST", vec![path("config/claw/*"), path("config/claw")]),
+        ("STATE/*", vec![path("state/claw/*")]),
+        ("LEDGER", vec![path("ledgers/needs.jsonl")]),
+        ("SHOWN/*", vec![path("work/*")]),
+        ("RESOLVER:53", vec!["10.77.0.1:53".to_owned()]),
+        (
+            "PERMITTED",
+            vec!["10.77.0.1:8080".to_owned(), "10.77.0.1:9000".to_owned(), "10.77.0.1:9001".to_owned()],
+        ),
+        ("ANY:53", vec!["0.0.0.0:53".to_owned(), "[::]:53".to_owned()]),
+        ("ANY:0", vec!["0.0.0.0:0".to_owned(), "[::]:0".to_owned()]),
+        ("ANY:POLICY-UDP", vec!["0.0.0.0:9001".to_owned(), "[::]:9001".to_owned()]),
+    ])
+}
+
+fn stated(all: &[Need], meanings: &BTreeMap<&'static str, Vec<String>>, (act, what): &Seen) -> bool {
+    all.iter().filter(|need| need.act == *act).any(|need| match need.what.as_str() {
+        "SANDBOX:1" => what.ends_with(":1") && !what.starts_with("0.0.0.0") && !what.starts_with("[::]"),
+        "@claw/USER/RUN" => what.starts_with("@claw/"),
+        named => match meanings.get(named) {
+            Some(meant) => meant.iter().any(|meant| covers(meant, what)),
+            None => covers(named, what),
+        },
+    }) || (*act == Act::Socket && what.starts_with("TRIAL "))
+}
+
+fn check(lab: &Lab) {
+    let _names = names(Lab::PRIVATE);
+    let _web = http(Lab::PRIVATE, 8080, "hello");
+    let _echo = echo(Lab::PRIVATE, 9000);
+    let seen = traced(lab);
+    let (all, meanings) = (needs(), meanings(lab));
+    let open: Vec<&Seen> = seen.iter().filter(|one| !stated(&all, &meanings, one)).collect();
+    assert!(open.is_empty(), "not stated: {open:#?}");
+    // the trace did see what matters, and a list that leaves a statement out is found
+    for what in ["10.77.0.1:53", "10.77.0.1:8080", "192.0.2.77:9"] {
+        let one: Seen = (Act::Connect, what.to_owned());
+        assert!(seen.contains(&one), "{what} in {seen:#?}");
+        assert!(!stated(&[], &meanings, &one));
+    }
+    let fewer: Vec<Need> = all.iter().filter(|need| need.what != "RESOLVER:53").cloned().collect();
+    assert!(!stated(&fewer, &meanings, &(Act::Connect, "10.77.0.1:53".to_owned())));
+}
+
+#[test]
+fn a_run_of_root_s_does_nothing_that_is_not_stated() {
+    once(CLAW, User::Root, check);
+}
+
+#[test]
+fn a_run_of_an_ordinary_user_s_does_nothing_that_is_not_stated() {
+    once(CLAW, User::Ordinary, check);
+}
+
+#[test]
+fn an_update_that_needs_something_new_says_so() {
+    once(CLAW, User::Ordinary, |lab| {
+        let now = lab.cli(&["doctor", "--self", "--json"]).ends(0).stdout;
+        let old = lab.write("old.json", &now);
+        let old = old.to_string_lossy().into_owned();
+        lab.cli(&["doctor", "--self", "--against", &old]).ends(0).says("nothing new is needed");
+        let mut statement: serde_json::Value = serde_json::from_str(&now).unwrap();
+        statement["needs"].as_array_mut().unwrap().retain(|need| need["what"] != "RESOLVER:53");
+        lab.write("old.json", &statement.to_string());
+        lab.cli(&["doctor", "--self", "--against", &old]).ends(1).says("new   run").says("RESOLVER:53");
+        lab.write("old.json", "{\"version\": \"0\", \"needs\": [], \"more\": 1}");
+        lab.cli(&["doctor", "--self", "--against", &old]).ends(2).warns("unknown field `more`");
+        lab.cli(&["doctor", "--self"])
+            .ends(0)
+            .says("nothing leaves but questions to the host's name servers");
+    });
+}
