@@ -233,6 +233,7 @@ fn run(list: &mut List) {
         list.add(Run, Act::Socket, what, "name servers, and what the policy permits");
     }
     list.add(Run, Act::Bind, "ANY:0", "the kernel chooses a port");
+    list.add(Run, Act::Connect, "SANDBOX:PORT", "answers to the agent, in its own network");
     list.add(
         Run,
         Act::Connect,
