@@ -19,7 +19,8 @@ fn read(path: &str) -> String {
 fn has_test(path: &str, name: &str) -> bool {
     let text = read(path);
     let Some((before, _)) = text.split_once(&format!("fn {name}(")) else { return false };
-    before.trim_end().ends_with("#[test]") || before.trim_end().ends_with(')') && before.rfind("#[test]").is_some()
+    before.trim_end().ends_with("#[test]")
+        || before.trim_end().ends_with(')') && before.rfind("#[test]").is_some()
 }
 
 /// Links of Markdown: text and target.
@@ -69,7 +70,8 @@ fn the_ceilings_are_those_of_the_code() {
         let value = line.split('`').nth(1).unwrap();
         let source = read(target.trim_start_matches("../"));
         let stated = source.lines().filter_map(|line| line.split_once(&format!("const {name}: ")));
-        let held = stated.filter_map(|(_, rest)| rest.split_once(" = ")?.1.strip_suffix(';')).collect::<Vec<_>>();
+        let held =
+            stated.filter_map(|(_, rest)| rest.split_once(" = ")?.1.strip_suffix(';')).collect::<Vec<_>>();
         assert_eq!(held, [value], "{name} in {target}");
         compared += 1;
     }
@@ -78,7 +80,14 @@ fn the_ceilings_are_those_of_the_code() {
 
 #[test]
 fn pages_lead_to_pages_that_are_there() {
-    for page in ["docs/firewall.md", "docs/limits.md", "docs/threat-model.md", "docs/doctor.md", "docs/README.md", "docs/tasks/draw-a-threat-model.md"] {
+    for page in [
+        "docs/firewall.md",
+        "docs/limits.md",
+        "docs/threat-model.md",
+        "docs/doctor.md",
+        "docs/README.md",
+        "docs/tasks/draw-a-threat-model.md",
+    ] {
         let directory = root().join(page).parent().unwrap().to_owned();
         for (name, target) in links(&read(page)) {
             let file = target.split('#').next().unwrap();

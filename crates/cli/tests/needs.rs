@@ -50,6 +50,8 @@ fn read(trace: &str, directory: &Path, claw: &str) -> BTreeSet<Seen> {
     let first = trace.split_whitespace().next().unwrap();
     let mut agent: BTreeSet<&str> = BTreeSet::new();
     let mut seen = BTreeSet::new();
+    // sockets of datagrams by inode; where two processes' lines meet, the call and its answer stand apart
+    let (mut datagrams, mut begun) = (BTreeSet::new(), BTreeMap::new());
     for line in trace.lines() {
         let (pid, call) = line.split_once(' ').unwrap();
         let call = call.trim_start();
@@ -64,11 +66,24 @@ fn read(trace: &str, directory: &Path, claw: &str) -> BTreeSet<Seen> {
         if executed && call.ends_with("= 0") && pid != first {
             agent.insert(pid);
         }
+        if call.starts_with("socket(") {
+            begun.insert(pid, call.contains("SOCK_DGRAM"));
+        }
+        let answered = call.starts_with("socket(") || call.starts_with("<... socket resumed>");
+        if let (true, Some(true), Some((_, answer))) = (answered, begun.get(pid), call.rsplit_once(" = "))
+            && let Some(inode) = between(answer, "socket:[", "]")
+        {
+            datagrams.insert(inode.to_owned());
+        }
         let Some((name, arguments)) = call.split_once('(') else { continue };
         seen.extend(match name {
             "open" | "openat" | "openat2" | "open_tree" | "creat" => opened(arguments, directory),
             "socket" => Some((Act::Socket, socket(arguments))),
-            "bind" => address(arguments).map(|address| (Act::Bind, address)),
+            "bind" => address(arguments).map(|address| {
+                let datagram =
+                    between(arguments, "socket:[", "]").is_some_and(|inode| datagrams.contains(inode));
+                (Act::Bind, if datagram { format!("{address}/udp") } else { address })
+            }),
             "connect" | "sendto" | "sendmsg" | "sendmmsg" => {
                 address(arguments).map(|address| (Act::Connect, address))
             }
@@ -142,15 +157,17 @@ fn meanings(lab: &Lab, ports: [u16; 3]) -> BTreeMap<&'static str, Vec<String>> {
         ("SHOWN/*", vec![path("work/*")]),
         ("RESOLVER:53", vec!["10.77.0.1:53".to_owned()]),
         ("PERMITTED", ports.map(|port| format!("10.77.0.1:{port}")).to_vec()),
-        ("ANY:53", vec!["0.0.0.0:53".to_owned(), "[::]:53".to_owned()]),
-        ("ANY:0", vec!["0.0.0.0:0".to_owned(), "[::]:0".to_owned()]),
-        ("ANY:POLICY-UDP", vec![format!("0.0.0.0:{}", ports[2]), format!("[::]:{}", ports[2])]),
+        ("ANY:53", ["0.0.0.0:53", "[::]:53", "0.0.0.0:53/udp", "[::]:53/udp"].map(str::to_owned).to_vec()),
+        ("ANY:POLICY-UDP", vec![format!("0.0.0.0:{}/udp", ports[2]), format!("[::]:{}/udp", ports[2])]),
     ])
 }
 
 fn stated(all: &[Need], meanings: &BTreeMap<&'static str, Vec<String>>, (act, what): &Seen) -> bool {
     all.iter().filter(|need| need.act == *act).any(|need| match need.what.as_str() {
         "SANDBOX:1" => what.ends_with(":1") && !what.starts_with("0.0.0.0") && !what.starts_with("[::]"),
+        "ANY:PORT/udp" => {
+            what.ends_with("/udp") && (what.starts_with("0.0.0.0:") || what.starts_with("[::]:"))
+        }
         "@claw/USER/RUN" => what.starts_with("@claw/"),
         named => match meanings.get(named) {
             Some(meant) => meant.iter().any(|meant| covers(meant, what)),

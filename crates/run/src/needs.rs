@@ -232,7 +232,12 @@ fn run(list: &mut List) {
     for what in ["IPv4 TCP", "IPv6 TCP", "IPv4 UDP", "IPv6 UDP"] {
         list.add(Run, Act::Socket, what, "name servers, and what the policy permits");
     }
-    list.add(Run, Act::Bind, "ANY:0", "the kernel chooses a port");
+    list.add(
+        Run,
+        Act::Bind,
+        "ANY:PORT/udp",
+        "a port that nobody can guess, for one question to a name server",
+    );
     list.add(Run, Act::Connect, "SANDBOX:PORT", "answers to the agent, in its own network");
     list.add(
         Run,
