@@ -1,5 +1,12 @@
 //! The host's firewall: what counts is what arrives between namespaces that stand for the zones, this host in the middle.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test stops at the first surprise"
+)]
+
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{IpAddr, SocketAddr};

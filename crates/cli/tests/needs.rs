@@ -1,5 +1,7 @@
 //! `claw doctor --self` states what Claw itself opens, makes, connects and binds: a trace of a whole run must hold nothing else.
 
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
