@@ -119,7 +119,10 @@ def hold(flows):
     for sender, receiver, _kind, address, port in flows:
         server = listener(receiver, address, port)
         client = make(sender, family(address), socket.SOCK_STREAM)
-        client.connect((address, port))
+        try:
+            client.connect((address, port))
+        except OSError as error:
+            raise SystemExit(f"{_kind} to {address}:{port} cannot be opened: {error}") from error
         peer, _ = server.accept()
         peer.settimeout(WAIT)
         held.append((client, peer))

@@ -117,15 +117,14 @@ impl Loader<'_> {
 
     fn zone(&mut self, name: Name, At { value: raw, place }: At<RawZone>) -> Placed {
         self.extra::<RawZone>(&raw.extra, "a zone");
-        let interfaces = raw.interfaces.unwrap_or_default();
-        let interfaces: Vec<Interface> =
-            interfaces.iter().filter_map(|text| self.interface(name, text)).collect();
-        let networks = raw.networks.unwrap_or_default();
-        let networks: Vec<Net> = networks.iter().filter_map(|text| self.network(name, text)).collect();
+        let (interfaces, networks) = (raw.interfaces.unwrap_or_default(), raw.networks.unwrap_or_default());
         if name != Name::Runtime && interfaces.is_empty() && networks.is_empty() {
             let what = format!("the zone `{name}` names neither interfaces nor networks");
             self.tell(place, what, "name at least one: else nobody is in it");
         }
+        let interfaces: Vec<Interface> =
+            interfaces.iter().filter_map(|text| self.interface(name, text)).collect();
+        let networks: Vec<Net> = networks.iter().filter_map(|text| self.network(name, text)).collect();
         let mut zone = Zone { name, interfaces, networks, flows: Vec::new(), line: place.line };
         let mut flows = Vec::new();
         for flow in raw.flows.unwrap_or_default() {
