@@ -254,6 +254,7 @@ mod tests {
             "policy  sha256:00 to sha256:01  \"the file changed\"",
             "syscall execve SCMP_ACT_KILL_PROCESS  nano:5  curl(64)",
             "integrity /usr/bin/env  listed sha256:00  now sha256:01  says ima",
+            "firewall \"table x missing\"",
             "exit    code -9",
             "checkpoint up to record 11  sha256:00  not signed",
         ];
