@@ -26,6 +26,7 @@ pub(crate) fn run(what: &[&str]) -> Outcome<()> {
         ("diff", diff),
         ("files", files),
         ("observe", observe),
+        ("firewall", firewall),
     ];
     for (name, bench) in all {
         if what.is_empty() || what.contains(name) {
@@ -135,6 +136,70 @@ fn start(claw: &Path) -> Outcome<()> {
     }
     println!();
     Ok(())
+}
+
+/// The host's firewall: three zones with a thousand flows each, from the file to rules that were read back.
+fn firewall(claw: &Path) -> Outcome<()> {
+    let state = Scratch::new("firewall")?;
+    let file = state.path.join("zones.yaml");
+    fs::write(&file, zones(1_000))?;
+    let claw = claw.display().to_string();
+    let zones = file.display().to_string();
+    let words = |what: &[&str]| -> Vec<String> {
+        let mut words = ["-n", &claw, "host", "firewall", "--zones", &zones].map(str::to_owned).to_vec();
+        words.extend(what.iter().map(|word| (*word).to_owned()));
+        words
+    };
+    println!(
+        "## Host firewall\n\nMedian of 11, in a network namespace of its own: 3 zones with 1,000 flows each.\n"
+    );
+    println!("| what | ms | target |\n|---|---|---|");
+    for (name, what, target) in [
+        ("read, checked and printed", vec!["--print"], ""),
+        (
+            "the same, loaded in one transaction, read back and compared",
+            vec!["--apply", "--confirm-within", "0"],
+            "under 1,000",
+        ),
+    ] {
+        let mut samples = Vec::new();
+        for _ in 0..11 {
+            let begun = Instant::now();
+            let status = Command::new("unshare")
+                .args(words(&what))
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status()?;
+            samples.push(begun.elapsed().as_secs_f64() * 1e3);
+            if !status.success() {
+                return Err(format!("claw host firewall failed: {status}").into());
+            }
+        }
+        println!("| {name} | {:.0} | {target} |", median(&mut samples));
+    }
+    println!();
+    Ok(())
+}
+
+/// A zones file with so many flows in each zone, none like another.
+fn zones(count: u32) -> String {
+    let mut text = "version: 1\noutput: drop\nzones:\n".to_owned();
+    for (zone, head, flow) in [
+        ("management", "    networks: [10.0.0.0/8]\n", "direction: in, protocol: TCP, from: [10.NET.0/24]"),
+        ("runtime", "", "direction: out, protocol: TCP, to: [193.NET.0/24]"),
+        (
+            "workload",
+            "    networks: [172.16.0.0/12]\n",
+            "direction: forward, protocol: UDP, to: [194.NET.0/24]",
+        ),
+    ] {
+        text.push_str(&format!("  {zone}:\n{head}    flows:\n"));
+        for index in 0..count {
+            let flow = flow.replace("NET", &format!("{}.{}", index / 250, index % 250));
+            text.push_str(&format!("      - {{{flow}, ports: {}, purpose: bench}}\n", index + 1));
+        }
+    }
+    text
 }
 
 /// The gate: connect, bulk and HTTP against the same over plain loopback, and squid's CONNECT beside it.

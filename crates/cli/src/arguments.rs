@@ -45,6 +45,10 @@ pub(crate) enum Command {
     Changes(Changes),
     /// Tell what this kernel can enforce, what a missing feature costs, and how to get it
     Doctor(Doctor),
+    /// The host as a trust zone
+    Host(Host),
+    /// Draw who talks to whom under a policy, and tell what answers each threat and which test proves it
+    ThreatModel(ThreatModel),
     /// Print a completion script for a shell
     #[command(
         after_help = "Example: claw completions bash > ~/.local/share/bash-completion/completions/claw"
@@ -448,9 +452,131 @@ pub(crate) enum ChangesCommand {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example: claw doctor --json")]
+#[command(
+    after_help = "Examples: claw doctor --json\n          claw doctor --self --json > needs.json\n          claw doctor --self --against needs.json"
+)]
 pub(crate) struct Doctor {
-    /// Print the features as JSON
+    /// Print the result as JSON
     #[arg(long)]
     pub(crate) json: bool,
+    /// Tell what Claw itself opens, connects and binds, by phase; nothing is tried
+    #[arg(long = "self")]
+    pub(crate) own: bool,
+    /// Compare with what another version printed with --self --json; exits 1 if this one needs something new
+    #[arg(long, value_name = "FILE", requires = "own")]
+    pub(crate) against: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples: claw threat-model agent_runtime.yaml --svg flows.svg\n          claw threat-model agent_runtime.yaml --zones zones.yaml --audit audit.json --markdown > threats.md"
+)]
+pub(crate) struct ThreatModel {
+    /// The policy file
+    pub(crate) policy: PathBuf,
+    /// The zones file of the host's firewall
+    #[arg(long, value_name = "FILE")]
+    pub(crate) zones: Option<PathBuf>,
+    /// A report of `claw host audit --json`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) audit: Option<PathBuf>,
+    /// Write the data-flow diagram as SVG
+    #[arg(long, value_name = "FILE")]
+    pub(crate) svg: Option<PathBuf>,
+    /// Write the data-flow diagram as Mermaid source
+    #[arg(long, value_name = "FILE")]
+    pub(crate) mermaid: Option<PathBuf>,
+    /// Print everything as JSON
+    #[arg(long, conflicts_with = "markdown")]
+    pub(crate) json: bool,
+    /// Print everything as Markdown
+    #[arg(long)]
+    pub(crate) markdown: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Host {
+    #[command(subcommand)]
+    pub(crate) command: HostCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum HostCommand {
+    /// Measure the host that agents run on; exits 1 if a finding is as severe as the threshold, or more
+    Audit(Audit),
+    /// Hold the zones of a file apart with nf_tables: print, check, apply, watch
+    Firewall(Firewall),
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples: claw host firewall --zones zones.yaml --print\n          claw host firewall --zones zones.yaml --apply --confirm-within 60\n          claw host firewall --confirm\n          claw host firewall --zones zones.yaml --check\n\nOnly the table `inet claw-firewall` is changed. Without --print, --apply, --watch or --confirm it is checked.\nExits 1 if the kernel holds something else than is declared."
+)]
+#[command(group(clap::ArgGroup::new("what").multiple(false)))]
+pub(crate) struct Firewall {
+    /// The zones file
+    #[arg(long, value_name = "FILE", default_value = "zones.yaml")]
+    pub(crate) zones: PathBuf,
+    /// Print the rules as nft(8) reads them; nothing is changed, and no privilege is needed
+    #[arg(long, group = "what")]
+    pub(crate) print: bool,
+    /// Compare what the kernel holds with what is declared, and name each difference
+    #[arg(long, group = "what")]
+    pub(crate) check: bool,
+    /// Put the rules into force, in one transaction
+    #[arg(long, group = "what")]
+    pub(crate) apply: bool,
+    /// Keep the rules that an --apply waits for a word about
+    #[arg(long, group = "what")]
+    pub(crate) confirm: bool,
+    /// Compare after each change, and write what differs into a ledger, until interrupted
+    #[arg(long, group = "what")]
+    pub(crate) watch: bool,
+    /// Take the rules back after so many seconds unless confirmed; 0: never
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = clap::value_parser!(u64).range(0..=86_400), requires = "apply")]
+    pub(crate) confirm_within: u64,
+    /// Do not keep the operator's own session beside the declared flows
+    #[arg(long, requires = "apply")]
+    pub(crate) no_keep: bool,
+    /// Write the zones, the rules and a systemd unit into a directory; nothing is enabled
+    #[arg(long, value_name = "DIR")]
+    pub(crate) persist: Option<PathBuf>,
+    /// Where --watch writes; the file must not exist
+    #[arg(long, value_name = "FILE", requires = "watch")]
+    pub(crate) ledger: Option<PathBuf>,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Stand guard (started by --apply)
+    #[arg(long, hide = true, value_name = "SECONDS", group = "what")]
+    pub(crate) guard: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples: claw host audit\n          claw host audit --threshold critical --json\n\nNothing is changed and nothing is sent. What could not be read is unknown, with the reason; root reads more."
+)]
+pub(crate) struct Audit {
+    /// Print the report as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Exit 1 on findings of this severity or more
+    #[arg(long, value_name = "SEVERITY", default_value = "high")]
+    pub(crate) threshold: Threshold,
+    /// Read the files of another tree, such as a mounted image; what needs system calls is then unknown
+    #[arg(long, value_name = "DIR")]
+    pub(crate) root: Option<PathBuf>,
+}
+
+/// From which severity on findings count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Threshold {
+    /// Any finding.
+    Low,
+    /// Medium, high and critical ones.
+    Medium,
+    /// High and critical ones.
+    High,
+    /// Critical ones only.
+    Critical,
 }

@@ -3,10 +3,12 @@
 pub(crate) mod changes;
 pub(crate) mod doctor;
 pub(crate) mod footprint;
+pub(crate) mod host;
 pub(crate) mod ledger;
 pub(crate) mod manual;
 pub(crate) mod observe;
 pub(crate) mod phase;
 pub(crate) mod policy;
 pub(crate) mod run;
+pub(crate) mod threat_model;
 pub(crate) mod top;

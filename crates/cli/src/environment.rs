@@ -31,3 +31,8 @@ pub(crate) fn host() -> std::io::Result<Host> {
 pub(crate) fn no_color() -> bool {
     env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
+
+/// The connection that a remote shell came in by, as sshd tells it (ssh(1)).
+pub(crate) fn ssh_connection() -> Option<String> {
+    env::var("SSH_CONNECTION").ok()
+}

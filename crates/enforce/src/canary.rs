@@ -19,6 +19,11 @@ pub const PROBES: [(IpAddr, u16, u8); 3] = [
     (IpAddr::V4(Ipv4Addr::new(192, 0, 2, 77)), 9, 17),
 ];
 
+/// Files that the canary tries to make.
+pub const WRITES: [&str; 4] = ["/.canary", "/usr/.canary", "/etc/.canary", "/proc/sys/kernel/.canary"];
+/// A setting of the kernel that the canary tries to change.
+pub const SETTING: &str = "/proc/sys/kernel/domainname";
+
 /// Which of the canary's probes a refusal belongs to, if any.
 pub fn probe_number(destination: (IpAddr, u16), transport: u8) -> Option<usize> {
     PROBES.iter().position(|probe| *probe == (destination.0, destination.1, transport))
@@ -43,13 +48,13 @@ pub(crate) fn sing(profile: Option<&CallProfile>) -> Result<u32, Failure> {
         refused = refused.saturating_add(1);
     }
     fast_open()?;
-    for path in ["/.canary", "/usr/.canary", "/etc/.canary", "/proc/sys/kernel/.canary"] {
+    for path in WRITES {
         if std::fs::write(path, "").is_ok() {
             return Err(open_way(&format!("writing `{path}`")));
         }
         refused = refused.saturating_add(1);
     }
-    if std::fs::write("/proc/sys/kernel/domainname", "canary").is_ok() {
+    if std::fs::write(SETTING, "canary").is_ok() {
         return Err(open_way("changing kernel settings"));
     }
     Ok(refused.saturating_add(2))

@@ -310,7 +310,7 @@ fn read_back(socket: &Socket, table: &Table) -> Result<String, Failure> {
 /// MPTCP and TCP fast open are off inside, beside being refused by the system call filter. A kernel without the switch
 /// has nothing to switch off.
 pub(crate) fn calm() -> Result<(), Failure> {
-    for path in ["/proc/sys/net/ipv4/tcp_fastopen", "/proc/sys/net/mptcp/enabled"] {
+    for path in CALMED {
         match std::fs::write(path, "0") {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(Failure::new(format!("switch off `{path}`"), error));
@@ -320,6 +320,9 @@ pub(crate) fn calm() -> Result<(), Failure> {
     }
     Ok(())
 }
+
+/// What is switched off inside.
+pub const CALMED: [&str; 2] = ["/proc/sys/net/ipv4/tcp_fastopen", "/proc/sys/net/mptcp/enabled"];
 
 /// Tunnel devices that the kernel itself puts into every new namespace when their driver is loaded
 /// (`net.core.fb_tunnels_only_for_init_net`); they are down and have no address.

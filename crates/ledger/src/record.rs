@@ -274,6 +274,13 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         source: Option<String>,
     },
+    /// The host's firewall was compared with its zones file.
+    Firewall {
+        /// The digest of the zones file.
+        zones: String,
+        /// What the kernel holds otherwise; empty if nothing.
+        drift: Vec<String>,
+    },
     /// The agent ended.
     Exit {
         /// Its exit code.
@@ -357,7 +364,7 @@ impl Record {
 
 impl Event {
     /// Every kind, as it is written.
-    pub const KINDS: [&'static str; 14] = [
+    pub const KINDS: [&'static str; 15] = [
         "start",
         "applied",
         "dns",
@@ -370,6 +377,7 @@ impl Event {
         "policy",
         "syscall",
         "integrity",
+        "firewall",
         "exit",
         "checkpoint",
     ];
@@ -389,6 +397,7 @@ impl Event {
             Self::Policy { .. } => "policy",
             Self::Syscall { .. } => "syscall",
             Self::Integrity { .. } => "integrity",
+            Self::Firewall { .. } => "firewall",
             Self::Exit { .. } => "exit",
             Self::Checkpoint { .. } => "checkpoint",
         }

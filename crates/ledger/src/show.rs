@@ -195,6 +195,8 @@ fn event(event: &Event) -> String {
             let source = source.as_ref().map(|source| format!("  says {}", word(source))).unwrap_or_default();
             format!("{}  listed {}  now {found}{source}", word(path), word(expected))
         }
+        Event::Firewall { drift, .. } if drift.is_empty() => "as declared".to_owned(),
+        Event::Firewall { drift, .. } => drift.iter().map(|one| word(one)).collect::<Vec<_>>().join("; "),
         Event::Exit { code } => format!("code {code}"),
         Event::Checkpoint { upto, root, signature } => {
             let signed = if signature.is_some() { "signed" } else { "not signed" };
@@ -252,6 +254,7 @@ mod tests {
             "policy  sha256:00 to sha256:01  \"the file changed\"",
             "syscall execve SCMP_ACT_KILL_PROCESS  nano:5  curl(64)",
             "integrity /usr/bin/env  listed sha256:00  now sha256:01  says ima",
+            "firewall \"table x missing\"",
             "exit    code -9",
             "checkpoint up to record 11  sha256:00  not signed",
         ];

@@ -13,7 +13,7 @@ pub use build::{BuildError, Inputs, Trust, build, certificates, named, shown, wa
 pub use check::{Checked, Fault, check};
 pub use facts::{Facts, Node, RootTree};
 pub use network::{Network, Opening, apart, openings};
-pub use tree::{CREDENTIALS, Listing, Step};
+pub use tree::{CONFIGURATION, CREDENTIALS, Listing, SYSTEM, Step};
 
 use std::path::PathBuf;
 

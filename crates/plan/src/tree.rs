@@ -123,11 +123,11 @@ pub struct Listing {
 }
 
 /// What is shown when a policy says nothing of files: system directories.
-pub(crate) const SYSTEM: &[&str] =
+pub const SYSTEM: &[&str] =
     &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/gnu/store"];
 
 /// What is shown of `/etc` when a policy says nothing of files.
-pub(crate) const CONFIGURATION: &[&str] = &[
+pub const CONFIGURATION: &[&str] = &[
     "/etc/alternatives",
     "/etc/ca-certificates",
     "/etc/crypto-policies",

@@ -174,10 +174,10 @@ fn own() -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-const LIST: &str = "/sys/kernel/security/ima/binary_runtime_measurements";
-const EVM: &str = "/sys/kernel/security/evm";
+pub(crate) const LIST: &str = "/sys/kernel/security/ima/binary_runtime_measurements";
+pub(crate) const EVM: &str = "/sys/kernel/security/evm";
 /// Every securityfs has it (Linux 4.11).
-const LSM: &str = "/sys/kernel/security/lsm";
+pub(crate) const LSM: &str = "/sys/kernel/security/lsm";
 /// A list with half a million entries; more is read the next time.
 const MOST: u64 = 64 << 20;
 /// The bits of `evm` (Documentation/ABI/testing/evm).

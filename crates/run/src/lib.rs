@@ -1,5 +1,6 @@
 //! The supervisor: plan, enforce, gate, init, ledger, exit. Everything that `claw run` does but reading arguments.
 
+pub mod audit;
 pub mod changes;
 mod confine;
 pub mod control;
@@ -7,11 +8,13 @@ pub mod doctor;
 mod executables;
 mod exposed;
 mod facts;
+pub mod firewall;
 mod ima;
 mod image;
 mod integrity;
 mod ledger;
 mod policies;
+pub mod needs;
 mod reader;
 mod reread;
 mod source;

@@ -11,6 +11,7 @@ pub mod below;
 pub mod beneath;
 pub mod capability;
 pub mod diag;
+pub mod file;
 pub mod link;
 pub mod mount;
 pub mod netlink;
@@ -20,7 +21,9 @@ pub mod notify;
 pub mod probe;
 pub mod process;
 pub mod resource;
+pub mod ruleset;
 pub mod signal;
+pub mod snapshot;
 pub mod socket;
 #[cfg(debug_assertions)]
 pub mod taken;

@@ -12,7 +12,8 @@ use crate::{check, check_size, u16_at, u32_at};
 #[derive(Debug, Default)]
 pub struct Messages {
     bytes: Vec<u8>,
-    start: usize,
+    /// Where the current message begins; attributes alone have none.
+    start: Option<usize>,
     sequence: u32,
 }
 
@@ -25,7 +26,7 @@ impl Messages {
     /// Starts a message: header, then the family's fixed part. Ends the one before it.
     pub fn begin(&mut self, kind: u16, flags: u16, fixed: &[u8]) -> &mut Messages {
         self.align();
-        self.start = self.bytes.len();
+        self.start = Some(self.bytes.len());
         self.sequence = self.sequence.wrapping_add(1);
         self.bytes.extend_from_slice(&0u32.to_ne_bytes());
         self.bytes.extend_from_slice(&kind.to_ne_bytes());
@@ -91,8 +92,9 @@ impl Messages {
     }
 
     fn close_message(&mut self) -> &mut Messages {
-        let length = u32::try_from(self.bytes.len().saturating_sub(self.start)).unwrap_or(u32::MAX);
-        if let Some(place) = self.bytes.get_mut(self.start..self.start.saturating_add(4)) {
+        let Some(start) = self.start else { return self };
+        let length = u32::try_from(self.bytes.len().saturating_sub(start)).unwrap_or(u32::MAX);
+        if let Some(place) = self.bytes.get_mut(start..start.saturating_add(4)) {
             place.copy_from_slice(&length.to_ne_bytes());
         }
         self
@@ -132,6 +134,17 @@ pub fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     })
 }
 
+/// The attributes in `bytes` with the flag bits of their types.
+pub fn entries(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    std::iter::from_fn(move || {
+        let length = usize::from(u16_at(bytes, 0)?);
+        let kind = u16_at(bytes, 2)?;
+        let value = bytes.get(4..length)?;
+        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
+        Some((kind, value))
+    })
+}
+
 /// The first attribute of that type.
 pub fn attribute(bytes: &[u8], kind: u16) -> Option<&[u8]> {
     attributes(bytes).find(|(found, _)| *found == kind).map(|(_, value)| value)
@@ -152,6 +165,27 @@ impl Socket {
             OwnedFd::from_raw_fd(raw)
         };
         Ok(Socket { fd })
+    }
+
+    /// Makes room for large transactions, and lets errors come without the message they are about. Needs `CAP_NET_ADMIN`.
+    pub fn widen(&self, bytes: libc::c_int) -> io::Result<()> {
+        for (level, option, value) in [
+            (libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, bytes),
+            (libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, bytes),
+            (libc::SOL_NETLINK, libc::NETLINK_CAP_ACK, 1),
+        ] {
+            // SAFETY: the option value is a live int of the stated length.
+            check(unsafe {
+                libc::setsockopt(
+                    self.fd.as_raw_fd(),
+                    level,
+                    option,
+                    std::ptr::from_ref(&value).cast(),
+                    u32::try_from(size_of::<libc::c_int>()).unwrap_or_default(),
+                )
+            })?;
+        }
+        Ok(())
     }
 
     /// Wraps a descriptor that is already a netlink socket.

@@ -321,7 +321,7 @@ impl Element {
 }
 
 impl Verdict {
-    fn number(self) -> u32 {
+    pub(crate) fn number(self) -> u32 {
         match self {
             Verdict::Accept => 1,
             Verdict::Drop => 0,

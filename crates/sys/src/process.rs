@@ -301,6 +301,12 @@ pub fn unshare_network() -> io::Result<()> {
     check(unsafe { libc::unshare(libc::CLONE_NEWNET | libc::CLONE_NEWNS) }).map(|_| ())
 }
 
+/// Leaves the terminal and the session it was started in (setsid(2)): what happens to them does not happen to this process.
+pub fn leave_session() -> io::Result<()> {
+    // SAFETY: setsid(2) takes nothing.
+    check(unsafe { libc::setsid() }).map(|_| ())
+}
+
 /// Sets the host name of this UTS namespace (sethostname(2)).
 pub fn set_host_name(name: &str) -> io::Result<()> {
     // SAFETY: pointer and length describe `name`.

@@ -1,5 +1,7 @@
 //! `claw doctor`.
 
+mod needs;
+
 use claw_model::phase::Phase;
 use claw_policy::Policy;
 use claw_run::doctor::{Feature, Status, features};
@@ -11,6 +13,9 @@ use crate::print::{self, DONE, NO, UNUSABLE};
 
 /// Tells what this kernel can enforce, and tries a whole sandbox.
 pub(crate) fn run(arguments: &Doctor) -> u8 {
+    if arguments.own {
+        return needs::run(arguments.json, arguments.against.as_deref());
+    }
     let mut found = features();
     match sandbox() {
         Ok(feature) => found.push(feature),

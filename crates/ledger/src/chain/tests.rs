@@ -140,6 +140,7 @@ pub(crate) fn every() -> Vec<Event> {
             found: Some("sha256:01".into()),
             source: Some("ima".into()),
         },
+        Event::Firewall { zones: "sha256:ab".into(), drift: vec!["table x missing".into()] },
         Event::Exit { code: -9 },
         Event::Checkpoint { upto: 11, root: "sha256:00".into(), signature: None },
     ]

@@ -32,12 +32,12 @@ fn a_whole_ledger_is_sound_and_can_go_on() {
     let (mut bytes, mut chain) = ledger(&every());
     let verdict = verify(&bytes);
     assert!(verdict.is_sound() && verdict.warnings.is_empty());
-    assert_eq!((verdict.records, verdict.head), (15, chain.head()));
+    assert_eq!((verdict.records, verdict.head), (16, chain.head()));
     assert_eq!(verdict.bytes, bytes.len() as u64);
     assert_eq!(verdict.expects(&chain.head()), Ok(()));
     let mut resumed = Chain::resume(&verdict).unwrap();
     assert_eq!(resumed, chain);
-    assert_eq!(resumed.append(at(99), &Event::Exit { code: 0 }, &mut bytes), 16);
+    assert_eq!(resumed.append(at(99), &Event::Exit { code: 0 }, &mut bytes), 17);
     chain.append(at(99), &Event::Exit { code: 0 }, &mut Vec::new());
     assert_eq!(verify(&bytes).head, chain.head());
 }
@@ -62,7 +62,7 @@ fn the_changed_record_is_named_not_the_one_after_it() {
         (1, format!("its `prev` is {other}, but the record before it hashes to {nothing}"))
     );
     // The one before the last: nothing vouches for the last, so the flaw names both.
-    assert_eq!(broken(&replaced(&bytes, 14, "code\":-9", "code\":0")).unwrap().0, 14);
+    assert_eq!(broken(&replaced(&bytes, 15, "code\":-9", "code\":0")).unwrap().0, 15);
 }
 
 #[test]
@@ -84,8 +84,8 @@ fn removed_moved_and_foreign_lines_are_named() {
     let time = replaced(&bytes, 6, "Z\"", "+00:00\"");
     let flaw = "`2026-01-02T03:04:10.000000006+00:00` is not a time in UTC with nanoseconds";
     assert_eq!(broken(&time), Some((6, flaw.to_owned())));
-    assert_eq!(broken(&[&bytes[..], b"{\n"].concat()).unwrap().0, 16);
-    assert_eq!(broken(&[&bytes[..], b"\n"].concat()).unwrap().0, 16);
+    assert_eq!(broken(&[&bytes[..], b"{\n"].concat()).unwrap().0, 17);
+    assert_eq!(broken(&[&bytes[..], b"\n"].concat()).unwrap().0, 17);
 }
 
 #[test]
@@ -98,14 +98,14 @@ fn an_empty_ledger_is_not_a_ledger() {
 #[test]
 fn a_torn_last_line_is_a_warning_and_not_counted() {
     let (bytes, chain) = ledger(&every());
-    let last = lines(&bytes)[14].len();
+    let last = lines(&bytes)[15].len();
     for cut in 1..last {
         let verdict = verify(&bytes[..bytes.len() - cut]);
         assert!(verdict.is_sound());
-        let torn = Warning::Torn { line: 15, bytes: (last - cut) as u64 };
-        assert_eq!((verdict.records, verdict.warnings.as_slice()), (14, &[torn][..]));
+        let torn = Warning::Torn { line: 16, bytes: (last - cut) as u64 };
+        assert_eq!((verdict.records, verdict.warnings.as_slice()), (15, &[torn][..]));
         assert_eq!(verdict.bytes, (bytes.len() - last) as u64);
-        let mismatch = HeadMismatch { records: 14, head: verdict.head, expected: chain.head() };
+        let mismatch = HeadMismatch { records: 15, head: verdict.head, expected: chain.head() };
         assert_eq!(verdict.expects(&chain.head()), Err(mismatch));
     }
     let mut verifier = Verifier::new();
@@ -140,7 +140,7 @@ fn every_changed_byte_is_seen() {
 
 proptest! {
     #[test]
-    fn no_removal_reordering_or_doubling_goes_unseen(picks in proptest::collection::vec(0usize..15, 0..16)) {
+    fn no_removal_reordering_or_doubling_goes_unseen(picks in proptest::collection::vec(0usize..16, 0..17)) {
         let (bytes, chain) = ledger(&every());
         let whole = lines(&bytes);
         let mixed: Vec<u8> = picks.iter().flat_map(|&pick| whole[pick].clone()).collect();

@@ -1,0 +1,596 @@
+//! The host's firewall: what counts is what arrives between namespaces that stand for the zones, this host in the middle.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test stops at the first surprise"
+)]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use claw_testkit::{Lab, User, once};
+use serde_json::{Value, json};
+
+const CLAW: &str = env!("CARGO_BIN_EXE_claw");
+const PACKETS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/firewall/packets.py");
+
+const ZONES: &str = r#"version: 1
+log: 7
+zones:
+  management:
+    interfaces: [eth0]
+    networks: [10.0.0.0/24, "fd00:10::/64"]
+    flows:
+      - {direction: in, protocol: TCP, ports: 22, purpose: Administration}
+      - {direction: in, protocol: UDP, ports: 5000, purpose: Large datagrams}
+      - {direction: in, protocol: ICMP, purpose: Is it alive}
+      - {direction: in, protocol: 253, purpose: A protocol without ports}
+      - {direction: out, protocol: UDP, ports: 514, to: [10.0.0.5, "fd00:10::5"], purpose: Logs}
+      - {direction: forward, protocol: TCP, ports: 443, to: [internet], purpose: Updates}
+  runtime:
+    flows:
+      - {direction: in, protocol: TCP, ports: 7401, purpose: Control socket}
+  workload:
+    interfaces: ["veth*"]
+    networks: [10.77.0.0/16, "fd00:77::/48"]
+    flows:
+      - {direction: in, protocol: UDP, ports: 53, purpose: Names}
+      - {direction: forward, protocol: TCP, ports: "443", to: [internet], purpose: The model}
+      - {direction: forward, protocol: UDP, ports: "4000-5999", to: [internet], purpose: Large datagrams}
+      - {direction: forward, protocol: ICMP, to: [internet], purpose: Is it alive}
+      - {direction: forward, protocol: 253, to: [internet], purpose: A protocol without ports}
+"#;
+
+/// Namespaces around this thread's own, each held open by a process that does nothing.
+struct Town {
+    management: Child,
+    workload: Child,
+    internet: Child,
+}
+
+/// Who sends, or receives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Place {
+    Host,
+    Management,
+    Workload,
+    Internet,
+}
+
+impl Town {
+    fn build() -> Town {
+        let town = Town { management: empty(), workload: empty(), internet: empty() };
+        // a router asks for neighbours from an address that it has found to be its own, which takes seconds
+        let calm = "sysctl -qw net.ipv6.conf.default.dad_transmits=0 net.ipv6.conf.default.accept_dad=0";
+        for child in [&town.management, &town.workload, &town.internet] {
+            inside(child, calm);
+        }
+        for switch in ["dad_transmits", "accept_dad"] {
+            fs::write(format!("/proc/sys/net/ipv6/conf/default/{switch}"), "0").unwrap();
+        }
+        for (name, child, [own, own6], [peer, peer6]) in [
+            ("eth0", &town.management, ["10.0.0.1/24", "fd00:10::1/64"], ["10.0.0.5/24", "fd00:10::5/64"]),
+            ("veth0", &town.workload, ["10.77.0.1/16", "fd00:77::1/48"], ["10.77.0.5/16", "fd00:77::5/48"]),
+            ("wan0", &town.internet, ["9.9.9.1/24", "2620:fe::1/64"], ["9.9.9.9/24", "2620:fe::9/64"]),
+        ] {
+            let pid = child.id();
+            ip(&format!("link add {name} type veth peer name far netns {pid}"));
+            ip(&format!("addr add {own} dev {name}"));
+            ip(&format!("addr add {own6} dev {name} nodad"));
+            ip(&format!("link set {name} up"));
+            let there = |words: &str| inside(child, &format!("ip {words}"));
+            there("link set lo up");
+            there(&format!("addr add {peer} dev far"));
+            there(&format!("addr add {peer6} dev far nodad"));
+            there("link set far up");
+            there(&format!("route add default via {}", own.split('/').next().unwrap()));
+            there(&format!("route add default via {}", own6.split('/').next().unwrap()));
+        }
+        for switch in ["ipv4/ip_forward", "ipv6/conf/all/forwarding"] {
+            fs::write(format!("/proc/sys/net/{switch}"), "1").unwrap();
+        }
+        town
+    }
+
+    fn pid(&self, place: Place) -> u32 {
+        match place {
+            Place::Host => 0,
+            Place::Management => self.management.id(),
+            Place::Workload => self.workload.id(),
+            Place::Internet => self.internet.id(),
+        }
+    }
+
+    fn flow(&self, (from, to, kind, address, port): Flow) -> Value {
+        json!([self.pid(from), self.pid(to), kind, address, port])
+    }
+
+    /// Which of these flows arrive.
+    fn arrive(&self, flows: &[Flow]) -> Vec<bool> {
+        let flows: Vec<Value> = flows.iter().map(|flow| self.flow(*flow)).collect();
+        let (mut child, mut input, mut output) = packets(&json!({ "flows": flows }));
+        let answer = line(&mut output);
+        let _ = input.flush();
+        assert!(child.wait().unwrap().success());
+        serde_json::from_value(answer).unwrap()
+    }
+
+    /// Stops the test unless exactly these arrive.
+    #[track_caller]
+    fn only(&self, flows: &[(Flow, bool)]) {
+        let asked: Vec<Flow> = flows.iter().map(|(flow, _)| *flow).collect();
+        let arrived = self.arrive(&asked);
+        let wrong: Vec<String> = flows
+            .iter()
+            .zip(arrived)
+            .filter(|((_, expected), arrived)| expected != arrived)
+            .map(|((flow, _), arrived)| format!("{flow:?} arrived: {arrived}"))
+            .collect();
+        assert!(wrong.is_empty(), "{wrong:#?}\n{}", rules());
+    }
+}
+
+impl Drop for Town {
+    fn drop(&mut self) {
+        for child in [&mut self.management, &mut self.workload, &mut self.internet] {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+type Flow = (Place, Place, &'static str, &'static str, u16);
+
+fn empty() -> Child {
+    let mut command = Command::new("unshare");
+    let mut child =
+        command.args(["-n", "sh", "-c", "echo up; exec sleep 600"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut word = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut word).unwrap();
+    assert_eq!(word, "up\n");
+    child
+}
+
+fn ip(words: &str) {
+    let done = Command::new("ip").args(words.split(' ')).status().expect("ip (iproute2)");
+    assert!(done.success(), "ip {words}");
+}
+
+fn inside(child: &Child, words: &str) {
+    let pid = child.id().to_string();
+    let done =
+        Command::new("nsenter").args(["-t", &pid, "-n"]).args(words.split(' ')).status().expect("nsenter");
+    assert!(done.success(), "{words}");
+}
+
+fn packets(work: &Value) -> (Child, ChildStdin, BufReader<ChildStdout>) {
+    let mut child = Command::new("python3")
+        .arg(PACKETS)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("python3");
+    let mut input = child.stdin.take().unwrap();
+    writeln!(input, "{work}").unwrap();
+    let output = BufReader::new(child.stdout.take().unwrap());
+    (child, input, output)
+}
+
+fn line(output: &mut BufReader<ChildStdout>) -> Value {
+    let mut text = String::new();
+    output.read_line(&mut text).unwrap();
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: `{text}`"))
+}
+
+fn rules() -> String {
+    let listed = Command::new("nft").args(["list", "ruleset"]).output().expect("nft");
+    String::from_utf8_lossy(&listed.stdout).into_owned()
+}
+
+fn nft(words: &str) {
+    assert!(Command::new("nft").arg(words).status().unwrap().success(), "{words}");
+}
+
+fn file(lab: &Lab, text: &str) -> String {
+    lab.write("zones.yaml", text).to_string_lossy().into_owned()
+}
+
+/// `claw host firewall` with these words, in this thread's network.
+fn firewall(lab: &Lab, zones: &str, words: &[&str]) -> claw_testkit::Outcome {
+    lab.cli(&[&["host", "firewall", "--zones", zones], words].concat())
+}
+
+fn apply(lab: &Lab, text: &str) {
+    let zones = file(lab, text);
+    firewall(lab, &zones, &["--apply", "--confirm-within", "0", "--no-keep"]).ends(0).says("in force");
+}
+
+use Place::{Host, Internet, Management, Workload};
+
+/// Every direction, both families, and for each kind of packet what must arrive once the rules hold.
+fn cases() -> Vec<(Flow, bool)> {
+    let mut cases = Vec::new();
+    // ports differ, so that flows may be tried side by side
+    for (index, six) in [false, true].into_iter().enumerate() {
+        let index = u16::try_from(index).unwrap();
+        let pick = |four: &'static str, v6: &'static str| if six { v6 } else { four };
+        let host_m = pick("10.0.0.1", "fd00:10::1");
+        let host_w = pick("10.77.0.1", "fd00:77::1");
+        let management = pick("10.0.0.5", "fd00:10::5");
+        let workload = pick("10.77.0.5", "fd00:77::5");
+        let internet = pick("9.9.9.9", "2620:fe::9");
+        let mut add =
+            |from, to, kind, address, port, passes| cases.push(((from, to, kind, address, port), passes));
+        // management to this host
+        add(Management, Host, "tcp", host_m, 22 + index * 10_000, !six);
+        add(Management, Host, "tcp", host_m, 2200 + index, false);
+        add(Management, Host, "udp", host_m, 2200 + index, false);
+        add(Management, Host, "icmp", host_m, 0, true);
+        add(Management, Host, "raw", host_m, 0, true);
+        // workload to this host
+        add(Workload, Host, "tcp", host_w, 2210 + index, false);
+        add(Workload, Host, "icmp", host_w, 0, false);
+        add(Workload, Host, "raw", host_w, 0, false);
+        // the same, at the host's address in the management network
+        add(Workload, Host, "tcp", host_m, 2220 + index, false);
+        add(Workload, Host, "icmp", host_m, 0, false);
+        // between workload and management, both ways
+        for (offset, kind) in (0..).step_by(10).zip(["tcp", "udp", "fragments", "icmp", "raw"]) {
+            let port = 2300 + offset + index;
+            add(Workload, Management, kind, management, port, false);
+            add(Management, Workload, kind, workload, port, false);
+        }
+        add(Workload, Management, "tcp", management, 443 + index * 10_000, false);
+        // workload to the internet, and back
+        add(Workload, Internet, "tcp", internet, 2400 + index, false);
+        add(Workload, Internet, "udp", internet, 4100 + index, true);
+        add(Workload, Internet, "udp", internet, 6000 + index, false);
+        add(Workload, Internet, "fragments", internet, 4200 + index, true);
+        add(Workload, Internet, "fragments", internet, 6100 + index, false);
+        add(Workload, Internet, "icmp", internet, 0, true);
+        add(Workload, Internet, "raw", internet, 0, true);
+        for (offset, kind) in (0..).step_by(10).zip(["tcp", "udp", "fragments", "icmp", "raw"]) {
+            let port = 4300 + offset + index;
+            add(Internet, Workload, kind, workload, port, false);
+            add(Internet, Management, kind, management, port, false);
+            add(Internet, Host, kind, pick("9.9.9.1", "2620:fe::1"), port, false);
+        }
+        add(Management, Internet, "udp", internet, 4400 + index, false);
+        // sockets of the runtime
+        add(Management, Host, "tcp", host_m, 7401 + index * 10_000, false);
+        add(Host, Host, "tcp", pick("127.0.0.1", "::1"), 7411 + index, true);
+        // what this host sends
+        add(Host, Management, "udp", management, 514 + index * 10_000, true);
+        add(Host, Internet, "tcp", internet, 2500 + index, true);
+    }
+    cases
+}
+
+#[test]
+fn without_rules_every_packet_arrives_and_with_them_only_declared_ones() {
+    once(CLAW, User::Root, |lab| {
+        let town = Town::build();
+        let cases = cases();
+        let before: Vec<(Flow, bool)> = cases.iter().map(|(flow, _)| (*flow, true)).collect();
+        town.only(&before);
+        apply(lab, ZONES);
+        // order: without ports, what comes the other way is an answer once a packet went out
+        let (passing, refused): (Vec<_>, Vec<_>) = cases.into_iter().partition(|(_, passes)| *passes);
+        town.only(&refused);
+        town.only(&passing);
+        // one port at a time, where both families ask for the same
+        town.only(&[((Management, Host, "tcp", "fd00:10::1", 22), true)]);
+        town.only(&[
+            ((Management, Host, "tcp", "10.0.0.1", 7401), false),
+            ((Management, Host, "tcp", "fd00:10::1", 7401), false),
+        ]);
+        for internet in ["9.9.9.9", "2620:fe::9"] {
+            town.only(&[((Workload, Internet, "tcp", internet, 443), true)]);
+            town.only(&[((Management, Internet, "tcp", internet, 443), true)]);
+        }
+        for host in ["10.77.0.1", "fd00:77::1"] {
+            town.only(&[((Workload, Host, "udp", host, 53), true)]);
+            town.only(&[((Workload, Host, "fragments", host, 5000), false)]);
+        }
+        for host in ["10.0.0.1", "fd00:10::1"] {
+            town.only(&[((Management, Host, "fragments", host, 5000), true)]);
+        }
+        let zones = file(lab, ZONES);
+        firewall(lab, &zones, &["--check"])
+            .ends(0)
+            .says("the kernel holds what is declared")
+            .says("wall: workload to management");
+    });
+}
+
+#[test]
+fn what_this_host_sends_is_declared_too_where_that_is_asked() {
+    once(CLAW, User::Root, |lab| {
+        let town = Town::build();
+        apply(lab, &ZONES.replacen("version: 1\n", "version: 1\noutput: drop\n", 1));
+        for (management, internet) in [("10.0.0.5", "9.9.9.9"), ("fd00:10::5", "2620:fe::9")] {
+            town.only(&[
+                ((Host, Management, "udp", management, 514), true),
+                ((Host, Management, "udp", management, 515), false),
+                ((Host, Internet, "tcp", internet, 443), false),
+                ((Host, Internet, "icmp", internet, 0), false),
+            ]);
+        }
+        for host in ["10.0.0.1", "fd00:10::1"] {
+            town.only(&[
+                ((Management, Host, "tcp", host, 22), true),
+                ((Management, Host, "icmp", host, 0), true),
+            ]);
+        }
+    });
+}
+
+/// An end of a connection, as `[address, port]`.
+fn end(value: &Value) -> SocketAddr {
+    let address: IpAddr = value[0].as_str().unwrap().parse().unwrap();
+    SocketAddr::new(address, value[1].as_u64().unwrap().try_into().unwrap())
+}
+
+#[test]
+fn of_open_connections_declared_ones_and_the_operator_s_go_on_and_others_are_cut() {
+    once(CLAW, User::Root, |lab| {
+        let town = Town::build();
+        // rounds: connection tracking has not seen them begin; it has
+        for tracked in [false, true] {
+            if tracked {
+                nft(
+                    "table inet other { chain seen { type filter hook prerouting priority 0; ct state new accept; }; chain sent { type filter hook output priority 0; ct state new accept; }; }",
+                );
+            }
+            let flows: [(Flow, bool); 7] = [
+                ((Management, Host, "tcp", "10.0.0.1", 22), true),
+                ((Management, Host, "tcp", "fd00:10::1", 22), true),
+                ((Workload, Internet, "tcp", "9.9.9.9", 443), true),
+                ((Workload, Management, "tcp", "10.0.0.5", 443), false),
+                ((Management, Workload, "tcp", "fd00:77::5", 2300), false),
+                ((Internet, Host, "tcp", "9.9.9.1", 8080), false),
+                // the operator's: undeclared, kept
+                ((Management, Host, "tcp", "10.0.0.1", 2222), true),
+            ];
+            // the second family's listener would take the first's port
+            let flows: Vec<(Flow, bool)> =
+                flows.into_iter().filter(|(flow, _)| flow.3 != "fd00:10::1").collect();
+            let held: Vec<Value> = flows.iter().map(|(flow, _)| town.flow(*flow)).collect();
+            let (mut child, mut input, mut output) = packets(&json!({ "hold": held }));
+            let ends = line(&mut output);
+            let last = ends.as_array().unwrap().last().unwrap();
+            let (own, peer) = (end(&last[0]), end(&last[1]));
+            let session = format!("{} {} {} {}", own.ip(), own.port(), peer.ip(), peer.port());
+            let zones = file(lab, ZONES);
+            let words = ["host", "firewall", "--zones", &zones, "--apply", "--confirm-within", "0"];
+            let program = lab.program().to_string_lossy().into_owned();
+            let applied = lab
+                .plain()
+                .variable("SSH_CONNECTION", &session)
+                .command(&[&[program.as_str()], &words[..]].concat());
+            applied
+                .ends(0)
+                .says(&format!("kept   {own} to {peer}"))
+                .warns("no flow of a zone admits another like it");
+            firewall(lab, &zones, &["--check"]).ends(0).says(&format!("kept   {own} to {peer}"));
+            writeln!(input).unwrap();
+            let carried: Vec<bool> = serde_json::from_value(line(&mut output)).unwrap();
+            let expected: Vec<bool> = flows.iter().map(|(_, passes)| *passes).collect();
+            assert_eq!(carried, expected, "tracked before: {tracked}\n{}", rules());
+            drop(input);
+            child.wait().unwrap();
+            // the session is over: what was opened for it is drift
+            let over = firewall(lab, &zones, &["--check"]).ends(1);
+            assert!(over.stdout.contains("element sessions4 unexpected"), "{over:#?}");
+            nft("delete table inet claw-firewall");
+        }
+    });
+}
+
+#[test]
+fn each_drift_is_named_and_nothing_of_others_is_touched() {
+    once(CLAW, User::Root, |lab| {
+        let _town = Town::build();
+        nft(
+            "table inet docker { chain forward { type filter hook forward priority 5; policy drop; }; set s { type ipv4_addr; elements = { 1.2.3.4 }; }; }; table ip nat { chain pre { type nat hook prerouting priority -100; tcp dport 80 redirect to 8080; }; }",
+        );
+        let others =
+            || Command::new("nft").args(["list", "table", "inet", "docker"]).output().unwrap().stdout;
+        let before = others();
+        let zones = file(lab, ZONES);
+        firewall(lab, &zones, &["--check"]).ends(1).says("table claw-firewall missing");
+        apply(lab, ZONES);
+        firewall(lab, &zones, &["--check"])
+            .ends(0)
+            .says("table inet docker, chain forward (forward): drops what it does not accept itself")
+            .says("table ip nat, chain pre: may rewrite destinations");
+        for (change, named) in [
+            ("add rule inet claw-firewall input tcp dport 4444 accept", "rule input, "),
+            ("insert rule inet claw-firewall forward accept", "rule forward, 1 unexpected"),
+            (
+                "flush chain inet claw-firewall wall-workload",
+                "rule wall-workload, 1 missing (wall: workload to management)",
+            ),
+            ("chain inet claw-firewall forward { policy accept; }", "chain forward changed"),
+            (
+                "add chain inet claw-firewall mine { type filter hook input priority -5; }",
+                "chain mine unexpected",
+            ),
+            (
+                "add element inet claw-firewall management-in4 { 10.0.0.77 . udp . 9999 }",
+                "element management-in4 unexpected (10.0.0.77 . 17 . 9999)",
+            ),
+            (
+                "add element inet claw-firewall workload-networks4 { 192.168.7.0/24 }",
+                "element workload-networks4 unexpected (192.168.7.0)",
+            ),
+            ("delete element inet claw-firewall neighbours { 135 }", "element neighbours missing (135)"),
+            (
+                "add element inet claw-firewall sessions4 { 9.9.9.9 . 1 . 9.9.9.1 . 22 }",
+                "element sessions4 unexpected (9.9.9.9 . 1 . 9.9.9.1 . 22)",
+            ),
+            ("add table inet claw-firewall { flags dormant; }", "table claw-firewall changed"),
+            ("add counter inet claw-firewall extra", "object extra unexpected"),
+            ("delete table inet claw-firewall", "table claw-firewall missing"),
+        ] {
+            nft(change);
+            firewall(lab, &zones, &["--check"]).ends(1).says(named);
+            apply(lab, ZONES);
+            firewall(lab, &zones, &["--check"]).ends(0);
+        }
+        assert_eq!(others(), before);
+    });
+}
+
+#[test]
+fn rules_that_nobody_confirms_are_taken_back_though_the_terminal_is_gone() {
+    once(CLAW, User::Root, |lab| {
+        let zones = file(lab, ZONES);
+        nft(
+            "table inet claw-firewall { set old { type ipv4_addr . inet_service; flags interval; elements = { 10.0.0.0/24 . 22 }; }; chain old { type filter hook input priority 0; policy accept; ip saddr . tcp dport @old counter accept comment \"old\"; }; }",
+        );
+        let before = rules();
+        // a terminal of its own, in a session of its own, that ends at once and hangs up
+        let apply = format!("{CLAW} host firewall --zones {zones} --apply --confirm-within 2");
+        let begun = Instant::now();
+        lab.bare(&format!("setsid script -qec '{apply}' /dev/null")).ends(0).says("taken back in 2 s");
+        assert!(rules().contains("wall: workload to management"));
+        firewall(lab, &zones, &["--apply", "--confirm-within", "9"])
+            .ends(2)
+            .warns("still waits for its confirmation");
+        while rules() != before {
+            assert!(begun.elapsed() < Duration::from_secs(20), "{}", rules());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        assert!(begun.elapsed() >= Duration::from_secs(2));
+        firewall(lab, &zones, &["--confirm"]).ends(1).warns("no `--apply` waits");
+    });
+}
+
+#[test]
+fn rules_that_are_confirmed_stay() {
+    once(CLAW, User::Root, |lab| {
+        let zones = file(lab, ZONES);
+        firewall(lab, &zones, &["--apply", "--confirm-within", "2"]).ends(0);
+        firewall(lab, &zones, &["--confirm"]).ends(0).says("the rules stay");
+        std::thread::sleep(Duration::from_secs(3));
+        firewall(lab, &zones, &["--check"]).ends(0);
+    });
+}
+
+#[test]
+fn refusals_are_logged_at_a_bounded_rate_and_all_are_counted() {
+    once(CLAW, User::Root, |lab| {
+        let town = Town::build();
+        apply(lab, ZONES);
+        let log = claw_sys::nflog::open(7, 128).unwrap();
+        let flows: Vec<Flow> =
+            (0..200).map(|port| (Internet, Host, "udp", "9.9.9.1", 10_000 + port)).collect();
+        assert!(town.arrive(&flows).iter().all(|arrived| !arrived));
+        let (mut told, mut bytes) = (0, [0u8; 65_536]);
+        while claw_sys::nflog::read(&log, &mut bytes, |packet| {
+            assert_eq!(packet.source.0.to_string(), "9.9.9.9");
+            told += 1;
+        })
+        .is_ok()
+        {}
+        assert!((20..120).contains(&told), "{told} of 200 were logged");
+        let zones = file(lab, ZONES);
+        let checked = firewall(lab, &zones, &["--check", "--json"]).ends(0);
+        let checked: Value = serde_json::from_str(&checked.stdout).unwrap();
+        let counts = checked["counts"].as_array().unwrap();
+        let refused = counts.iter().find(|count| count["chain"] == "refused").unwrap();
+        assert!(refused["packets"].as_u64().unwrap() >= 200, "{counts:?}");
+    });
+}
+
+#[test]
+fn a_watch_writes_each_drift_into_a_ledger() {
+    once(CLAW, User::Root, |lab| {
+        let zones = file(lab, ZONES);
+        apply(lab, ZONES);
+        let ledger: PathBuf = lab.path("ledgers/watch.jsonl");
+        let name = ledger.to_string_lossy().into_owned();
+        let mut watch = Command::new(CLAW)
+            .args(["host", "firewall", "--zones", &zones, "--watch", "--ledger", &name])
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let lines = |count: usize| {
+            let begun = Instant::now();
+            loop {
+                let text = fs::read_to_string(&ledger).unwrap_or_default();
+                if text.lines().count() >= count {
+                    return text;
+                }
+                assert!(begun.elapsed() < Duration::from_secs(20), "{text}");
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        };
+        lines(1);
+        nft("add rule inet claw-firewall forward accept");
+        let text = lines(2);
+        assert!(text.lines().last().unwrap().contains("rule forward, "), "{text}");
+        apply(lab, ZONES);
+        let text = lines(3);
+        assert!(text.lines().last().unwrap().contains(r#""drift":[]"#), "{text}");
+        watch.kill().unwrap();
+        watch.wait().unwrap();
+        lab.cli(&["ledger", "verify", &name]).ends(0);
+    });
+}
+
+#[test]
+fn the_text_and_the_transaction_are_the_same_rules() {
+    once(CLAW, User::Root, |lab| {
+        let zones = file(lab, ZONES);
+        apply(lab, ZONES);
+        let listed = || {
+            let text =
+                Command::new("nft").args(["-s", "list", "table", "inet", "claw-firewall"]).output().unwrap();
+            String::from_utf8_lossy(&text.stdout).into_owned()
+        };
+        let own = listed();
+        let printed = firewall(lab, &zones, &["--print"]).ends(0).stdout;
+        let path = lab.write("rules.nft", &printed);
+        assert!(Command::new("nft").arg("-f").arg(path).status().unwrap().success());
+        assert_eq!(listed(), own);
+    });
+}
+
+#[test]
+fn without_the_capability_it_says_so_and_changes_nothing() {
+    once(CLAW, User::Ordinary, |lab| {
+        let zones = file(lab, ZONES);
+        for words in [&["--apply"][..], &["--check"], &["--watch", "--ledger", "/dev/null/none"]] {
+            firewall(lab, &zones, words)
+                .ends(2)
+                .warns("`CAP_NET_ADMIN` is missing")
+                .warns("hint: run it as root");
+        }
+        firewall(lab, &zones, &["--print"]).ends(0).says("table inet claw-firewall");
+    });
+}
+
+#[test]
+fn persistence_is_written_and_not_enabled() {
+    once(CLAW, User::Root, |lab| {
+        let zones = file(lab, ZONES);
+        let directory = lab.path("persist").to_string_lossy().into_owned();
+        firewall(lab, &zones, &["--print", "--persist", &directory]).ends(0).warns("nothing is enabled");
+        let read = |name: &str| fs::read_to_string(lab.path("persist").join(name)).unwrap();
+        assert_eq!(read("claw-firewall.yaml"), ZONES);
+        assert!(read("claw-firewall.nft").starts_with("table inet claw-firewall"));
+        let unit = read("claw-firewall.service");
+        let start = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
+        // the very words that the unit would run
+        lab.bare(start).ends(0);
+        firewall(lab, &zones, &["--check"]).ends(0);
+    });
+}

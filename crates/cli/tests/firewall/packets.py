@@ -1,0 +1,152 @@
+"""Sends packets between network namespaces. Input: one JSON document; output: one JSON list.
+
+Each flow is [from, to, kind, address, port]; namespaces are process ids, 0 is this process's own. The answer says for each
+whether it arrived, as the receiver saw it. With "hold", connections are opened first; a line on standard input later,
+each tries to carry a byte in each direction.
+"""
+import concurrent.futures
+import ctypes
+import json
+import os
+import socket
+import struct
+import sys
+import threading
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+OWN = os.open("/proc/self/ns/net", os.O_RDONLY)
+WAIT = 1.0
+RAW = 253
+
+
+def enter(pid):
+    place = OWN if pid == 0 else os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
+    if LIBC.setns(place, 0x40000000) != 0:
+        raise OSError(ctypes.get_errno(), "setns")
+
+
+def make(pid, family, kind, protocol=0):
+    """A socket stays in the namespace in which it was made."""
+    enter(pid)
+    made = socket.socket(family, kind, protocol)
+    made.settimeout(WAIT)
+    return made
+
+
+def family(address):
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+def anyone(address):
+    return "::" if ":" in address else "0.0.0.0"
+
+
+def listener(pid, address, port):
+    made = make(pid, family(address), socket.SOCK_STREAM)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    made.bind((anyone(address), port))
+    made.listen(8)
+    return made
+
+
+def tcp(sender, receiver, address, port):
+    server = listener(receiver, address, port)
+    client = make(sender, family(address), socket.SOCK_STREAM)
+    client.connect((address, port))
+    client.sendall(b"x")
+    peer, _ = server.accept()
+    peer.settimeout(WAIT)
+    return peer.recv(1) == b"x"
+
+
+def udp(sender, receiver, address, port, size=4):
+    server = make(receiver, family(address), socket.SOCK_DGRAM)
+    server.bind((anyone(address), port))
+    client = make(sender, family(address), socket.SOCK_DGRAM)
+    client.sendto(b"x" * size, (address, port))
+    return len(server.recv(65535)) == size
+
+
+def icmp(sender, _receiver, address, _port):
+    six = ":" in address
+    protocol = socket.IPPROTO_ICMPV6 if six else socket.IPPROTO_ICMP
+    client = make(sender, family(address), socket.SOCK_RAW, protocol)
+    mark = os.urandom(8)
+    head = struct.pack("!BBHHH", 128 if six else 8, 0, 0, 7, 7)
+    if not six:
+        data = head + mark
+        total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+        total = (total & 0xFFFF) + (total >> 16)
+        head = struct.pack("!BBHHH", 8, 0, ~total & 0xFFFF, 7, 7)
+    client.sendto(head + mark, (address, 0))
+    while True:
+        data = client.recv(4096)
+        message = data if six else data[(data[0] & 15) * 4:]
+        if message[0] == (129 if six else 0) and message.endswith(mark):
+            return True
+
+
+def raw(sender, receiver, address, _port):
+    server = make(receiver, family(address), socket.SOCK_RAW, RAW)
+    client = make(sender, family(address), socket.SOCK_RAW, RAW)
+    mark = os.urandom(8)
+    client.sendto(mark, (address, 0))
+    while True:
+        if server.recv(4096).endswith(mark):
+            return True
+
+
+KINDS = {
+    "tcp": tcp,
+    "udp": udp,
+    "icmp": icmp,
+    "raw": raw,
+    # larger than any frame: travels in pieces
+    "fragments": lambda *flow: udp(*flow, size=5000),
+}
+
+
+def one(flow):
+    sender, receiver, kind, address, port = flow
+    try:
+        return bool(KINDS[kind](sender, receiver, address, port))
+    except OSError:
+        return False
+
+
+def hold(flows):
+    held = []
+    for sender, receiver, _kind, address, port in flows:
+        server = listener(receiver, address, port)
+        client = make(sender, family(address), socket.SOCK_STREAM)
+        try:
+            client.connect((address, port))
+        except OSError as error:
+            raise SystemExit(f"{_kind} to {address}:{port} cannot be opened: {error}") from error
+        peer, _ = server.accept()
+        peer.settimeout(WAIT)
+        held.append((client, peer))
+    ends = [[list(client.getsockname()[:2]), list(client.getpeername()[:2])] for client, _ in held]
+    print(json.dumps(ends), flush=True)
+    sys.stdin.readline()
+    answers = []
+    for client, peer in held:
+        def carry(one, other):
+            try:
+                one.sendall(b"x")
+                return other.recv(1) == b"x"
+            except OSError:
+                return False
+        answers.append(carry(client, peer) and carry(peer, client))
+    print(json.dumps(answers), flush=True)
+
+
+def main():
+    work = json.loads(sys.stdin.readline())
+    if "hold" in work:
+        return hold(work["hold"])
+    with concurrent.futures.ThreadPoolExecutor(32) as pool:
+        print(json.dumps(list(pool.map(one, work["flows"]))), flush=True)
+
+
+main()
