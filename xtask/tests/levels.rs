@@ -15,6 +15,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("claw-image", 1),
     ("claw-plan", 1),
     ("claw-footprint", 1),
+    ("claw-host", 1),
     ("claw-sys", 2),
     ("claw-enforce", 3),
     ("claw-gate", 3),
@@ -29,6 +30,7 @@ const BESIDE: &[(&str, &str)] = &[
     ("claw-plan", "claw-policy"),
     ("claw-footprint", "claw-policy"),
     ("claw-footprint", "claw-ledger"),
+    ("claw-host", "claw-policy"),
     ("claw-gate", "claw-enforce"),
     ("claw-run", "claw-enforce"),
     ("claw-run", "claw-gate"),
@@ -37,7 +39,7 @@ const BESIDE: &[(&str, &str)] = &[
 
 /// Crates that decide and do not act: none of these may be linked into them.
 const PURE: &[&str] =
-    &["claw-model", "claw-policy", "claw-wire", "claw-ledger", "claw-image", "claw-plan", "claw-footprint"];
+    &["claw-model", "claw-policy", "claw-wire", "claw-ledger", "claw-image", "claw-plan", "claw-host", "claw-footprint"];
 const ACTING: &[&str] =
     &["tokio", "libc", "rustix", "nix", "hickory-resolver", "landlock", "socket2", "claw-sys"];
 

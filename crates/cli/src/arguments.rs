@@ -45,6 +45,8 @@ pub(crate) enum Command {
     Changes(Changes),
     /// Tell what this kernel can enforce, what a missing feature costs, and how to get it
     Doctor(Doctor),
+    /// The host as a trust zone
+    Host(Host),
     /// Print a completion script for a shell
     #[command(
         after_help = "Example: claw completions bash > ~/.local/share/bash-completion/completions/claw"
@@ -453,4 +455,45 @@ pub(crate) struct Doctor {
     /// Print the features as JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Host {
+    #[command(subcommand)]
+    pub(crate) command: HostCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum HostCommand {
+    /// Measure the host that agents run on; exits 1 if a finding is as severe as the threshold, or more
+    Audit(Audit),
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples: claw host audit\n          claw host audit --threshold critical --json\n\nNothing is changed and nothing is sent. What could not be read is unknown, with the reason; root reads more."
+)]
+pub(crate) struct Audit {
+    /// Print the report as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Exit 1 on findings of this severity or more
+    #[arg(long, value_name = "SEVERITY", default_value = "high")]
+    pub(crate) threshold: Threshold,
+    /// Read the files of another tree, such as a mounted image; what needs system calls is then unknown
+    #[arg(long, value_name = "DIR")]
+    pub(crate) root: Option<PathBuf>,
+}
+
+/// From which severity on findings count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Threshold {
+    /// Any finding.
+    Low,
+    /// Medium, high and critical ones.
+    Medium,
+    /// High and critical ones.
+    High,
+    /// Critical ones only.
+    Critical,
 }

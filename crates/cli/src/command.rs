@@ -3,6 +3,7 @@
 pub(crate) mod changes;
 pub(crate) mod doctor;
 pub(crate) mod footprint;
+pub(crate) mod host;
 pub(crate) mod ledger;
 pub(crate) mod manual;
 pub(crate) mod observe;

@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         Command::Top(arguments) => command::top::run(&arguments),
         Command::Changes(arguments) => command::changes::run(&arguments),
         Command::Doctor(arguments) => command::doctor::run(&arguments),
+        Command::Host(arguments) => command::host::run(&arguments),
         Command::Completions { shell } => command::manual::completions(shell),
         Command::Man { directory } => command::manual::pages(&directory),
     };

@@ -11,6 +11,7 @@ pub mod below;
 pub mod beneath;
 pub mod capability;
 pub mod diag;
+pub mod file;
 pub mod link;
 pub mod mount;
 pub mod netlink;

@@ -1,0 +1,18 @@
+//! The host as a trust zone: facts in, findings out. Nothing is read or performed here.
+//!
+//! [`WANTED`] says which files a reader has to bring, [`Facts`] holds what it brought, and [`audit`] judges. What could not
+//! be read is unknown with its reason; it never counts as passed.
+
+pub mod check;
+mod checks;
+pub mod facts;
+mod read;
+mod report;
+mod wanted;
+
+pub use check::{Area, Check, Severity, Verdict};
+pub use checks::all;
+pub use facts::Facts;
+pub use read::Read;
+pub use report::{Outcome, Report, Score, Status, audit};
+pub use wanted::{WANTED, Wanted};
