@@ -26,23 +26,31 @@ pub struct Problem {
 
 /// A place in the text: bytes, and the line they begin on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Place {
-    pub(crate) start: usize,
-    pub(crate) length: usize,
-    pub(crate) line: u32,
+pub struct Place {
+    /// The first byte.
+    pub start: usize,
+    /// How many bytes.
+    pub length: usize,
+    /// The line, from 1.
+    pub line: u32,
 }
 
 impl Problem {
-    pub(crate) fn new(message: impl Into<String>, place: Place, label: impl Into<String>) -> Problem {
+    /// A problem at a place, with a word about the text there.
+    pub fn new(message: impl Into<String>, place: Place, label: impl Into<String>) -> Problem {
         Problem { message: message.into(), help: None, labels: vec![(place, label.into())] }
     }
 
-    pub(crate) fn help(mut self, help: impl Into<String>) -> Problem {
+    /// What to do about it.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Problem {
         self.help = Some(help.into());
         self
     }
 
-    pub(crate) fn also(mut self, place: Place, label: impl Into<String>) -> Problem {
+    /// Another place that it speaks of.
+    #[must_use]
+    pub fn also(mut self, place: Place, label: impl Into<String>) -> Problem {
         self.labels.push((place, label.into()));
         self
     }
@@ -79,7 +87,8 @@ impl Problem {
 }
 
 impl PolicyError {
-    pub(crate) fn new(name: &str, text: &str, mut problems: Vec<Problem>) -> PolicyError {
+    /// A file that was refused for these problems.
+    pub fn new(name: &str, text: &str, mut problems: Vec<Problem>) -> PolicyError {
         problems.sort_by_key(Problem::start);
         let more = problems.len().saturating_sub(SHOWN);
         problems.truncate(SHOWN);

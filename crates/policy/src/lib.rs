@@ -33,6 +33,13 @@ pub mod seccomp;
 mod space;
 mod why;
 
+/// Reading other files of Claw's as strictly as a policy: the same YAML, the same way to tell what is wrong.
+pub mod yaml {
+    pub use crate::error::{Place, Problem};
+    pub use crate::keyed;
+    pub use crate::raw::{At, Extra, Key, Keyed, Loose, read};
+}
+
 pub use ceiling::{CeilingFile, ReadCeiling};
 pub use check::{Finding, Severity, lint, policy_writable, unused};
 pub use decide::{

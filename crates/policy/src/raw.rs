@@ -10,12 +10,13 @@ mod place;
 mod read;
 
 /// A mapping of which every key is known.
-pub(crate) trait Keyed {
+pub trait Keyed {
     /// Every key it knows.
     const KEYS: &'static [&'static str];
 }
 
 /// A struct of optional fields that remembers unknown keys instead of stopping at the first.
+#[macro_export]
 macro_rules! keyed {
     ($(#[$meta:meta])* $name:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty,)* }) => {
         $(#[$meta])*
@@ -24,10 +25,10 @@ macro_rules! keyed {
         pub(crate) struct $name {
             $($(#[$field_meta])* pub(crate) $field: Option<$type>,)*
             #[schemars(skip)]
-            pub(crate) extra: Vec<$crate::raw::Extra>,
+            pub(crate) extra: Vec<$crate::yaml::Extra>,
         }
 
-        impl $crate::raw::Keyed for $name {
+        impl $crate::yaml::Keyed for $name {
             const KEYS: &'static [&'static str] = &[$(stringify!($field)),*];
         }
 
@@ -41,10 +42,10 @@ macro_rules! keyed {
                     }
                     fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<$name, A::Error> {
                         let mut raw = $name::default();
-                        while let Some(key) = map.next_key::<$crate::raw::Key<'de>>()? {
+                        while let Some(key) = map.next_key::<$crate::yaml::Key<'de>>()? {
                             match key.0.as_ref() {
                                 $(stringify!($field) => raw.$field = map.next_value()?,)*
-                                _ => raw.extra.push($crate::raw::Extra::new(key.0.into_owned(), map.next_value()?)),
+                                _ => raw.extra.push($crate::yaml::Extra::new(key.0.into_owned(), map.next_value()?)),
                             }
                         }
                         Ok(raw)
@@ -56,9 +57,11 @@ macro_rules! keyed {
     };
 }
 
-pub(crate) use keyed;
-pub(crate) use place::{At, Extra, Key, Loose, RawExec, RawProtect};
-pub(crate) use read::{line_at, read};
+pub(crate) use crate::keyed;
+pub(crate) use place::{RawExec, RawProtect};
+pub(crate) use read::line_at;
+pub use place::{At, Extra, Key, Loose};
+pub use read::read;
 
 keyed! {
     /// What an agent may reach, see and use. Whatever the file does not name is refused.

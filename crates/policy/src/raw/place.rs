@@ -11,30 +11,38 @@ use crate::error::Place;
 
 /// A value and where it stands.
 #[derive(Debug, Clone)]
-pub(crate) struct At<T> {
-    pub(crate) value: T,
-    pub(crate) place: Place,
+pub struct At<T> {
+    /// The value.
+    pub value: T,
+    /// Where it stands.
+    pub place: Place,
 }
 
 /// A key that is not known, and where its value stands.
 #[derive(Debug, Clone)]
-pub(crate) struct Extra {
-    pub(crate) key: String,
-    pub(crate) value: Place,
+pub struct Extra {
+    /// The key.
+    pub key: String,
+    /// Where its value stands.
+    pub value: Place,
 }
 
 /// A word, or something that is not one.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Loose {
+pub enum Loose {
+    /// The word.
     Word(String),
+    /// A list or a mapping, or nothing.
     Other,
 }
 
 /// A key, borrowed from the file where it can be.
-pub(crate) struct Key<'a>(pub(crate) Cow<'a, str>);
+#[derive(Debug)]
+pub struct Key<'a>(pub Cow<'a, str>);
 
 impl Extra {
-    pub(crate) fn new(key: String, value: At<IgnoredAny>) -> Extra {
+    /// Remembers the key; its value is read and forgotten.
+    pub fn new(key: String, value: At<IgnoredAny>) -> Extra {
         Extra { key, value: value.place }
     }
 }

@@ -8,7 +8,7 @@ use serde_saphyr::{Error, Options};
 use crate::error::{Place, Problem};
 
 /// Reads one document; `None` if there is nothing in it.
-pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<Option<T>, Problem> {
+pub fn read<T: DeserializeOwned>(text: &str) -> Result<Option<T>, Problem> {
     plain(text)?;
     let empty = |line: &str| matches!(line.trim_start().chars().next(), None | Some('#'));
     if text.lines().all(empty) {
