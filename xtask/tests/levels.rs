@@ -38,8 +38,16 @@ const BESIDE: &[(&str, &str)] = &[
 ];
 
 /// Crates that decide and do not act: none of these may be linked into them.
-const PURE: &[&str] =
-    &["claw-model", "claw-policy", "claw-wire", "claw-ledger", "claw-image", "claw-plan", "claw-host", "claw-footprint"];
+const PURE: &[&str] = &[
+    "claw-model",
+    "claw-policy",
+    "claw-wire",
+    "claw-ledger",
+    "claw-image",
+    "claw-plan",
+    "claw-host",
+    "claw-footprint",
+];
 const ACTING: &[&str] =
     &["tokio", "libc", "rustix", "nix", "hickory-resolver", "landlock", "socket2", "claw-sys"];
 

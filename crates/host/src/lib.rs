@@ -3,11 +3,14 @@
 //! [`WANTED`] says which files a reader has to bring, [`Facts`] holds what it brought, and [`audit`] judges. What could not
 //! be read is unknown with its reason; it never counts as passed.
 
+pub mod accounts;
 pub mod check;
 mod checks;
 pub mod facts;
+pub mod mounts;
 mod read;
 mod report;
+pub mod sshd;
 mod wanted;
 
 pub use check::{Area, Check, Severity, Verdict};

@@ -58,9 +58,9 @@ macro_rules! keyed {
 }
 
 pub(crate) use crate::keyed;
+pub use place::{At, Extra, Key, Loose};
 pub(crate) use place::{RawExec, RawProtect};
 pub(crate) use read::line_at;
-pub use place::{At, Extra, Key, Loose};
 pub use read::read;
 
 keyed! {

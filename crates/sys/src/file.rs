@@ -48,9 +48,8 @@ pub fn open_in(root: BorrowedFd<'_>, path: &Path, how: Open) -> io::Result<Owned
 pub fn link(fd: BorrowedFd<'_>) -> io::Result<String> {
     let mut buffer = [0u8; 4096];
     // SAFETY: the empty path names the descriptor itself; pointer and length describe `buffer`.
-    let length = unsafe {
-        libc::readlinkat(fd.as_raw_fd(), c"".as_ptr(), buffer.as_mut_ptr().cast(), buffer.len())
-    };
+    let length =
+        unsafe { libc::readlinkat(fd.as_raw_fd(), c"".as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) };
     let length = check_size(length)?;
     Ok(String::from_utf8_lossy(buffer.get(..length).unwrap_or_default()).into_owned())
 }

@@ -150,7 +150,8 @@ pub fn way(address: IpAddr) -> io::Result<Way> {
         .put(RTA_DST, &octets(address));
     socket.send(&request)?;
     let mut buffer = [0u8; 8192];
-    for message in crate::netlink::messages(socket.receive(&mut buffer, 0)?) {
+    let first = crate::netlink::messages(socket.receive(&mut buffer, 0)?).next();
+    if let Some(message) = first {
         if i32::from(message.kind) == libc::NLMSG_ERROR {
             let code = u32_at(message.body, 0).unwrap_or_default().cast_signed().saturating_neg();
             // unreachable, blackhole and prohibit routes answer so; ENETUNREACH is no route at all
