@@ -10,6 +10,8 @@ mod privilege;
 mod runtime;
 mod ssh;
 
+pub(crate) use operations::{container, machine};
+
 use crate::check::{Check, Verdict};
 use crate::facts::{Facts, Node};
 use crate::read::Read;

@@ -106,14 +106,18 @@ pub(crate) const CHECKS: &[Check] = &[
         area: Area::Disks,
         severity: Severity::Low,
         title: "the kernel's debugging files are root's",
-        reads: "/sys/kernel/debug, /sys/kernel/tracing",
+        reads: "/proc/self/mountinfo, /sys/kernel/debug, /sys/kernel/tracing",
         meaning: "they tell and change what no program needs",
         mend: "chmod 700 /sys/kernel/debug /sys/kernel/tracing",
         reference: "kernel: Documentation/filesystems/debugfs.rst",
         judge: |facts| {
-            let places = ["/sys/kernel/debug", "/sys/kernel/tracing"];
-            let named = places.iter().filter_map(|path| Some((*path, facts.nodes.get(*path)?)));
-            nodes(named, |node| node.mode & 0o007 != 0, "this kernel has none")
+            with_mounts(facts, |all| {
+                let mounted = ["/sys/kernel/debug", "/sys/kernel/tracing"]
+                    .into_iter()
+                    .filter(|place| at(all, place).is_some());
+                let named = mounted.filter_map(|path| Some((path, facts.nodes.get(path)?)));
+                nodes(named, |node| node.mode & 0o007 != 0, "they are not mounted")
+            })
         },
     },
     Check {

@@ -87,7 +87,11 @@ pub(crate) const CHECKS: &[Check] = &[
         meaning: "a machine or workload on the same network sends the gate's traffic through itself",
         mend: "sysctl -w net.ipv4.conf.all.accept_redirects=0 net.ipv6.conf.all.accept_redirects=0 # and for each that is named",
         reference: "CIS Debian Linux 12 Benchmark 3.3.5",
-        judge: |facts| both(facts, "accept_redirects"),
+        // a host that forwards needs both `all` and the interface (include/linux/inetdevice.h)
+        judge: |facts| {
+            let forwards = facts.line("/proc/sys/net/ipv4/ip_forward") == Read::Known("1");
+            both(facts, "accept_redirects", forwards && off(facts, "ipv4", "accept_redirects"), false)
+        },
     },
     Check {
         id: "redirects-sent",
@@ -109,7 +113,15 @@ pub(crate) const CHECKS: &[Check] = &[
         meaning: "packets go around the firewall that stands on the usual way",
         mend: "sysctl -w net.ipv4.conf.all.accept_source_route=0 net.ipv6.conf.all.accept_source_route=0 # and for each that is named",
         reference: "CIS Debian Linux 12 Benchmark 3.3.8",
-        judge: |facts| both(facts, "accept_source_route"),
+        // an interface and `all` must both allow it (include/linux/inetdevice.h, net/ipv6/exthdrs.c)
+        judge: |facts| {
+            both(
+                facts,
+                "accept_source_route",
+                off(facts, "ipv4", "accept_source_route"),
+                off(facts, "ipv6", "accept_source_route"),
+            )
+        },
     },
     Check {
         id: "syn-cookies",
@@ -361,8 +373,19 @@ fn each(facts: &Facts, family: &str, key: &str, good: fn(i64) -> bool) -> Verdic
     none_of(&found, &missed, format!("{seen} interfaces, `all` and `default` among them"))
 }
 
-fn both(facts: &Facts, key: &str) -> Verdict {
-    match (each(facts, "ipv4", key, |value| value == 0), each(facts, "ipv6", key, |value| value <= 0)) {
+/// Whether `all` has it off.
+fn off(facts: &Facts, family: &str, key: &str) -> bool {
+    let all = facts.line(&format!("/proc/sys/net/{family}/conf/all/{key}"));
+    all.known().and_then(|text| text.parse::<i64>().ok()).is_some_and(|value| value <= 0)
+}
+
+/// Both families; a family in which `all` alone is enough is as it should be.
+fn both(facts: &Facts, key: &str, four: bool, six: bool) -> Verdict {
+    let judge = |family: &str, enough: bool, good: fn(i64) -> bool| match enough {
+        true => Verdict::Pass(format!("net.{family}.conf.all.{key} is off, and that is enough")),
+        false => each(facts, family, key, good),
+    };
+    match (judge("ipv4", four, |value| value == 0), judge("ipv6", six, |value| value <= 0)) {
         (Verdict::Fail { seen: four, .. }, Verdict::Fail { seen: six, .. }) => {
             Verdict::fail(format!("{four}, {six}"))
         }

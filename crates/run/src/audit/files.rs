@@ -40,6 +40,11 @@ pub(super) fn texts(root: &Root) -> (Texts, Lists) {
         }
         lists.insert((*directory).to_owned(), names);
     }
+    for kind in ["pid", "user"] {
+        let path = format!("/proc/self/ns/{kind}");
+        let link = root.link(Path::new(&path));
+        texts.insert(path, link);
+    }
     included(root, &mut texts, &mut lists);
     (texts, lists)
 }

@@ -67,7 +67,14 @@ impl Root {
 
     /// What a file is; links are followed within the tree.
     pub fn node(&self, path: &Path) -> Read<Node> {
-        let looked = self.open(path, Open::Look).and_then(|file| File::from(file).metadata());
+        // a magic link of /proc is not followed: it is what it is
+        let looked = self
+            .open(path, Open::Look)
+            .or_else(|error| match error.raw_os_error() {
+                Some(libc::ELOOP) => self.open(path, Open::LookAtLink),
+                _ => Err(error),
+            })
+            .and_then(|file| File::from(file).metadata());
         match looked {
             Ok(metadata) => Read::Known(node(&metadata)),
             Err(error) => self.why(path, &error),
