@@ -211,7 +211,7 @@ pub(crate) const CHECKS: &[Check] = &[
                         }
                     }
                 }
-                Read::Absent => {}
+                Read::Absent => missed.push("there is no /etc/passwd".to_owned()),
                 Read::Unknown(why) => missed.push(why.clone()),
             }
             none_of(&found, &missed, "there is none")

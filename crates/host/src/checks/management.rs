@@ -335,7 +335,7 @@ fn controller(facts: &Facts) -> Verdict {
         .map(|path| (*path).to_owned())
         .collect();
     found.extend(facts.nodes_below("/sys/class/ipmi").map(|(path, _)| path.to_owned()));
-    if found.is_empty() && matches!(facts.lists.get("/dev"), None | Some(Read::Unknown(_))) {
+    if found.is_empty() && matches!(facts.lists.get("/dev"), None | Some(Read::Unknown(_) | Read::Absent)) {
         return Verdict::Unknown("/dev was not read".to_owned());
     }
     none(&found, "no such device; a controller that the kernel does not drive cannot be seen from here")

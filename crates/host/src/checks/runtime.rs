@@ -496,6 +496,9 @@ fn unexpected(files: &[(String, Node)], known: &[&str]) -> Vec<String> {
 /// What a walk found, and what it could not look at.
 pub(crate) fn walked(facts: &Facts, found: &[String]) -> Verdict {
     let walk = &facts.walk;
+    if walk.entries == 0 {
+        return Verdict::Unknown(format!("there is nothing in {}", walk.places));
+    }
     none_of(found, &walk.missed, format!("{} files in {}", walk.entries, walk.places))
 }
 
