@@ -50,10 +50,10 @@ pub fn groups(text: &str) -> Vec<Group<'_>> {
 }
 
 impl Account<'_> {
-    /// Whether it is a person's or root's: somebody can be in its home.
+    /// Whether somebody can be in its home: it is root's, a person's, or a service's with a shell.
     pub fn lives(&self) -> bool {
-        let shut = ["nologin", "false", "sync", "shutdown", "halt"];
+        let shut = ["nologin", "false", "true", "sync", "shutdown", "halt"];
         let shell = self.shell.rsplit('/').next().unwrap_or_default();
-        (self.user == 0 || (1000..60_000).contains(&self.user)) && self.home != "/" && !shut.contains(&shell)
+        !matches!(self.home, "/" | "/nonexistent" | "/bin" | "/dev" | "/usr/sbin") && !shut.contains(&shell)
     }
 }

@@ -42,7 +42,14 @@ pub const WANTED: Wanted = Wanted {
     texts_each: &[
         (
             "/proc/sys/net/ipv4/conf",
-            &["rp_filter", "route_localnet", "accept_redirects", "send_redirects", "accept_source_route"],
+            &[
+                "rp_filter",
+                "route_localnet",
+                "accept_redirects",
+                "send_redirects",
+                "accept_source_route",
+                "log_martians",
+            ],
         ),
         ("/proc/sys/net/ipv6/conf", &["accept_redirects", "accept_source_route", "disable_ipv6"]),
         ("/sys/block", &["dm/uuid"]),

@@ -150,6 +150,24 @@ pub(crate) const CHECKS: &[Check] = &[
         },
     },
     Check {
+        id: "martians",
+        area: Area::Network,
+        severity: Severity::Low,
+        title: "packets from impossible senders are written down",
+        reads: "net.ipv4.conf.all.log_martians",
+        meaning: "a workload that sends as somebody else leaves no trace",
+        mend: "sysctl -w net.ipv4.conf.all.log_martians=1",
+        reference: "CIS Debian Linux 12 Benchmark 3.3.9",
+        judge: |facts| {
+            number(
+                facts,
+                "/proc/sys/net/ipv4/conf/all/log_martians",
+                |value| value == 1,
+                "it may have no IPv4",
+            )
+        },
+    },
+    Check {
         id: "low-ports",
         area: Area::Network,
         severity: Severity::Medium,

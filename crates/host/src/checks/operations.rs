@@ -40,18 +40,11 @@ pub(crate) const CHECKS: &[Check] = &[
         area: Area::Operations,
         severity: Severity::Medium,
         title: "the log outlives a restart",
-        reads: "/var/log/journal; running programs: rsyslogd, syslog-ng",
+        reads: "/var/log/journal; running programs: systemd-journald, rsyslogd, syslog-ng",
         meaning: "who broke in restarts the host, and nothing is left to read",
         mend: "mkdir -p /var/log/journal && systemctl restart systemd-journald",
         reference: "journald.conf(5), Storage; CIS Debian Linux 12 Benchmark 6.1",
-        judge: |facts| match (facts.node("/var/log/journal"), facts.runs(&["rsyslogd", "syslog-ng"])) {
-            (Read::Known(_), _) => Verdict::Pass("/var/log/journal is there".to_owned()),
-            (_, Read::Known(name)) => Verdict::Pass(format!("{name} runs")),
-            (Read::Absent, Read::Absent) => {
-                Verdict::fail("no /var/log/journal, and no other log daemon runs")
-            }
-            (Read::Unknown(why), _) | (_, Read::Unknown(why)) => Verdict::Unknown(why),
-        },
+        judge: log_kept,
     },
     Check {
         id: "log-elsewhere",
@@ -172,6 +165,23 @@ fn clock(facts: &Facts) -> Verdict {
         }
         (Read::Unknown(why), _) => Verdict::Unknown(why.clone()),
         (Read::Absent, _) => Verdict::Unknown("the kernel was not asked".to_owned()),
+    }
+}
+
+fn log_kept(facts: &Facts) -> Verdict {
+    if let Read::Known(name) = facts.runs(&["rsyslogd", "syslog-ng"]) {
+        return Verdict::Pass(format!("{name} runs"));
+    }
+    // the kernel cuts a name after fifteen characters
+    match (facts.runs(&["systemd-journal", "systemd-journald"]), facts.node("/var/log/journal")) {
+        (Read::Known(name), Read::Known(_)) => {
+            Verdict::Pass(format!("{name} runs, and /var/log/journal is there"))
+        }
+        (Read::Known(name), Read::Absent) => {
+            Verdict::fail(format!("{name} runs, and there is no /var/log/journal"))
+        }
+        (Read::Absent, _) => Verdict::fail("no log daemon runs"),
+        (Read::Unknown(why), _) | (_, Read::Unknown(why)) => Verdict::Unknown(why),
     }
 }
 

@@ -185,14 +185,14 @@ pub(crate) const ROWS: &[(&str, World, World)] = &[
             Directory("proc/sys/kernel", 0o555, 0),
             Text(
                 "proc/700000001/status",
-                "Name:	claw\nPid:	700000001\nPPid:	1\nUid:	0	0	0	0\nCapEff:	0000000000000000\nNoNewPrivs:	1\nSeccomp:	2\n",
+                "Name:\tclaw\nPid:\t700000001\nPPid:\t1\nUid:\t0\t0\t0\t0\nCapEff:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n",
             ),
         ]),
         tree(&[
             Directory("proc/sys/kernel", 0o555, 0),
             Text(
                 "proc/700000001/status",
-                "Name:	claw\nPid:	700000001\nPPid:	1\nUid:	1000	1000	1000	1000\nCapEff:	0000000000000000\nNoNewPrivs:	1\nSeccomp:	2\n",
+                "Name:\tclaw\nPid:\t700000001\nPPid:\t1\nUid:\t1000\t1000\t1000\t1000\nCapEff:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n",
             ),
         ]),
     ),
@@ -202,34 +202,34 @@ pub(crate) const ROWS: &[(&str, World, World)] = &[
             Directory("proc/sys/kernel", 0o555, 0),
             Text(
                 "proc/70/status",
-                "Name:	claw\nPid:	70\nPPid:	1\nUid:	0	0	0	0\nCapEff:	0000000000000000\nNoNewPrivs:	1\nSeccomp:	2\n",
+                "Name:\tclaw\nPid:\t70\nPPid:\t1\nUid:\t0\t0\t0\t0\nCapEff:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n",
             ),
             Text(
                 "proc/71/status",
-                "Name:	claw-init\nPid:	71\nPPid:	70\nUid:	0	0	0	0\nCapEff:	0000000000000000\nNoNewPrivs:	1\nSeccomp:	2\n",
+                "Name:\tclaw-init\nPid:\t71\nPPid:\t70\nUid:\t0\t0\t0\t0\nCapEff:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n",
             ),
             Text(
                 "proc/72/status",
-                "Name:	python3\nPid:	72\nPPid:	71\nUid:	1000	1000	1000	1000\nCapEff:	0000000000003000\nNoNewPrivs:	1\nSeccomp:	2\n",
+                "Name:\tpython3\nPid:\t72\nPPid:\t71\nUid:\t1000\t1000\t1000\t1000\nCapEff:\t0000000000003000\nNoNewPrivs:\t1\nSeccomp:\t2\n",
             ),
         ]),
         tree(&[
             Directory("proc/sys/kernel", 0o555, 0),
             Text(
                 "proc/70/status",
-                "Name:	claw\nPid:	70\nPPid:	1\nUid:	0	0	0	0\nCapEff:	0000000000000000\nNoNewPrivs:	1\nSeccomp:	2\n",
+                "Name:\tclaw\nPid:\t70\nPPid:\t1\nUid:\t0\t0\t0\t0\nCapEff:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n",
             ),
             Text(
                 "proc/71/status",
-                "Name:	claw-init\nPid:	71\nPPid:	70\nUid:	0	0	0	0\nCapEff:	0000000000000000\nNoNewPrivs:	1\nSeccomp:	2\n",
+                "Name:\tclaw-init\nPid:\t71\nPPid:\t70\nUid:\t0\t0\t0\t0\nCapEff:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n",
             ),
             Text(
                 "proc/72/status",
-                "Name:	python3\nPid:	72\nPPid:	71\nUid:	1000	1000	1000	1000\nCapEff:	0000000000000000\nNoNewPrivs:	1\nSeccomp:	2\n",
+                "Name:\tpython3\nPid:\t72\nPPid:\t71\nUid:\t1000\t1000\t1000\t1000\nCapEff:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n",
             ),
             Text(
                 "proc/5/status",
-                "Name:	other\nPid:	5\nPPid:	1\nUid:	0	0	0	0\nCapEff:	ff\nNoNewPrivs:	0\nSeccomp:	0\n",
+                "Name:\tother\nPid:\t5\nPPid:\t1\nUid:\t0\t0\t0\t0\nCapEff:\tff\nNoNewPrivs:\t0\nSeccomp:\t0\n",
             ),
         ]),
     ),
@@ -239,11 +239,11 @@ pub(crate) const ROWS: &[(&str, World, World)] = &[
             Directory("proc/sys/kernel", 0o555, 0),
             Text(
                 "proc/70/status",
-                "Name:	claw\nPid:	70\nPPid:	1\nUid:	0	0	0	0\nCapEff:	0000000000000000\nNoNewPrivs:	1\nSeccomp:	2\n",
+                "Name:\tclaw\nPid:\t70\nPPid:\t1\nUid:\t0\t0\t0\t0\nCapEff:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n",
             ),
             Text(
                 "proc/71/status",
-                "Name:	claw-init\nPid:	71\nPPid:	70\nUid:	0	0	0	0\nCapEff:	0000000000000000\nNoNewPrivs:	1\nSeccomp:	2\n",
+                "Name:\tclaw-init\nPid:\t71\nPPid:\t70\nUid:\t0\t0\t0\t0\nCapEff:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n",
             ),
             Link("proc/self/ns/cgroup", "cgroup:[1]"),
             Link("proc/self/ns/ipc", "ipc:[1]"),
@@ -254,7 +254,7 @@ pub(crate) const ROWS: &[(&str, World, World)] = &[
             Link("proc/self/ns/uts", "uts:[1]"),
             Text(
                 "proc/72/status",
-                "Name:	sh\nPid:	72\nPPid:	71\nUid:	0	0	0	0\nCapEff:	0000000000000000\nNoNewPrivs:	1\nSeccomp:	2\n",
+                "Name:\tsh\nPid:\t72\nPPid:\t71\nUid:\t0\t0\t0\t0\nCapEff:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n",
             ),
             Link("proc/72/ns/cgroup", "cgroup:[2]"),
             Link("proc/72/ns/ipc", "ipc:[2]"),
@@ -268,11 +268,11 @@ pub(crate) const ROWS: &[(&str, World, World)] = &[
             Directory("proc/sys/kernel", 0o555, 0),
             Text(
                 "proc/70/status",
-                "Name:	claw\nPid:	70\nPPid:	1\nUid:	0	0	0	0\nCapEff:	0000000000000000\nNoNewPrivs:	1\nSeccomp:	2\n",
+                "Name:\tclaw\nPid:\t70\nPPid:\t1\nUid:\t0\t0\t0\t0\nCapEff:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n",
             ),
             Text(
                 "proc/71/status",
-                "Name:	claw-init\nPid:	71\nPPid:	70\nUid:	0	0	0	0\nCapEff:	0000000000000000\nNoNewPrivs:	1\nSeccomp:	2\n",
+                "Name:\tclaw-init\nPid:\t71\nPPid:\t70\nUid:\t0\t0\t0\t0\nCapEff:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n",
             ),
             Link("proc/self/ns/cgroup", "cgroup:[1]"),
             Link("proc/self/ns/ipc", "ipc:[1]"),
@@ -283,7 +283,7 @@ pub(crate) const ROWS: &[(&str, World, World)] = &[
             Link("proc/self/ns/uts", "uts:[1]"),
             Text(
                 "proc/72/status",
-                "Name:	sh\nPid:	72\nPPid:	71\nUid:	0	0	0	0\nCapEff:	0000000000000000\nNoNewPrivs:	1\nSeccomp:	2\n",
+                "Name:\tsh\nPid:\t72\nPPid:\t71\nUid:\t0\t0\t0\t0\nCapEff:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n",
             ),
             Link("proc/72/ns/cgroup", "cgroup:[2]"),
             Link("proc/72/ns/ipc", "ipc:[2]"),
@@ -300,11 +300,11 @@ pub(crate) const ROWS: &[(&str, World, World)] = &[
             Directory("proc/sys/kernel", 0o555, 0),
             Text(
                 "proc/70/status",
-                "Name:	claw\nPid:	70\nPPid:	1\nUid:	0	0	0	0\nCapEff:	0000000000000000\nNoNewPrivs:	1\nSeccomp:	2\n",
+                "Name:\tclaw\nPid:\t70\nPPid:\t1\nUid:\t0\t0\t0\t0\nCapEff:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n",
             ),
             Text(
                 "proc/71/status",
-                "Name:	claw-init\nPid:	71\nPPid:	70\nUid:	0	0	0	0\nCapEff:	0000000000000000\nNoNewPrivs:	1\nSeccomp:	2\n",
+                "Name:\tclaw-init\nPid:\t71\nPPid:\t70\nUid:\t0\t0\t0\t0\nCapEff:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n",
             ),
             Text(
                 "proc/self/mountinfo",
@@ -312,7 +312,7 @@ pub(crate) const ROWS: &[(&str, World, World)] = &[
             ),
             Text(
                 "proc/72/status",
-                "Name:	sh\nPid:	72\nPPid:	71\nUid:	0	0	0	0\nCapEff:	0000000000000000\nNoNewPrivs:	1\nSeccomp:	2\n",
+                "Name:\tsh\nPid:\t72\nPPid:\t71\nUid:\t0\t0\t0\t0\nCapEff:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n",
             ),
             Text(
                 "proc/72/mountinfo",
@@ -323,11 +323,11 @@ pub(crate) const ROWS: &[(&str, World, World)] = &[
             Directory("proc/sys/kernel", 0o555, 0),
             Text(
                 "proc/70/status",
-                "Name:	claw\nPid:	70\nPPid:	1\nUid:	0	0	0	0\nCapEff:	0000000000000000\nNoNewPrivs:	1\nSeccomp:	2\n",
+                "Name:\tclaw\nPid:\t70\nPPid:\t1\nUid:\t0\t0\t0\t0\nCapEff:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n",
             ),
             Text(
                 "proc/71/status",
-                "Name:	claw-init\nPid:	71\nPPid:	70\nUid:	0	0	0	0\nCapEff:	0000000000000000\nNoNewPrivs:	1\nSeccomp:	2\n",
+                "Name:\tclaw-init\nPid:\t71\nPPid:\t70\nUid:\t0\t0\t0\t0\nCapEff:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n",
             ),
             Text(
                 "proc/self/mountinfo",
@@ -335,7 +335,7 @@ pub(crate) const ROWS: &[(&str, World, World)] = &[
             ),
             Text(
                 "proc/72/status",
-                "Name:	sh\nPid:	72\nPPid:	71\nUid:	0	0	0	0\nCapEff:	0000000000000000\nNoNewPrivs:	1\nSeccomp:	2\n",
+                "Name:\tsh\nPid:\t72\nPPid:\t71\nUid:\t0\t0\t0\t0\nCapEff:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n",
             ),
             Text(
                 "proc/72/mountinfo",
@@ -698,6 +698,11 @@ pub(crate) const ROWS: &[(&str, World, World)] = &[
         ]),
     ),
     (
+        "martians",
+        tree(&[Text("proc/sys/net/ipv4/conf/all/log_martians", "0\n")]),
+        tree(&[Text("proc/sys/net/ipv4/conf/all/log_martians", "1\n")]),
+    ),
+    (
         "syn-cookies",
         tree(&[Text("proc/sys/net/ipv4/tcp_syncookies", "0\n")]),
         tree(&[Text("proc/sys/net/ipv4/tcp_syncookies", "1\n")]),
@@ -1045,7 +1050,7 @@ pub(crate) const ROWS: &[(&str, World, World)] = &[
     (
         "default-rights",
         tree(&[Text("etc/login.defs", "UMASK 022\n")]),
-        tree(&[Text("etc/login.defs", "# UMASK 022\nUMASK	027\n")]),
+        tree(&[Text("etc/login.defs", "# UMASK 022\nUMASK\t027\n")]),
     ),
     (
         "password-hashing",
@@ -1063,14 +1068,14 @@ pub(crate) const ROWS: &[(&str, World, World)] = &[
             Directory("proc/sys/kernel", 0o555, 0),
             Text(
                 "proc/9/status",
-                "Name:	other\nPid:	9\nPPid:	1\nUid:	0	0	0	0\nCapEff:	0000000000000000\nNoNewPrivs:	1\nSeccomp:	2\n",
+                "Name:\tother\nPid:\t9\nPPid:\t1\nUid:\t0\t0\t0\t0\nCapEff:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n",
             ),
         ]),
         tree(&[
             Directory("proc/sys/kernel", 0o555, 0),
             Text(
                 "proc/9/status",
-                "Name:	auditd\nPid:	9\nPPid:	1\nUid:	0	0	0	0\nCapEff:	0000000000000000\nNoNewPrivs:	1\nSeccomp:	2\n",
+                "Name:\tauditd\nPid:\t9\nPPid:\t1\nUid:\t0\t0\t0\t0\nCapEff:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n",
             ),
         ]),
     ),
@@ -1080,10 +1085,17 @@ pub(crate) const ROWS: &[(&str, World, World)] = &[
             Directory("proc/sys/kernel", 0o555, 0),
             Text(
                 "proc/9/status",
-                "Name:	other\nPid:	9\nPPid:	1\nUid:	0	0	0	0\nCapEff:	0000000000000000\nNoNewPrivs:	1\nSeccomp:	2\n",
+                "Name:\tother\nPid:\t9\nPPid:\t1\nUid:\t0\t0\t0\t0\nCapEff:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n",
             ),
         ]),
-        tree(&[Directory("proc/sys/kernel", 0o555, 0), Directory("var/log/journal", 0o755, 0)]),
+        tree(&[
+            Directory("proc/sys/kernel", 0o555, 0),
+            Directory("var/log/journal", 0o755, 0),
+            Text(
+                "proc/9/status",
+                "Name:\tsystemd-journal\nPid:\t9\nPPid:\t1\nUid:\t0\t0\t0\t0\nCapEff:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n",
+            ),
+        ]),
     ),
     (
         "log-elsewhere",
@@ -1091,7 +1103,7 @@ pub(crate) const ROWS: &[(&str, World, World)] = &[
             Directory("proc/sys/kernel", 0o555, 0),
             Text(
                 "proc/9/status",
-                "Name:	rsyslogd\nPid:	9\nPPid:	1\nUid:	0	0	0	0\nCapEff:	0000000000000000\nNoNewPrivs:	1\nSeccomp:	2\n",
+                "Name:\trsyslogd\nPid:\t9\nPPid:\t1\nUid:\t0\t0\t0\t0\nCapEff:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n",
             ),
             Text("etc/rsyslog.conf", "*.* /var/log/all\n# *.* @@log.example.com\n"),
         ]),
