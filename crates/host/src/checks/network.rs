@@ -334,6 +334,10 @@ fn parity(facts: &Facts) -> Verdict {
 }
 
 fn forwarded(facts: &Facts) -> Verdict {
+    if facts.line("/proc/sys/net/ipv4/ip_forward") == Read::Absent {
+        return Verdict::Unknown("whether it forwards was not told".to_owned());
+    }
+    // a kernel without IPv6 forwards none
     let on = |path: &str| match facts.line(path) {
         Read::Known(text) => Ok(text != "0"),
         Read::Absent => Ok(false),

@@ -74,16 +74,14 @@ pub(crate) const CHECKS: &[Check] = &[
         reference: "docs/host-setup.md",
         judge: |facts| match &facts.processes {
             Read::Known(all) => {
-                let own: Vec<_> = all.iter().filter(|process| process.name == "claw").collect();
-                let root: Vec<String> = own
-                    .iter()
-                    .filter(|process| process.user == 0 && process.pid != facts.own)
-                    .map(|process| format!("process {}", process.pid))
-                    .collect();
-                if own.iter().all(|process| process.pid == facts.own) {
+                let runs: Vec<_> =
+                    all.iter().filter(|process| process.name == "claw" && process.pid != facts.own).collect();
+                if runs.is_empty() {
                     return Verdict::Inapplicable("no run goes on".to_owned());
                 }
-                none(&root, format!("{} runs, none as root", own.len()))
+                let root = runs.iter().filter(|process| process.user == 0);
+                let root: Vec<String> = root.map(|process| format!("process {}", process.pid)).collect();
+                none(&root, format!("{} processes, none of root's", runs.len()))
             }
             Read::Absent => Verdict::Unknown("the processes were not read".to_owned()),
             Read::Unknown(why) => Verdict::Unknown(why.clone()),

@@ -24,10 +24,14 @@ pub(super) fn all(root: &Root) -> Read<Vec<Seen>> {
     if matches!(root.node(Path::new("/proc/sys")), Read::Absent | Read::Unknown(_)) {
         return Read::Unknown("there is no /proc to read".to_owned());
     }
-    root.names(Path::new("/proc")).map(|names| {
+    let all = root.names(Path::new("/proc")).map(|names| {
         let numbers = names.iter().filter_map(|name| name.parse().ok());
-        numbers.filter_map(|pid| seen(root, pid)).collect()
-    })
+        numbers.filter_map(|pid| seen(root, pid)).collect::<Vec<_>>()
+    });
+    match all {
+        Read::Known(all) if all.is_empty() => Read::Unknown("/proc shows no process".to_owned()),
+        all => all,
+    }
 }
 
 fn seen(root: &Root, pid: u32) -> Option<Seen> {
