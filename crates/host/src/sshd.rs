@@ -17,6 +17,8 @@ pub struct Config {
     matched: Vec<(String, Setting)>,
     /// The first file that could not be read, and why; keywords after it are open.
     open: Option<String>,
+    /// How many files were read, each as often as it is included.
+    read: u32,
 }
 
 /// A value and where it stands.
@@ -79,9 +81,10 @@ impl Config {
         within: Option<&str>,
         depth: u32,
     ) {
-        // servconf.c: SERVCONF_MAX_DEPTH
-        if depth > 16 {
-            self.open.get_or_insert_with(|| format!("{path}: included too deep"));
+        // servconf.c: SERVCONF_MAX_DEPTH; files that include each other more than once would take forever before that
+        self.read = self.read.saturating_add(1);
+        if depth > 16 || self.read > MOST_FILES {
+            self.open.get_or_insert_with(|| format!("{path}: included too deep or too often"));
             return;
         }
         let text = match files(path) {
@@ -169,6 +172,8 @@ fn words(line: &str) -> Option<(String, Vec<String>)> {
     Some((keyword.to_lowercase(), values))
 }
 
+const MOST_FILES: u32 = 1024;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -239,5 +244,7 @@ mod tests {
         let part = "/etc/ssh/sshd_config.d/a.conf";
         check(&[(main, "Include sshd_config.d/*\nX no"), (part, "denied")], "x", Some("no"), &[], true);
         check(&[(main, "Include /etc/ssh/sshd_config")], "x", None, &[], true);
+        let itself = "Include /etc/ssh/sshd_config\n".repeat(1000);
+        check(&[(main, &itself)], "x", None, &[], true);
     }
 }

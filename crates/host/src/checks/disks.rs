@@ -140,7 +140,7 @@ pub(crate) const CHECKS: &[Check] = &[
         meaning: "one agent's workspace, or a service's file, is replaced by any other program",
         mend: "chmod o-w DIRECTORY # or +t, for each that is named",
         reference: "CIS Debian Linux 12 Benchmark 7.1.11",
-        judge: |facts| walked(facts, &facts.walk.open_directories),
+        judge: |facts| walked(facts, &facts.walk.open_directories, Some("chmod o-w")),
     },
     Check {
         id: "open-files",
@@ -151,7 +151,7 @@ pub(crate) const CHECKS: &[Check] = &[
         meaning: "the next program that root starts, or reads, is the writer's",
         mend: "chmod o-w FILE # for each that is named",
         reference: "CIS Debian Linux 12 Benchmark 7.1.11",
-        judge: |facts| walked(facts, &facts.walk.open_files),
+        judge: |facts| walked(facts, &facts.walk.open_files, Some("chmod o-w")),
     },
     Check {
         id: "services-writable",

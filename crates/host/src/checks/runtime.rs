@@ -150,7 +150,7 @@ pub(crate) const CHECKS: &[Check] = &[
         meaning: "a program outside a sandbox becomes root through it; inside, the bit does nothing",
         mend: "chmod u-s FILE # for each that is named and that no package of yours needs",
         reference: "CIS Debian Linux 12 Benchmark 7.1.13; execve(2)",
-        judge: |facts| walked(facts, &unexpected(&facts.walk.setuid, SETUID)),
+        judge: |facts| walked(facts, &unexpected(&facts.walk.setuid, SETUID), Some("chmod u-s")),
     },
     Check {
         id: "set-user-id-writable",
@@ -169,7 +169,7 @@ pub(crate) const CHECKS: &[Check] = &[
                 .filter(|(_, node)| node.mode & 0o022 != 0)
                 .map(|(path, node)| format!("{path} ({})", node.show()))
                 .collect();
-            walked(facts, &bad)
+            walked(facts, &bad, None)
         },
     },
     Check {
@@ -181,7 +181,7 @@ pub(crate) const CHECKS: &[Check] = &[
         meaning: "a program outside a sandbox joins a group that may read secrets or devices",
         mend: "chmod g-s FILE # for each that is named and that no package of yours needs",
         reference: "CIS Debian Linux 12 Benchmark 7.1.13",
-        judge: |facts| walked(facts, &unexpected(&facts.walk.setgid, SETGID)),
+        judge: |facts| walked(facts, &unexpected(&facts.walk.setgid, SETGID), Some("chmod g-s")),
     },
     Check {
         id: "file-capabilities",
@@ -195,7 +195,7 @@ pub(crate) const CHECKS: &[Check] = &[
         judge: |facts| {
             let known = |path: &&String| !CAPABLE.contains(&path.rsplit('/').next().unwrap_or_default());
             let bad: Vec<String> = facts.walk.capable.iter().filter(known).cloned().collect();
-            walked(facts, &bad)
+            walked(facts, &bad, Some("setcap -r"))
         },
     },
     Check {
@@ -491,13 +491,28 @@ fn unexpected(files: &[(String, Node)], known: &[&str]) -> Vec<String> {
     files.iter().filter(foreign).map(|(path, _)| path.clone()).collect()
 }
 
-/// What a walk found, and what it could not look at.
-pub(crate) fn walked(facts: &Facts, found: &[String]) -> Verdict {
+/// What a walk found, and what it could not look at. With a command, the mend names each path.
+pub(crate) fn walked(facts: &Facts, found: &[String], command: Option<&str>) -> Verdict {
     let walk = &facts.walk;
     if walk.entries == 0 {
         return Verdict::Unknown(format!("there is nothing in {}", walk.places));
     }
-    none_of(found, &walk.missed, format!("{} files in {}", walk.entries, walk.places))
+    match (none_of(found, &walk.missed, format!("{} files in {}", walk.entries, walk.places)), command) {
+        (Verdict::Fail { seen, .. }, Some(command)) => {
+            let paths: Vec<String> = found.iter().map(|path| quoted(path)).collect();
+            Verdict::fail_with(
+                seen,
+                format!("{command} -- {}", paths.join(" ")).replace("setcap -r --", "setcap -r"),
+            )
+        }
+        (verdict, _) => verdict,
+    }
+}
+
+/// A path as a shell takes it: a file's name is its maker's choice.
+fn quoted(path: &str) -> String {
+    let plain = |character: char| character.is_ascii_alphanumeric() || "/._-+".contains(character);
+    if path.chars().all(plain) { path.to_owned() } else { format!("'{}'", path.replace('\'', "'\\''")) }
 }
 
 fn devices(facts: &Facts, paths: &[&str], bad: fn(&Node) -> bool) -> Verdict {

@@ -69,6 +69,10 @@ fn included(root: &Root, texts: &mut Texts, lists: &mut Lists) {
     while let Some(path) = unread.pop() {
         let Some(Read::Known(text)) = texts.get(&path) else { continue };
         for pattern in sshd::includes(text) {
+            // what is not followed is not in the list, and open therefore
+            if lists.contains_key(&format!("glob:{pattern}")) || lists.len() > MOST_PATTERNS {
+                continue;
+            }
             let found = matching(root, &pattern);
             for path in found.known().into_iter().flatten() {
                 if left > 0 && !texts.contains_key(path) {
@@ -101,16 +105,31 @@ fn matching(root: &Root, pattern: &str) -> Read<Vec<String>> {
     })
 }
 
+/// Whether a name fits a pattern of `*` and `?`. The last `*` takes as little as it can and then more: a pattern from a foreign
+/// tree costs no more than its length times the name's.
 fn fits(name: &[u8], pattern: &[u8]) -> bool {
-    match (name, pattern) {
-        ([], []) => true,
-        (_, [b'*', rest @ ..]) => {
-            (0..=name.len()).any(|from| fits(name.get(from..).unwrap_or_default(), rest))
+    let (mut at, mut place) = (0usize, 0usize);
+    let mut star: Option<(usize, usize)> = None;
+    while at < name.len() {
+        match pattern.get(place) {
+            Some(b'*') => {
+                star = Some((place, at));
+                place = place.saturating_add(1);
+            }
+            Some(wanted) if *wanted == b'?' || name.get(at) == Some(wanted) => {
+                at = at.saturating_add(1);
+                place = place.saturating_add(1);
+            }
+            _ => {
+                let Some((from, taken)) = star else { return false };
+                let taken = taken.saturating_add(1);
+                star = Some((from, taken));
+                at = taken;
+                place = from.saturating_add(1);
+            }
         }
-        ([_, name @ ..], [b'?', rest @ ..]) => fits(name, rest),
-        ([first, name @ ..], [wanted, rest @ ..]) => first == wanted && fits(name, rest),
-        _ => false,
     }
+    pattern.get(place..).unwrap_or_default().iter().all(|rest| *rest == b'*')
 }
 
 /// What every file that is wanted is.
@@ -166,3 +185,25 @@ pub(super) fn homes(root: &Root, texts: &Texts) -> Read<Vec<Home>> {
 
 const MOST_HOMES: usize = 256;
 const MOST_INCLUDED: usize = 256;
+const MOST_PATTERNS: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use super::fits;
+
+    #[test]
+    fn a_pattern_fits_whole_names() {
+        let check = |name: &str, pattern: &str, expect: bool| {
+            assert_eq!(fits(name.as_bytes(), pattern.as_bytes()), expect, "{name} {pattern}");
+        };
+        check("a.conf", "*.conf", true);
+        check("a.conf", "?.conf", true);
+        check("ab.conf", "?.conf", false);
+        check("a.confx", "*.conf", false);
+        check("a.conf.conf", "*.conf", true);
+        check("", "*", true);
+        check("", "?", false);
+        check("abcabd", "a*b?", true);
+        check(&"a".repeat(255), &format!("{}b", "*a".repeat(100)), false);
+    }
+}
