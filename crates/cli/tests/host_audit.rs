@@ -1,6 +1,6 @@
 //! `claw host audit` as it is called: exit codes, forms of report, accepted findings.
 
-#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
