@@ -236,6 +236,7 @@ const NODES: &[&str] = &[
     "/usr/bin/apt-get",
     "/usr/sbin/modprobe",
     "/usr/sbin/sshd",
+    "/var/lib/apt/periodic/update-success-stamp",
     "/var/lib/dpkg/status",
     "/var/lib/lxd/unix.socket",
     "/var/lib/incus/unix.socket",

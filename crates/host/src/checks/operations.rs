@@ -62,7 +62,7 @@ pub(crate) const CHECKS: &[Check] = &[
         area: Area::Operations,
         severity: Severity::Medium,
         title: "the list of updates is at most a week old",
-        reads: "times of /var/lib/apt/lists/*; apt is not run",
+        reads: "times of /var/lib/apt/lists/*, /var/lib/apt/periodic/update-success-stamp; apt is not run",
         meaning: "a flaw that the world knows is open here, and nobody here knows",
         mend: "apt-get update",
         reference: "apt-get(8), FILES",
@@ -232,13 +232,17 @@ fn updates_known(facts: &Facts) -> Verdict {
     if let Some(why) = facts.unlisted("/var/lib/apt/lists") {
         return Verdict::Unknown(why.to_owned());
     }
-    let times = facts
-        .nodes_below("/var/lib/apt/lists")
-        .filter(|(path, _)| path.contains("Release"))
-        .filter_map(|(_, node)| node.known().map(|node| node.modified));
-    match times.max() {
-        Some(newest) => age(facts, newest, 7, "the newest list was fetched or changed"),
-        None => Verdict::fail("there are no lists: updates were never asked for"),
+    let listed = || facts.nodes_below("/var/lib/apt/lists");
+    if !listed().any(|(path, _)| path.contains("Release")) {
+        return Verdict::fail("there are no lists: updates were never asked for");
+    }
+    // a list keeps the time of its server; `partial` changes with every question
+    let asked = listed().filter(|(path, _)| path.contains("Release") || path.ends_with("/partial"));
+    let times = asked.filter_map(|(_, node)| Some(node.known()?.modified));
+    let stamp = facts.node("/var/lib/apt/periodic/update-success-stamp").known().map(|node| node.modified);
+    match times.chain(stamp).max() {
+        Some(newest) => age(facts, newest, 7, "updates were asked for at the latest"),
+        None => Verdict::Unknown("the lists have no time that can be read".to_owned()),
     }
 }
 
