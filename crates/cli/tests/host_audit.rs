@@ -52,6 +52,9 @@ fn findings_count_from_the_threshold_on() {
         assert_eq!(lab.cli(&["host", "audit", "--root", "/nonexistent"]).code, 2);
         assert_eq!(lab.cli(&["host", "audit", "--root", "/etc/passwd"]).code, 2);
         assert_eq!(run("dire"), 2);
+        let two = audit(lab, &["--json", "--sarif", "-"]);
+        assert_eq!((two.code, two.stdout.as_str()), (2, ""));
+        assert_eq!(json(&audit(lab, &["--sarif", "-"]))["version"], "2.1.0");
     });
 }
 

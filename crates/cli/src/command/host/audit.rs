@@ -15,6 +15,8 @@ use crate::print::{self, DONE, NO, UNUSABLE};
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
 enum AuditError {
+    #[error("only one of --json, `--sarif -` and `--oscal -` can have standard output")]
+    Documents,
     #[error(transparent)]
     Root(#[from] RootError),
     #[error("cannot read the environment")]
@@ -35,6 +37,9 @@ enum AuditError {
 
 /// Reads the host, judges it, and prints what was found.
 pub(crate) fn run(arguments: &Audit) -> u8 {
+    if documents(arguments) > 1 {
+        return unusable(&AuditError::Documents);
+    }
     let baseline = match arguments.baseline.as_deref().map(baseline).transpose() {
         Ok(Some(Err(wrong))) => {
             print::diagnostic(&wrong);
@@ -84,12 +89,19 @@ fn report(arguments: &Audit, baseline: Option<&Baseline>) -> Result<Report, Audi
             .map_err(|source| AuditError::Write { path: path.display().to_string(), source })?;
         write(path, &oscal(&report, version, &seed))?;
     }
-    if arguments.json {
-        print::json(&report);
-    } else {
-        table(&report);
+    match documents(arguments) {
+        _ if arguments.json => print::json(&report),
+        0 => table(&report),
+        _ => {}
     }
     Ok(report)
+}
+
+/// How many documents are to go to standard output.
+fn documents(arguments: &Audit) -> usize {
+    let files = [&arguments.sarif, &arguments.oscal];
+    let streamed = files.into_iter().flatten().filter(|path| path.as_path() == Path::new("-")).count();
+    streamed.saturating_add(usize::from(arguments.json))
 }
 
 fn places() -> std::io::Result<Places> {
