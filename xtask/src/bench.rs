@@ -4,6 +4,7 @@
 use std::error::Error;
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -27,12 +28,43 @@ pub(crate) fn run(what: &[&str]) -> Outcome<()> {
         ("files", files),
         ("observe", observe),
         ("firewall", firewall),
+        ("host", host),
     ];
     for (name, bench) in all {
         if what.is_empty() || what.contains(name) {
             bench(&claw)?;
         }
     }
+    Ok(())
+}
+
+/// How long `claw host audit` takes, as who runs this and, if that is root, as a user who may read little.
+fn host(claw: &Path) -> Outcome<()> {
+    let claw = claw.display().to_string();
+    let audit = [claw.as_str(), "host", "audit", "--json"];
+    let nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--"];
+    let mut ways = vec![("as who runs this", audit.to_vec())];
+    if fs::metadata("/proc/self")?.uid() == 0 {
+        ways.push(("as user 65534", [nobody.as_slice(), audit.as_slice()].concat()));
+    }
+    println!("## The host audit\n\nMedian of 21 runs, milliseconds.\n");
+    println!("| `claw host audit --json` | ms | longest | target |\n|---|---|---|---|");
+    for (name, words) in ways {
+        let [program, arguments @ ..] = words.as_slice() else { continue };
+        let mut samples = Vec::new();
+        for _ in 0..21 {
+            let begun = Instant::now();
+            let output = Command::new(program).args(arguments).env("HOME", "/nonexistent").output()?;
+            samples.push(begun.elapsed().as_secs_f64() * 1e3);
+            // findings are no failure of the benchmark, an unusable answer is
+            if !matches!(output.status.code(), Some(0 | 1)) {
+                return Err(format!("{name}: {}", String::from_utf8_lossy(&output.stderr)).into());
+            }
+        }
+        let longest = samples.iter().copied().fold(0.0, f64::max);
+        println!("| {name} | {:.0} | {longest:.0} | under 2,000 |", median(&mut samples));
+    }
+    println!();
     Ok(())
 }
 

@@ -554,12 +554,21 @@ pub(crate) struct Firewall {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples: claw host audit\n          claw host audit --threshold critical --json\n\nNothing is changed and nothing is sent. What could not be read is unknown, with the reason; root reads more."
+    after_help = "Examples: claw host audit\n          claw host audit --baseline accepted.yaml --sarif host.sarif\n          claw host audit --root /mnt/image --threshold critical --json\n\nNothing is changed and nothing is sent. What could not be read is unknown, with the reason; root reads more."
 )]
 pub(crate) struct Audit {
     /// Print the report as JSON
     #[arg(long)]
     pub(crate) json: bool,
+    /// Write the report as SARIF 2.1.0 too
+    #[arg(long, value_name = "FILE")]
+    pub(crate) sarif: Option<PathBuf>,
+    /// Write the report as OSCAL assessment results too
+    #[arg(long, value_name = "FILE")]
+    pub(crate) oscal: Option<PathBuf>,
+    /// Findings that are accepted, each with a reason and a last day
+    #[arg(long, value_name = "FILE")]
+    pub(crate) baseline: Option<PathBuf>,
     /// Exit 1 on findings of this severity or more
     #[arg(long, value_name = "SEVERITY", default_value = "high")]
     pub(crate) threshold: Threshold,

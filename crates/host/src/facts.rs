@@ -1,14 +1,270 @@
-//! What was read of a host, as plain data.
+//! What was read of a host, as plain data. Secrets are not in it: of `/etc/shadow` only what kind of hash each account has.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
 
 use crate::read::Read;
 
 /// Everything that checks look at.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Facts {
+    /// Seconds since 1970.
+    pub now: i64,
+    /// Whether it is a running host, or files only.
+    pub live: bool,
+    /// Who reads.
+    pub user: u32,
+    /// The process that reads.
+    pub own: u32,
     /// The content of small files, by their path.
     pub texts: BTreeMap<String, Read<String>>,
+    /// What files are, by their path; links are followed.
+    pub nodes: BTreeMap<String, Read<Node>>,
+    /// Names in directories.
+    pub lists: BTreeMap<String, Read<Vec<String>>>,
+    /// The accounts with a password field.
+    pub shadow: Read<Vec<Shadow>>,
+    /// Homes of people and of root.
+    pub homes: Read<Vec<Home>>,
+    /// Files and directories with unusual rights, in bounded places.
+    pub walk: Walk,
+    /// Claw itself.
+    pub claw: Claw,
+    /// Running programs.
+    pub processes: Read<Vec<Process>>,
+    /// Processes in Claw's sandboxes.
+    pub agents: Read<Vec<Agent>>,
+    /// Sockets that wait for others.
+    pub listeners: Read<Vec<Listener>>,
+    /// Listening UNIX sockets without a file: name and owner.
+    pub abstracts: Read<Vec<(String, Option<u32>)>>,
+    /// Interfaces.
+    pub links: Read<Vec<Link>>,
+    /// Base chains of nf_tables.
+    pub chains: Read<Vec<Chain>>,
+    /// Where the kernel would send packets for these addresses.
+    pub ways: BTreeMap<IpAddr, Read<Way>>,
+    /// The Landlock ABI.
+    pub landlock: Read<u32>,
+    /// Whether a service keeps the clock.
+    pub clock: Read<bool>,
+}
+
+/// What a file is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its permission bits.
+    pub mode: u32,
+    /// Its owner.
+    pub user: u32,
+    /// Its group.
+    pub group: u32,
+    /// When its content changed last, in seconds since 1970.
+    pub modified: i64,
+}
+
+/// The kind of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A socket.
+    Socket,
+    /// A block device.
+    Block,
+    /// A character device.
+    Character,
+    /// Anything else.
+    Other,
+}
+
+/// An account's password field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shadow {
+    /// The account.
+    pub name: String,
+    /// What is in it.
+    pub hash: Hash,
+}
+
+/// What kind of hash a password field holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hash {
+    /// Nothing: no password is asked.
+    Empty,
+    /// No password fits.
+    Locked,
+    /// yescrypt, bcrypt, scrypt or SHA-2.
+    Strong,
+    /// DES or MD5.
+    Weak,
+}
+
+/// A home directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Home {
+    /// Whose.
+    pub name: String,
+    /// Their number.
+    pub user: u32,
+    /// Where.
+    pub path: String,
+    /// What it is.
+    pub node: Read<Node>,
+    /// `.ssh`, `authorized_keys` and the like.
+    pub keys: Vec<(String, Read<Node>)>,
+    /// Files that hold credentials.
+    pub credentials: Vec<(String, Read<Node>)>,
+    /// Files that let others in without a password.
+    pub trusting: Vec<(String, Read<Node>)>,
+}
+
+/// What a walk over bounded places found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Walk {
+    /// Where it went, for people.
+    pub places: String,
+    /// How many entries it looked at.
+    pub entries: usize,
+    /// Places that it could not look into, or that it left at its bound.
+    pub missed: Vec<String>,
+    /// Files with the set-user-id bit.
+    pub setuid: Vec<(String, Node)>,
+    /// Files with the set-group-id bit.
+    pub setgid: Vec<(String, Node)>,
+    /// Files that give capabilities.
+    pub capable: Vec<String>,
+    /// Directories that anybody may write and that are not sticky.
+    pub open_directories: Vec<String>,
+    /// Files of the system that anybody may write.
+    pub open_files: Vec<String>,
+}
+
+/// Claw itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claw {
+    /// Each part of the path of its program, from `/` on.
+    pub program: Read<Vec<(String, Node)>>,
+    /// The directory of its ledgers.
+    pub state: (String, Read<Node>),
+    /// The directory of its settings.
+    pub config: (String, Read<Node>),
+    /// The list of trusted policies.
+    pub trusted: (String, Read<Node>),
+}
+
+/// A running program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// Its number.
+    pub pid: u32,
+    /// Its name.
+    pub name: String,
+    /// Its user.
+    pub user: u32,
+    /// Its arguments, for `sshd` only.
+    pub arguments: Vec<String>,
+}
+
+/// A process in one of Claw's sandboxes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Agent {
+    /// Its number outside.
+    pub pid: u32,
+    /// Its name.
+    pub name: String,
+    /// `CapEff`.
+    pub capabilities: u64,
+    /// `NoNewPrivs`.
+    pub no_new_privileges: bool,
+    /// `Seccomp`: 2 is a filter.
+    pub seccomp: u8,
+    /// Namespaces that are the host's own, or why that cannot be said.
+    pub shared: Read<BTreeSet<String>>,
+    /// Its mounts, as in `/proc/PID/mountinfo`.
+    pub mounts: Read<String>,
+}
+
+/// A socket that waits for others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// TCP or UDP.
+    pub transport: Transport,
+    /// Where.
+    pub local: SocketAddr,
+    /// Whose.
+    pub user: u32,
+    /// The program's name, where it could be seen.
+    pub process: Option<String>,
+}
+
+/// A transport protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Transport {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+/// An interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// Its name.
+    pub name: String,
+    /// What made it; `None` for hardware.
+    pub kind: Option<String>,
+    /// Whether it is loopback.
+    pub loopback: bool,
+    /// Whether it takes packets for others.
+    pub promiscuous: bool,
+    /// Its addresses.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// A base chain of nf_tables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chain {
+    /// Its table, with its family as nft(8) writes it.
+    pub table: String,
+    /// Its name.
+    pub name: String,
+    /// Whether it sees IPv4.
+    pub v4: bool,
+    /// Whether it sees IPv6.
+    pub v6: bool,
+    /// Where it hangs.
+    pub hook: Hook,
+    /// Whether what no condition meets is dropped.
+    pub drops: bool,
+}
+
+/// A hook that checks ask about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hook {
+    /// To this host.
+    Input,
+    /// Through it.
+    Forward,
+    /// From it.
+    Output,
+    /// Any other.
+    Other,
+}
+
+/// Where the kernel would send a packet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Way {
+    /// Out of this interface, by this gateway if there is one.
+    Out(String, Option<IpAddr>),
+    /// To this host itself.
+    Here,
+    /// Nowhere.
+    Nowhere,
 }
 
 impl Facts {
@@ -18,12 +274,99 @@ impl Facts {
             Some(Read::Known(text)) => Read::Known(text.as_str()),
             Some(Read::Absent) => Read::Absent,
             Some(Read::Unknown(why)) => Read::Unknown(why.clone()),
-            None => Read::Unknown("it was not read".to_owned()),
+            None => Read::Absent,
         }
     }
 
     /// The one line of a file.
     pub fn line(&self, path: &str) -> Read<&str> {
         self.text(path).map(str::trim)
+    }
+
+    /// The files of a directory whose content was read, by path.
+    pub fn texts_below<'a>(
+        &'a self,
+        directory: &'a str,
+    ) -> impl Iterator<Item = (&'a str, &'a Read<String>)> {
+        below(&self.texts, directory)
+    }
+
+    /// The files of a directory that were looked at, by path.
+    pub fn nodes_below<'a>(&'a self, directory: &'a str) -> impl Iterator<Item = (&'a str, &'a Read<Node>)> {
+        below(&self.nodes, directory)
+    }
+
+    /// What a file is.
+    pub fn node(&self, path: &str) -> Read<&Node> {
+        match self.nodes.get(path) {
+            Some(Read::Known(node)) => Read::Known(node),
+            Some(Read::Unknown(why)) => Read::Unknown(why.clone()),
+            Some(Read::Absent) | None => Read::Absent,
+        }
+    }
+
+    /// Why a directory could not be listed, if it could not.
+    pub fn unlisted(&self, directory: &str) -> Option<&str> {
+        self.lists.get(directory).and_then(Read::unknown)
+    }
+
+    /// Whether a program of this name runs; why not known.
+    pub fn runs(&self, names: &[&str]) -> Read<String> {
+        match &self.processes {
+            Read::Known(all) => all
+                .iter()
+                .find(|one| names.contains(&one.name.as_str()))
+                .map_or(Read::Absent, |one| Read::Known(one.name.clone())),
+            Read::Absent => Read::Absent,
+            Read::Unknown(why) => Read::Unknown(why.clone()),
+        }
+    }
+}
+
+fn below<'a, T>(
+    map: &'a BTreeMap<String, T>,
+    directory: &'a str,
+) -> impl Iterator<Item = (&'a str, &'a T)> + use<'a, T> {
+    map.range(format!("{directory}/")..)
+        .map(|(path, value)| (path.as_str(), value))
+        .take_while(move |(path, _)| path.starts_with(directory))
+        .filter(move |(path, _)| path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/')))
+}
+
+impl Node {
+    /// Whether others than owner and group may write.
+    pub fn open(&self) -> bool {
+        self.mode & 0o002 != 0
+    }
+
+    /// Whether somebody but root may write.
+    pub fn foreign(&self) -> bool {
+        self.user != 0 || self.mode & 0o002 != 0 || (self.mode & 0o020 != 0 && self.group != 0)
+    }
+
+    /// Its rights and owner, for people.
+    pub fn show(&self) -> String {
+        format!("mode {:04o}, user {}, group {}", self.mode, self.user, self.group)
+    }
+}
+
+impl Shadow {
+    /// Reads shadow(5), and forgets the hashes.
+    pub fn parse(text: &str) -> Vec<Shadow> {
+        let field = |line: &str| {
+            let mut fields = line.split(':');
+            let (name, hash) = (fields.next()?.to_owned(), fields.next()?);
+            let kind = match hash {
+                "" => Hash::Empty,
+                _ if hash.starts_with(['!', '*']) => Hash::Locked,
+                _ if hash.starts_with("$1$") || hash.starts_with('_') => Hash::Weak,
+                _ if hash.starts_with('$') => Hash::Strong,
+                // DES: 13 characters; anything else fits no password (crypt(5))
+                _ if hash.len() == 13 => Hash::Weak,
+                _ => Hash::Locked,
+            };
+            Some(Shadow { name, hash: kind })
+        };
+        text.lines().filter(|line| !line.starts_with('#')).filter_map(field).collect()
     }
 }

@@ -2,12 +2,18 @@
 
 use serde::Serialize;
 
+use crate::baseline::Accepted;
 use crate::check::{Area, Check, Severity, Verdict};
+use crate::checks::{container, machine};
 use crate::facts::Facts;
 
 /// What all checks say.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
+    /// When the host was read.
+    pub time: String,
+    /// What was read, and as whom: what cannot be judged from there.
+    pub notes: Vec<String>,
     /// One for each check.
     pub outcomes: Vec<Outcome>,
     /// One for each area.
@@ -37,6 +43,9 @@ pub struct Outcome {
     pub mend: String,
     /// Where it is explained.
     pub reference: &'static str,
+    /// Why a failure does not count, if a baseline says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accepted: Option<Accepted>,
 }
 
 /// The answer of a check in a word.
@@ -74,7 +83,36 @@ pub struct Score {
 pub fn audit(facts: &Facts) -> Report {
     let outcomes: Vec<Outcome> = crate::checks::all().map(|check| outcome(check, facts)).collect();
     let scores = Area::ALL.map(|area| score(area, &outcomes)).to_vec();
-    Report { outcomes, scores }
+    let time = jiff::Timestamp::from_second(facts.now).unwrap_or_default().to_string();
+    Report { time, notes: notes(facts), outcomes, scores }
+}
+
+fn notes(facts: &Facts) -> Vec<String> {
+    let mut notes = Vec::new();
+    match (facts.live, facts.user) {
+        (false, _) => notes.push(
+            "a tree of files was read: nothing is known of a running kernel, its network and its programs but what /proc and /sys in it say".to_owned(),
+        ),
+        (true, 0) => {}
+        (true, user) => notes.push(format!("read as user {user}: some of it only root may read, and is unknown")),
+    }
+    if let Some(kind) = container(facts) {
+        notes.push(format!("this is a container ({kind}): disks, accounts and services are its own; kernel, firewall and firmware are its host's, and are not judged by what it shows of them"));
+    }
+    if let Some(kind) = machine(facts) {
+        notes.push(format!("this is a virtual machine ({kind}): hypervisor, firmware and physical disks above it cannot be judged from inside"));
+    }
+    notes
+}
+
+impl Report {
+    /// The failures that count: not accepted, and at least so severe.
+    pub fn findings(&self, least: Severity) -> impl Iterator<Item = &Outcome> {
+        let counts = move |one: &&Outcome| {
+            one.status == Status::Fail && one.severity >= least && one.accepted.is_none()
+        };
+        self.outcomes.iter().filter(counts)
+    }
 }
 
 fn outcome(check: &'static Check, facts: &Facts) -> Outcome {
@@ -95,6 +133,7 @@ fn outcome(check: &'static Check, facts: &Facts) -> Outcome {
         meaning: check.meaning,
         mend: mend.unwrap_or_else(|| check.mend.to_owned()),
         reference: check.reference,
+        accepted: None,
     }
 }
 

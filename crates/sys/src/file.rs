@@ -1,4 +1,5 @@
-//! Opening files below a directory that is taken for `/`, without following a link out of it (openat2(2)).
+//! Opening files below a directory that is taken for `/`, without following a link out of it (openat2(2)); what else a
+//! host can be asked without being changed.
 
 use std::ffi::CString;
 use std::io;
@@ -6,7 +7,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::check_long;
+use crate::{check_long, check_size};
 
 /// How a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,4 +42,38 @@ pub fn open_in(root: BorrowedFd<'_>, path: &Path, how: Open) -> io::Result<Owned
         ))?;
         Ok(OwnedFd::from_raw_fd(i32::try_from(number).map_err(io::Error::other)?))
     }
+}
+
+/// Where the link behind a descriptor of [`Open::LookAtLink`] leads, as its text (readlinkat(2)).
+pub fn link(fd: BorrowedFd<'_>) -> io::Result<String> {
+    let mut buffer = [0u8; 4096];
+    // SAFETY: the empty path names the descriptor itself; pointer and length describe `buffer`.
+    let length =
+        unsafe { libc::readlinkat(fd.as_raw_fd(), c"".as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) };
+    let length = check_size(length)?;
+    Ok(String::from_utf8_lossy(buffer.get(..length).unwrap_or_default()).into_owned())
+}
+
+/// Whether a file gives capabilities to who executes it (`security.capability`, capabilities(7)). Links are not followed.
+pub fn has_capabilities(path: &Path) -> io::Result<bool> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    // SAFETY: both names are NUL-terminated; without a buffer the call only says how long the value is.
+    let length =
+        unsafe { libc::lgetxattr(path.as_ptr(), c"security.capability".as_ptr(), std::ptr::null_mut(), 0) };
+    match check_size(length) {
+        Ok(length) => Ok(length > 0),
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENODATA | libc::EOPNOTSUPP)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether the kernel's clock is kept by a time service (adjtimex(2)). Nothing is changed.
+pub fn clock_is_kept() -> io::Result<bool> {
+    // SAFETY: an all-zero timex asks for no change; the kernel writes into it only.
+    let (state, status) = unsafe {
+        let mut clock: libc::timex = std::mem::zeroed();
+        let state = crate::check(libc::adjtimex(&mut clock))?;
+        (state, clock.status)
+    };
+    Ok(state != libc::TIME_ERROR && status & libc::STA_UNSYNC == 0)
 }

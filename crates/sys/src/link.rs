@@ -9,15 +9,20 @@ use crate::{u16_at, u32_at};
 const RTM_NEWLINK: u16 = 16;
 const RTM_GETLINK: u16 = 18;
 const RTM_NEWADDR: u16 = 20;
+const RTM_GETADDR: u16 = 22;
 const RTM_NEWROUTE: u16 = 24;
+const RTM_GETROUTE: u16 = 26;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
+const IFLA_LINKINFO: u16 = 18;
 const IFLA_GSO_MAX_SIZE: u16 = 41;
 const IFLA_GSO_IPV4_MAX_SIZE: u16 = 63;
 const IFLA_GRO_IPV4_MAX_SIZE: u16 = 64;
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
+const RTA_DST: u16 = 1;
 const RTA_OIF: u16 = 4;
+const RTA_GATEWAY: u16 = 5;
 const RTA_PREFSRC: u16 = 7;
 const RTA_TABLE: u16 = 15;
 const LO: u32 = 1;
@@ -77,6 +82,103 @@ pub fn interfaces() -> io::Result<Vec<String>> {
         }
     })?;
     Ok(names)
+}
+
+/// An interface as the kernel describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interface {
+    /// Its number.
+    pub index: u32,
+    /// Its name.
+    pub name: String,
+    /// `IFF_*`.
+    pub flags: u32,
+    /// What made it: `bridge`, `veth`, `tun` …; `None` for hardware.
+    pub kind: Option<String>,
+    /// Its addresses.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// The interfaces of this network namespace with their addresses (rtnetlink(7)).
+pub fn survey() -> io::Result<Vec<Interface>> {
+    let socket = Socket::open(libc::NETLINK_ROUTE)?;
+    let text = |value: &[u8]| String::from_utf8_lossy(value).trim_end_matches('\0').to_owned();
+    let mut request = Messages::new();
+    request.begin(RTM_GETLINK, REQUEST_DUMP, &[0; 16]);
+    let mut found: Vec<Interface> = Vec::new();
+    socket.dump(&request, |message| {
+        let rest = message.body.get(16..).unwrap_or_default();
+        found.push(Interface {
+            index: u32_at(message.body, 4).unwrap_or_default(),
+            name: attribute(rest, IFLA_IFNAME).map(text).unwrap_or_default(),
+            flags: u32_at(message.body, 8).unwrap_or_default(),
+            kind: attribute(rest, IFLA_LINKINFO).and_then(|info| attribute(info, 1)).map(text),
+            addresses: Vec::new(),
+        });
+    })?;
+    let mut request = Messages::new();
+    request.begin(RTM_GETADDR, REQUEST_DUMP, &[0; 8]);
+    socket.dump(&request, |message| {
+        let rest = message.body.get(8..).unwrap_or_default();
+        let address = attribute(rest, IFA_LOCAL).or_else(|| attribute(rest, IFA_ADDRESS)).and_then(parsed);
+        let link = found.iter_mut().find(|link| Some(link.index) == u32_at(message.body, 4));
+        if let (Some(address), Some(link)) = (address, link) {
+            link.addresses.push(address);
+        }
+    })?;
+    Ok(found)
+}
+
+/// Where the kernel would send a packet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Way {
+    /// Out of the interface of this number, by this gateway if there is one.
+    Out(u32, Option<IpAddr>),
+    /// To this host itself.
+    Here,
+    /// Nowhere.
+    Nowhere,
+}
+
+/// Asks the kernel for its way to an address; no packet is sent (rtnetlink(7), `RTM_GETROUTE`).
+pub fn way(address: IpAddr) -> io::Result<Way> {
+    let socket = Socket::open(libc::NETLINK_ROUTE)?;
+    let (family, bits) = family(address);
+    let mut request = Messages::new();
+    request
+        .begin(RTM_GETROUTE, 1, &[family, bits, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])
+        .put(RTA_DST, &octets(address));
+    socket.send(&request)?;
+    let mut buffer = [0u8; 8192];
+    let first = crate::netlink::messages(socket.receive(&mut buffer, 0)?).next();
+    if let Some(message) = first {
+        if i32::from(message.kind) == libc::NLMSG_ERROR {
+            let code = u32_at(message.body, 0).unwrap_or_default().cast_signed().saturating_neg();
+            // unreachable, blackhole and prohibit routes answer so; ENETUNREACH is no route at all
+            return match code {
+                libc::ENETUNREACH | libc::EHOSTUNREACH | libc::EACCES | libc::EINVAL => Ok(Way::Nowhere),
+                code => Err(io::Error::from_raw_os_error(code)),
+            };
+        }
+        let rest = message.body.get(12..).unwrap_or_default();
+        return Ok(match message.body.get(7) {
+            Some(1) => Way::Out(
+                attribute(rest, RTA_OIF).and_then(|link| u32_at(link, 0)).unwrap_or_default(),
+                attribute(rest, RTA_GATEWAY).and_then(parsed),
+            ),
+            Some(2) => Way::Here,
+            _ => Way::Nowhere,
+        });
+    }
+    Err(io::Error::other("the kernel did not answer"))
+}
+
+fn parsed(bytes: &[u8]) -> Option<IpAddr> {
+    match bytes.len() {
+        4 => <[u8; 4]>::try_from(bytes).ok().map(IpAddr::from),
+        16 => <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from),
+        _ => None,
+    }
 }
 
 /// The interfaces' flags are part of the header (rtnetlink(7), `struct ifinfomsg`).

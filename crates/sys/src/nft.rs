@@ -240,6 +240,92 @@ pub fn list(socket: &Socket) -> io::Result<Listing> {
     Ok(listing)
 }
 
+/// A base chain of any family and owner, as far as it says what happens to a packet that no condition meets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaseChain {
+    /// `NFPROTO_*`: 1 `inet`, 2 `ip`, 3 `arp`, 5 `netdev`, 7 `bridge`, 10 `ip6`.
+    pub family: u8,
+    /// Its table.
+    pub table: String,
+    /// Its name.
+    pub name: String,
+    /// `filter`, `nat` or `route`.
+    pub kind: String,
+    /// `NF_INET_*`.
+    pub hook: u32,
+    /// What happens at its end.
+    pub policy: Verdict,
+    /// How many rules it has.
+    pub rules: u32,
+    /// The first rule without a condition that decides.
+    pub decided: Option<Verdict>,
+}
+
+/// Every base chain of every family in this network namespace (nft(8), "list chains"); needs `CAP_NET_ADMIN`.
+pub fn survey(socket: &Socket) -> io::Result<Vec<BaseChain>> {
+    let text = |body: &[u8], kind| {
+        attribute(body, kind)
+            .map(|value| String::from_utf8_lossy(value).trim_end_matches('\0').to_owned())
+            .unwrap_or_default()
+    };
+    // NFPROTO_UNSPEC: every family
+    let ask = |kind: u16| {
+        let mut request = Messages::new();
+        request.begin((SUBSYSTEM << 8) | kind, REQUEST_DUMP, &[0, 0, 0, 0]);
+        request
+    };
+    let mut chains: Vec<BaseChain> = Vec::new();
+    socket.dump(&ask(GETCHAIN), |message| {
+        let body = message.body.get(4..).unwrap_or_default();
+        if let Some(hook) = attribute(body, 4) {
+            chains.push(BaseChain {
+                family: message.body.first().copied().unwrap_or_default(),
+                table: text(body, 1),
+                name: text(body, 3),
+                kind: text(body, 7),
+                hook: be32(attribute(hook, 1)),
+                policy: if be32(attribute(body, 5)) == 1 { Verdict::Accept } else { Verdict::Drop },
+                rules: 0,
+                decided: None,
+            });
+        }
+    })?;
+    socket.dump(&ask(GETRULE), |message| {
+        let body = message.body.get(4..).unwrap_or_default();
+        let (family, table, name) = (message.body.first().copied(), text(body, 1), text(body, 2));
+        let chain = chains
+            .iter_mut()
+            .find(|chain| Some(chain.family) == family && chain.table == table && chain.name == name);
+        if let Some(chain) = chain {
+            chain.rules = chain.rules.saturating_add(1);
+            chain.decided = chain.decided.or_else(|| unconditional(attribute(body, 4).unwrap_or_default()));
+        }
+    })?;
+    Ok(chains)
+}
+
+/// The verdict of a rule that asks nothing: only counters and logs before it.
+fn unconditional(expressions: &[u8]) -> Option<Verdict> {
+    for (_, item) in attributes(expressions) {
+        let name = attribute(item, 1).unwrap_or_default();
+        match name.strip_suffix(&[0]).unwrap_or(name) {
+            b"counter" | b"log" => {}
+            b"reject" => return Some(Verdict::Drop),
+            b"immediate" => {
+                // NFTA_IMMEDIATE_DATA (2), NFTA_DATA_VERDICT (2), NFTA_VERDICT_CODE (1)
+                let verdict = attribute(attribute(attribute(item, 2)?, 2)?, 2)?;
+                return match be32(Some(attribute(verdict, 1)?)) {
+                    0 => Some(Verdict::Drop),
+                    1 => Some(Verdict::Accept),
+                    _ => None,
+                };
+            }
+            _ => return None,
+        }
+    }
+    None
+}
+
 impl Table {
     /// What `list` must answer once this table, and nothing else, is installed.
     pub fn listing(&self) -> Listing {

@@ -1,11 +1,13 @@
 //! A tree of files that is taken for a host's: its own `/`, or a directory.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use claw_host::Read;
+use claw_host::facts::{Kind, Node};
 use claw_sys::file::{self, Open};
 
 /// Where files are read.
@@ -28,15 +30,15 @@ pub struct RootError {
 impl Root {
     /// The running host.
     pub fn host() -> Result<Root, RootError> {
-        Root::open(Path::new("/"), true)
+        Root::take(Path::new("/"), true)
     }
 
     /// A directory that is taken for `/`: no link leads out of it.
     pub fn tree(path: &Path) -> Result<Root, RootError> {
-        Root::open(path, false)
+        Root::take(path, false)
     }
 
-    fn open(path: &Path, live: bool) -> Result<Root, RootError> {
+    fn take(path: &Path, live: bool) -> Result<Root, RootError> {
         let failed = |source| RootError { path: path.to_owned(), source };
         let directory = File::open(path).map_err(failed)?;
         if !directory.metadata().map_err(failed)?.is_dir() {
@@ -52,14 +54,68 @@ impl Root {
 
     /// The content of a small file.
     pub fn text(&self, path: &Path) -> Read<String> {
-        match self.read_text(path) {
+        self.text_from(path, path)
+    }
+
+    /// The content of a small file, looked for where the kernel shows it to this thread.
+    pub fn text_from(&self, path: &Path, place: &Path) -> Read<String> {
+        match self.read_text(place) {
             Ok(text) => Read::Known(text),
             Err(error) => self.why(path, &error),
         }
     }
 
+    /// What a file is; links are followed within the tree.
+    pub fn node(&self, path: &Path) -> Read<Node> {
+        // a magic link of /proc is not followed: it is what it is
+        let looked = self
+            .open(path, Open::Look)
+            .or_else(|error| match error.raw_os_error() {
+                Some(libc::ELOOP) => self.open(path, Open::LookAtLink),
+                _ => Err(error),
+            })
+            .and_then(|file| File::from(file).metadata());
+        match looked {
+            Ok(metadata) => Read::Known(node(&metadata)),
+            Err(error) => self.why(path, &error),
+        }
+    }
+
+    /// The names in a directory, in order; at most so many.
+    pub fn names(&self, path: &Path) -> Read<Vec<String>> {
+        let listed = self.directory(path).and_then(|directory| {
+            let entries = std::fs::read_dir(directory.path())?.take(MOST_NAMES);
+            let mut names = entries
+                .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+                .collect::<io::Result<Vec<_>>>()?;
+            names.sort();
+            Ok(names)
+        });
+        match listed {
+            Ok(names) => Read::Known(names),
+            Err(error) => self.why(path, &error),
+        }
+    }
+
+    /// Where a link leads, as its text.
+    pub fn link(&self, path: &Path) -> Read<String> {
+        match self.open(path, Open::LookAtLink).and_then(|link| file::link(link.as_fd())) {
+            Ok(text) => Read::Known(text),
+            Err(error) => self.why(path, &error),
+        }
+    }
+
+    /// An open directory.
+    pub fn directory(&self, path: &Path) -> io::Result<Directory> {
+        Ok(Directory(self.open(path, Open::Read)?))
+    }
+
+    fn open(&self, path: &Path, how: Open) -> io::Result<OwnedFd> {
+        file::open_in(self.directory.as_fd(), path, how)
+    }
+
     fn read_text(&self, path: &Path) -> io::Result<String> {
-        let file = File::from(file::open_in(self.directory.as_fd(), path, Open::Read)?);
+        let file = File::from(self.open(path, Open::Read)?);
         if !file.metadata()?.is_file() {
             return Err(io::Error::other("it is not a regular file"));
         }
@@ -78,7 +134,7 @@ impl Root {
                 let mounts = ["/proc/sys", "/sys/kernel"];
                 let bare = mounts.iter().find(|mount| {
                     path.starts_with(Path::new(mount).parent().unwrap_or(Path::new("/")))
-                        && file::open_in(self.directory.as_fd(), Path::new(mount), Open::Look).is_err()
+                        && self.open(Path::new(mount), Open::Look).is_err()
                 });
                 bare.map_or(Read::Absent, |mount| Read::Unknown(format!("there is no {mount} to read")))
             }
@@ -88,4 +144,35 @@ impl Root {
     }
 }
 
+/// A directory that is open.
+#[derive(Debug)]
+pub struct Directory(OwnedFd);
+
+impl Directory {
+    /// A path to it for as long as it is open.
+    pub fn path(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}", self.0.as_raw_fd()))
+    }
+}
+
+/// What the checks want to know of a file.
+pub(super) fn node(metadata: &Metadata) -> Node {
+    let kind = metadata.file_type();
+    Node {
+        kind: match () {
+            () if kind.is_file() => Kind::File,
+            () if kind.is_dir() => Kind::Directory,
+            () if kind.is_socket() => Kind::Socket,
+            () if kind.is_block_device() => Kind::Block,
+            () if kind.is_char_device() => Kind::Character,
+            () => Kind::Other,
+        },
+        mode: metadata.mode() & 0o7777,
+        user: metadata.uid(),
+        group: metadata.gid(),
+        modified: metadata.mtime(),
+    }
+}
+
 const LARGEST: u64 = 1 << 20;
+const MOST_NAMES: usize = 16_384;
