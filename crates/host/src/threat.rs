@@ -34,6 +34,8 @@ pub struct Model {
 pub struct Finding {
     /// The check's name.
     pub id: String,
+    /// The part of the host that it is about.
+    pub area: String,
     /// What should be true.
     pub title: String,
     /// `fail` or `unknown`.
@@ -97,6 +99,7 @@ pub fn findings(text: &str) -> Result<Vec<Finding>, AuditError> {
     };
     let all = outcomes.iter().map(|one| Finding {
         id: word(one, "id"),
+        area: word(one, "area"),
         title: word(one, "title"),
         status: word(one, "status"),
         seen: word(one, "seen"),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use claw_model::assurance::Assurance;
 use claw_model::plane::Plane;
 use claw_policy::{Policy, Rule, RuleList};
 use serde::Serialize;
@@ -29,8 +30,8 @@ pub struct Diagram {
     pub policy: String,
     /// What the host's firewall declares, in lines; `None` without zones.
     pub firewall: Option<Vec<String>>,
-    /// How many findings of an audit stand; `None` without one.
-    pub findings: Option<usize>,
+    /// How many checks of an audit found something, and how many could not tell; `None` without one.
+    pub findings: Option<(usize, usize)>,
 }
 
 /// Destinations of one plane.
@@ -57,6 +58,9 @@ pub struct Host {
     pub purpose: String,
     /// Where the rule stands.
     pub rule: String,
+    /// How much it leaves open: the clear, networks, wildcards and any port before what is known well.
+    #[serde(skip)]
+    risk: u8,
 }
 
 impl Diagram {
@@ -70,6 +74,9 @@ impl Diagram {
         let mut groups: Vec<Group> =
             planes.into_iter().map(|(plane, hosts)| Group { plane, hosts }).collect();
         groups.sort_by_key(|group| (group.plane != Plane::Control, group.plane));
+        for group in &mut groups {
+            group.hosts.sort_by_key(|host| std::cmp::Reverse(host.risk));
+        }
         let named = |rule: &&&Rule| {
             matches!(rule.destination().target, claw_model::destination::Target::Name(_))
                 && rule.addresses().is_none()
@@ -90,7 +97,10 @@ impl Diagram {
             brokered: rules.iter().any(|rule| rule.travel() == claw_policy::Travel::Brokered),
             policy: policy.name().to_owned(),
             firewall: zones.map(firewall),
-            findings: audit.map(<[Finding]>::len),
+            findings: audit.map(|all| {
+                let found = all.iter().filter(|one| one.status == "fail").count();
+                (found, all.len() - found)
+            }),
         }
     }
 }
@@ -103,7 +113,20 @@ fn host(rule: &Rule) -> Host {
         phases: rule.list().as_str().to_owned(),
         purpose: rule.purpose().to_owned(),
         rule: rule.location(),
+        risk: risk(rule),
     }
+}
+
+fn risk(rule: &Rule) -> u8 {
+    let destination = rule.destination().to_string();
+    let wide = destination.starts_with("*.") || destination.contains('/') || destination.ends_with(":*");
+    let known = match rule.assurance() {
+        Assurance::Network => 3,
+        Assurance::Name => 2,
+        Assurance::Sni => 1,
+        Assurance::Http => 0,
+    };
+    u8::from(!rule.protocol().is_tls()) * 8 + u8::from(wide) * 4 + known
 }
 
 /// The same destination in both phases is one line.
@@ -120,13 +143,18 @@ fn add(hosts: &mut Vec<Host>, host: Host) {
     }
 }
 
+/// Each zone on two lines: who it is, and how many flows it declares.
 fn firewall(zones: &Zones) -> Vec<String> {
     let mut lines = Vec::new();
     for zone in &zones.zones {
         let count = |direction| zone.flows.iter().filter(|flow| flow.direction == direction).count();
         let (inward, outward, through) =
             (count(Direction::In), count(Direction::Out), count(Direction::Forward));
-        lines.push(format!("{}: {inward} in {outward} out {through} fwd", zone.name));
+        let networks = zone.networks.iter().map(ToString::to_string);
+        let who: Vec<String> = zone.interfaces.iter().map(ToString::to_string).chain(networks).collect();
+        let who = if who.is_empty() { "this host".to_owned() } else { who.join(" ") };
+        lines.push(format!("{}: {who}", zone.name));
+        lines.push(format!("  {inward} in, {outward} out, {through} forwarded"));
     }
     lines
 }

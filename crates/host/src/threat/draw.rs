@@ -71,13 +71,10 @@ pub(super) fn svg(title: &str, diagram: &Diagram) -> String {
     ] {
         lane(&mut body, (x, TOP, width, height), name, what);
     }
-    // the controller has a boundary of its own, where a rule names one
-    let controller = groups.first().filter(|_| has_controller(diagram)).map(|block| block.bottom() + INSET);
     let (x, width) = LANES[3];
-    if let Some(end) = controller {
-        lane(&mut body, (x, TOP, width, end - TOP), "CONTROLLER", "believed only as far as its rule");
-    }
-    let start = controller.map_or(TOP, |end| end + BETWEEN);
+    let end = groups.first().map_or(TOP, |block| block.bottom() + INSET);
+    lane(&mut body, (x, TOP, width, end - TOP), "CONTROLLER", "believed only as far as its rule");
+    let start = end + BETWEEN;
     lane(&mut body, (x, start, width, bottom - start), "INTERNET", "not trusted");
     let width = LANES[2].0 + LANES[2].1 - LANES[0].0;
     let height = parts.below_bottom + INSET - below;
@@ -113,6 +110,7 @@ struct Parts {
     firewall: Block,
     policy: Block,
     ledger: Block,
+    operator: Block,
     /// Where the lanes of the sandbox and the runtime end.
     inside_bottom: i32,
     below_bottom: i32,
@@ -185,8 +183,8 @@ impl Parts {
             None => firewall.lines.push("no zones given".to_owned()),
         }
         firewall.lines.push(match diagram.findings {
-            Some(0) => "audit: no findings".to_owned(),
-            Some(count) => format!("audit: {count} findings"),
+            Some((0, 0)) => "audit: no findings".to_owned(),
+            Some((found, unknown)) => format!("audit: {found} not so, {unknown} unknown"),
             None => "no audit given".to_owned(),
         });
         let (x, width) = LANES[2];
@@ -196,7 +194,16 @@ impl Parts {
         policy.width = half;
         let mut ledger = block(2, below, "ledger", &["hash chain", "not seen inside"], "store");
         (ledger.x, ledger.width) = (x + 2 * INSET + half, half);
-        let bottoms = [&workspace, &firewall, &policy, &ledger].map(Block::bottom);
+        let mut operator = block(
+            0,
+            below,
+            "operator",
+            &["writes, accepts policies", "starts, orders, reads", "keeps the ledger's head"],
+            "person",
+        );
+        // its flow to the policy runs below the firewall
+        operator.y = (workspace.bottom() + 12).max(firewall.bottom() - 30);
+        let bottoms = [&workspace, &firewall, &policy, &ledger, &operator].map(Block::bottom);
         let below_bottom = bottoms.into_iter().max().unwrap_or(below);
         Parts {
             agent,
@@ -208,12 +215,13 @@ impl Parts {
             firewall,
             policy,
             ledger,
+            operator,
             inside_bottom,
             below_bottom,
         }
     }
 
-    fn all(&self) -> [&Block; 9] {
+    fn all(&self) -> [&Block; 10] {
         [
             &self.agent,
             &self.init,
@@ -224,6 +232,7 @@ impl Parts {
             &self.firewall,
             &self.policy,
             &self.ledger,
+            &self.operator,
         ]
     }
 
@@ -241,12 +250,16 @@ impl Parts {
         edge(across(self.init.middle(), &self.init, &self.supervisor));
         edge(format!("M{} {}H{}", self.supervisor.x, self.init.middle() + 16, right(&self.init)));
         edge(format!("M{} {}V{}", self.policy.x + 60, self.policy.y, self.supervisor.bottom()));
-        // the gate's records go round the supervisor, the agent's files round init
+        let y = self.operator.y + 50;
+        edge(format!("M{} {y}H{}V{}", right(&self.operator), self.policy.x + 60, self.policy.bottom()));
+        // the gate's records go round the supervisor, files through the kernel
         edge(format!("M{} {}h8V{}h-8", right(&self.gate), self.gate.bottom() - 14, self.ledger.middle()));
-        edge(format!("M{} {}h-8V{}h8", self.agent.x, self.agent.bottom() - 14, self.workspace.middle()));
+        let (x, y) = (self.kernel.x + 40, self.inside_bottom + INSET + GAP / 2);
+        let (store, into) = (self.workspace.x, self.workspace.middle());
+        edge(format!("M{x} {}V{y}H{}V{into}H{store}", self.kernel.bottom(), store - 8));
         let bus = LANES[3].0 - GAP / 2;
         let start = self.gate.y + 40;
-        for group in groups {
+        for group in groups.iter().filter(|group| group.class != ABSENT) {
             let y = group.y + 16;
             let path = if y == start {
                 format!("M{} {start}H{}", right(&self.gate), group.x)
@@ -270,7 +283,8 @@ impl Parts {
             (gap(0), self.init.middle() + 8, "6"),
             (self.policy.x + 60, between, "7"),
             (self.ledger.x + self.ledger.width + 8, between, "8"),
-            (self.workspace.x - 8, between, "9"),
+            (self.kernel.x + 40, between, "9"),
+            (self.policy.x - 36, self.operator.y + 50, "11"),
             (self.supervisor.x + 60, self.supervisor.y - 23, "10"),
         ];
         for (x, y, number) in spots {
@@ -295,11 +309,15 @@ fn outside(diagram: &Diagram) -> Vec<Block> {
     let mut put = |title: String, lines: Vec<String>, class| {
         let block = Block { x: x + INSET, y, width: width - 2 * INSET, title, lines, class };
         y = block.bottom() + 12;
-        if blocks.is_empty() && has_controller(diagram) {
+        // the first is the controller's, behind a boundary of its own
+        if blocks.is_empty() {
             y = block.bottom() + INSET + BETWEEN + 34;
         }
         blocks.push(block);
     };
+    if !has_controller(diagram) {
+        put("no controller".to_owned(), vec!["no rule of the control plane".to_owned()], ABSENT);
+    }
     let most = if diagram.groups.len() > 4 { FEWER_LINES } else { MOST_LINES };
     for group in &diagram.groups {
         let count = group.hosts.len();
@@ -314,23 +332,29 @@ fn outside(diagram: &Diagram) -> Vec<Block> {
         );
     }
     if diagram.groups.is_empty() {
-        put("nothing".to_owned(), vec!["no rule opens anything: nothing leaves".to_owned()], "outside");
+        put("nothing".to_owned(), vec!["no rule opens anything: nothing leaves".to_owned()], ABSENT);
     }
     blocks
 }
 
-/// A line for each destination: columns, so that the eye can run down.
+/// A line for each destination: columns, so that the eye can run down. A long one has a line of its own while there is room.
 fn hosts(group: &Group, most: usize) -> Vec<String> {
-    let lines = group.hosts.iter().map(|host| {
-        format!(
-            "{:<43} {:<9} {:<7} {}",
-            middle(&host.destination, 43),
-            host.protocol,
-            host.assurance,
-            host.phases
-        )
-    });
-    some(lines.collect(), most)
+    let long = |text: &str| text.chars().count() > COLUMN;
+    let lines = group.hosts.len() + group.hosts.iter().filter(|host| long(&host.destination)).count();
+    let whole = lines <= most;
+    let mut all = Vec::new();
+    for host in &group.hosts {
+        let mut destination = middle(&host.destination, COLUMN);
+        if whole && long(&host.destination) {
+            all.push(middle(&host.destination, LINE_WIDE));
+            destination = String::new();
+        }
+        all.push(format!(
+            "{destination:<COLUMN$} {:<9} {:<7} {}",
+            host.protocol, host.assurance, host.phases
+        ));
+    }
+    some(all, most)
 }
 
 /// So many lines, and how many more there are.
@@ -362,20 +386,21 @@ fn legend(svg: &mut String, diagram: &Diagram, (x, top, width): (i32, i32, i32))
         1 => "1 rule closes, whatever opens".to_owned(),
         count => format!("{count} rules close, whatever opens"),
     };
-    let columns = [
-        [
+    let columns: [&[&str]; 2] = [
+        &[
             " 1  DNS questions; connections to virtual addresses",
             " 2  what a live pair permits; the rest is refused, logged",
             " 3  answers, resets, refusals that say why",
             " 4  dialled by name, with a permit; nothing else leaves",
             " 5  starts, signals",
-        ],
-        [
             " 6  reports and orders, over one channel",
+        ],
+        &[
             " 7  read once, then only as it was accepted",
             " 8  each decision, before it takes effect",
             " 9  files, as far as listed",
             "10  policy and phase",
+            "11  the policy, by its owner",
         ],
     ];
     let _ = writeln!(
@@ -409,7 +434,7 @@ fn fit(text: &str, width: i32, character: f64) -> String {
 
 fn cut(text: &str, most: usize) -> String {
     // wide characters take the place of two
-    let wide = |c: char| if u32::from(c) >= 0x1100 { 2 } else { 1 };
+    let wide = |c: char| if matches!(u32::from(c), 0x1100..=0x115f | 0x2e80..) { 2 } else { 1 };
     let mut room = most;
     let whole: usize = text.chars().map(wide).sum();
     if whole <= most {
@@ -450,6 +475,8 @@ fn tail(path: &str, width: i32) -> String {
     format!("…{kept}")
 }
 
+/// A box that no flow reaches.
+const ABSENT: &str = "absent";
 /// Lanes from left to right: place and width.
 const LANES: [(i32, i32); 4] = [(20, 226), (282, 268), (586, 306), (928, 546)];
 const WIDTH: i32 = 1494;
@@ -461,7 +488,10 @@ const BETWEEN: i32 = 14;
 const TITLE: i32 = 30;
 const LINE: i32 = 16;
 /// Height of the list of flows.
-const NOTES: i32 = 122;
+const NOTES: i32 = 138;
+/// Characters of a destination in its column, and of one on a line of its own.
+const COLUMN: usize = 43;
+const LINE_WIDE: usize = 74;
 /// Destinations of a plane that are drawn.
 const MOST_LINES: usize = 9;
 /// The same where there are many planes.
@@ -483,6 +513,7 @@ text{font-family:ui-sans-serif,system-ui,'DejaVu Sans',sans-serif;fill:#1c2430}\
 .process{fill:#fff}\
 .store{fill:#f8f3e2;stroke:#97803a}\
 .outside{fill:#fdeceb;stroke:#b8483f}\
+.absent{fill:none;stroke:#8a96a8;stroke-dasharray:2 4}\
 .edge{stroke:#97803a;fill:none}\
 .flow{stroke:#39465a;stroke-width:1.5;fill:none}\
 .head{fill:#39465a}\

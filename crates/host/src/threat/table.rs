@@ -1,5 +1,6 @@
 //! What could go wrong on each boundary, what answers it, and the test that proves the answer.
 
+use claw_model::plane::Plane;
 use claw_policy::{Exec, Policy, Travel};
 use serde::Serialize;
 
@@ -103,6 +104,10 @@ impl Boundary {
 }
 
 impl Kind {
+    /// Every kind, in the order of their initials.
+    pub const ALL: [Kind; 6] =
+        [Kind::Spoofing, Kind::Tampering, Kind::Repudiation, Kind::Disclosure, Kind::Denial, Kind::Elevation];
+
     /// Its name.
     pub const fn name(self) -> &'static str {
         match self {
@@ -144,8 +149,10 @@ pub(super) fn threats(policy: &Policy, zones: Option<&Zones>, audit: Option<&[Fi
     let mut rows = Rows(Vec::new());
     workload(&mut rows, policy);
     kernel(&mut rows, policy);
+    refusals_of_the_kernel(&mut rows);
     runtime(&mut rows, policy);
-    management(&mut rows, policy, zones, audit);
+    management(&mut rows, zones, audit);
+    controller(&mut rows, policy);
     outside(&mut rows, policy);
     rows.0.sort_by_key(|row| (row.boundary, row.kind));
     rows.0
@@ -166,6 +173,27 @@ fn workload(rows: &mut Rows, policy: &Policy) {
         "the pid namespace ends with the agent; killing claw kills everything",
         &[LEFT_BEHIND, KILLED],
         "",
+    );
+    rows.add(
+        (Workload, Kind::Spoofing),
+        "the agent speaks to the supervisor as init",
+        "one channel, which the agent does not inherit; questions from inside are not answered",
+        &[HOSTILE_SUPERVISOR, NO_ASKING],
+        "",
+    );
+    rows.add(
+        (Workload, Kind::Repudiation),
+        "one process of the agent is blamed for another's flow",
+        "the kernel's own tables say which process holds a socket",
+        &[WHO_ASKED],
+        "a refused raw address names its process only where there is no other; a process can hand its socket on",
+    );
+    rows.add(
+        (Workload, Kind::Disclosure),
+        "the agent reads what init or the supervisor hold: the environment, the policy, descriptors",
+        "init overwrites what it was given and is not dumpable; descriptors are closed; the environment is short",
+        &[ENVIRONMENT, INHERITED, HOSTILE_SUPERVISOR],
+        "what `process.env` passes",
     );
     let limits = policy.process().limits;
     let bounded = limits.memory.is_some() && limits.pids.is_some();
@@ -251,6 +279,24 @@ fn kernel(rows: &mut Rows, policy: &Policy) {
     );
 }
 
+fn refusals_of_the_kernel(rows: &mut Rows) {
+    use Boundary::Kernel;
+    rows.add(
+        (Kernel, Kind::Repudiation),
+        "an attack on the kernel leaves no trace",
+        "calls that a seccomp profile ends are written down before they end; packets that the rules refuse too",
+        &[NANO_TOLD, RAW_ADDRESS],
+        "calls that `standard` refuses, and files that are not shown, leave no record",
+    );
+    rows.add(
+        (Kernel, Kind::Denial),
+        "descriptors, locks, memory files or mounts use up the kernel",
+        "limits of control groups and of the process; calls that hold kernel memory are refused",
+        &[LIMITS_ROOT, CALLS],
+        "without `process.limits` the host's own limits hold",
+    );
+}
+
 fn runtime(rows: &mut Rows, policy: &Policy) {
     use Boundary::Runtime;
     rows.add(
@@ -288,7 +334,7 @@ fn runtime(rows: &mut Rows, policy: &Policy) {
         &[FLOOD],
         "",
     );
-    rows.add((Runtime, Kind::Elevation), "bytes of the agent exploit the gate", "small readers in a memory-safe language, tried with random bytes; the supervisor has no capabilities and executes nothing", &[RANDOM_TLS, RANDOM_HTTP, SUPERVISOR], "a flaw in the logic of a reader; the gate holds what the permitted hosts are sent");
+    rows.add((Runtime, Kind::Elevation), "bytes of the agent exploit the gate", "small readers in a memory-safe language, tried with random bytes; the supervisor has no capabilities and executes nothing", &[RANDOM_TLS, RANDOM_HTTP, TAKEN_OVER], "a flaw in the logic of a reader; the gate holds what the permitted hosts are sent");
     let rules = || policy.rules().iter().filter(|rule| rule.list().phase().is_some());
     if policy.ends_tls() {
         rows.add(
@@ -317,7 +363,7 @@ fn runtime(rows: &mut Rows, policy: &Policy) {
     }
 }
 
-fn management(rows: &mut Rows, policy: &Policy, zones: Option<&Zones>, audit: Option<&[Finding]>) {
+fn management(rows: &mut Rows, zones: Option<&Zones>, audit: Option<&[Finding]>) {
     use Boundary::Management;
     rows.add(
         (Management, Kind::Tampering),
@@ -341,11 +387,32 @@ fn management(rows: &mut Rows, policy: &Policy, zones: Option<&Zones>, audit: Op
         "without the head kept elsewhere it is not seen",
     );
     rows.add(
+        (Management, Kind::Spoofing),
+        "another user, or the agent, orders the supervisor",
+        "its socket answers its own user and root only, and nobody inside",
+        &[OTHER_USER, NO_ASKING],
+        "other processes of the same user",
+    );
+    rows.add(
+        (Management, Kind::Disclosure),
+        "the ledger tells secrets",
+        "values of credentials, queries and bodies are never written; the file is its user's alone",
+        &[NO_SECRET],
+        "hosts, paths and commands are written, and may say much",
+    );
+    rows.add(
         (Management, Kind::Elevation),
         "a repository grants itself egress",
         "a policy found in a directory counts only after `claw policy trust`",
         &[REPOSITORY],
         "",
+    );
+    rows.add(
+        (Management, Kind::Denial),
+        "the disk of the ledger fills up",
+        "repeats are counted and floods bounded; what cannot be written is not permitted",
+        &[FULL, FLOOD],
+        "the agent then reaches nothing until there is room",
     );
     match zones {
         Some(zones) => {
@@ -390,9 +457,10 @@ fn management(rows: &mut Rows, policy: &Policy, zones: Option<&Zones>, audit: Op
     match audit {
         Some(findings) => {
             for finding in findings {
+                let known = if finding.status == "fail" { "not so" } else { "cannot be told" };
                 rows.add(
-                    (Management, Kind::Elevation),
-                    &format!("host: not so: {}", shown(&finding.title)),
+                    (Management, kind_of(&finding.area)),
+                    &format!("host: {known}: {}", shown(&finding.title)),
                     &format!("`claw host audit`: {} {}", shown(&finding.id), shown(&finding.status)),
                     &[],
                     shown(&finding.seen),
@@ -407,14 +475,33 @@ fn management(rows: &mut Rows, policy: &Policy, zones: Option<&Zones>, audit: Op
             "run `claw host audit --json`",
         ),
     }
-    let _ = policy;
+}
+
+/// What a weakness of the host leads to first.
+fn kind_of(area: &str) -> Kind {
+    match area {
+        "network" => Kind::Spoofing,
+        "disks" => Kind::Tampering,
+        "operations" => Kind::Repudiation,
+        "accounts" => Kind::Disclosure,
+        _ => Kind::Elevation,
+    }
 }
 
 fn outside(rows: &mut Rows, policy: &Policy) {
-    use Boundary::{Controller, Internet};
+    use Boundary::Internet;
     let rules = || policy.rules().iter().filter(|rule| rule.list().phase().is_some());
     if rules().next().is_none() {
         rows.add((Internet, Kind::Disclosure), "data leaves", "no rule opens anything", &[NOTHING], "");
+        for (kind, threat) in [
+            (Kind::Spoofing, "another server answers"),
+            (Kind::Tampering, "a permission outlives its rule"),
+            (Kind::Repudiation, "a destination denies what it was sent"),
+            (Kind::Denial, "a destination holds the agent up"),
+            (Kind::Elevation, "an answer exploits the gate or the agent"),
+        ] {
+            rows.add((Internet, kind), threat, "nothing is reached: no rule opens anything", &[NOTHING], "");
+        }
         return;
     }
     rows.add((Internet, Kind::Spoofing), "another server answers for a permitted name", "on TLS rules the handshake names the host, and the agent checks the certificate; where the gate ends TLS it checks", &[HELLO, CERTIFICATE], "agents that do not check certificates");
@@ -486,15 +573,98 @@ fn outside(rows: &mut Rows, policy: &Policy) {
             )
         },
     );
-    if rules().any(|rule| rule.plane() == claw_model::plane::Plane::Control) {
-        rows.add(
-            (Controller, Kind::Spoofing),
-            "somebody else commands the agent as its controller",
-            "the same as for every host: named, judged, dialled by the gate",
-            &[HELLO],
-            "what the controller itself orders; its protocol is not read by this version",
-        );
+    rows.add(
+        (Internet, Kind::Repudiation),
+        "a destination denies what it was sent, or the agent that it sent it",
+        "host, bytes, times and, where TLS is ended, method and path stand in the hash chain",
+        &[WHO_ASKED, CHANGED_BYTE],
+        "bodies are not kept",
+    );
+    rows.add(
+        (Internet, Kind::Denial),
+        "a destination answers slowly, without end, or not at all",
+        "times for dialling and for heads, bounded buffers, `limits` on the rule",
+        &[NO_ANSWER, SLOW, LIMIT],
+        "a permitted answer without a limit may be as long as it likes",
+    );
+    rows.add(
+        (Internet, Kind::Elevation),
+        "an answer exploits the gate, or the agent",
+        "where TLS is not ended the gate reads nothing of it; where it is, one strict reader; a gate that is taken over reaches nothing",
+        &[LIES, TAKEN_OVER],
+        "what the agent makes of an answer: it stays inside",
+    );
+}
+
+fn controller(rows: &mut Rows, policy: &Policy) {
+    use Boundary::Controller;
+    let rules: Vec<_> = policy
+        .rules()
+        .iter()
+        .filter(|rule| rule.list().phase().is_some() && rule.plane() == Plane::Control)
+        .collect();
+    if rules.is_empty() {
+        for (kind, threat) in [
+            (Kind::Spoofing, "somebody commands the agent as its controller"),
+            (Kind::Tampering, "orders of a controller are changed on their way"),
+            (Kind::Repudiation, "an order leaves no trace"),
+            (Kind::Disclosure, "a controller learns what it should not"),
+            (Kind::Denial, "an agent stands still without its controller"),
+            (Kind::Elevation, "a controller gains rights on this host"),
+        ] {
+            let control = "nothing crosses it: no rule of the control plane, and claw has no controller of its own here";
+            rows.add((Controller, kind), threat, control, &[NOTHING, NO_NAME], "");
+        }
+        return;
     }
+    let tls = rules.iter().all(|rule| rule.protocol().is_tls());
+    let requests = rules.iter().all(|rule| rule.http().is_some());
+    rows.add(
+        (Controller, Kind::Spoofing),
+        "somebody else commands the agent as its controller",
+        "the same as for every host: named, judged, dialled by the gate",
+        &[HELLO, CERTIFICATE],
+        "what the controller itself orders; its protocol is not read by this version",
+    );
+    rows.add(
+        (Controller, Kind::Tampering),
+        "orders of a controller are changed on their way",
+        "TLS between the agent, or the gate, and the controller",
+        &[CERTIFICATE],
+        if tls { "" } else { "a rule of the control plane is not TLS" },
+    );
+    rows.add(
+        (Controller, Kind::Repudiation),
+        "an order leaves no trace",
+        "each connection is written down; where requests are named, each request",
+        &[WHO_ASKED],
+        "what the order says is not kept",
+    );
+    rows.add(
+        (Controller, Kind::Disclosure),
+        "a controller learns more than it needs",
+        "where requests are named, only those reach it",
+        &[REQUESTS],
+        if requests {
+            "what a permitted request carries"
+        } else {
+            "a rule of the control plane names no requests: anything may be sent to it"
+        },
+    );
+    rows.add(
+        (Controller, Kind::Denial),
+        "an agent stands still without its controller",
+        "none: whether it goes on is the agent's own affair",
+        &[],
+        "the walls and the policy stand without it",
+    );
+    rows.add(
+        (Controller, Kind::Elevation),
+        "a controller gains rights on this host",
+        "it speaks to the agent only: policy, phase and walls are not its to change",
+        &[NO_ASKING, POLICY_FIXED],
+        "",
+    );
 }
 
 fn written(policy: &Policy) -> String {
@@ -595,7 +765,6 @@ proofs! {
     FLOOD = "crates/cli/tests/ledger.rs" "a_flood_of_denials_is_counted_rather_than_written_out";
     RANDOM_TLS = "crates/wire/src/tls/tests.rs" "random_bytes_never_panic";
     RANDOM_HTTP = "crates/wire/src/http.rs" "random_bytes_never_panic";
-    SUPERVISOR = "crates/cli/tests/escape.rs" "nothing_leaks_to_root";
     SMUGGLE = "crates/cli/tests/smuggle.rs" "ambiguous_framing_brings_no_second_request";
     AUTHORITY = "crates/cli/tests/smuggle.rs" "another_authority_is_refused_wherever_it_is_named";
     UNTOUCHED = "crates/cli/tests/http.rs" "without_a_rule_that_names_requests_nothing_of_tls_is_touched";
@@ -624,4 +793,14 @@ proofs! {
     PLANES = "crates/cli/tests/http.rs" "one_host_is_split_into_planes";
     REVOKED = "crates/cli/tests/change.rs" "a_changed_policy_closes_what_it_no_longer_permits_and_nothing_else";
     LIMIT = "crates/cli/tests/change.rs" "limits_are_reached_and_told";
+    HOSTILE_SUPERVISOR = "crates/cli/tests/escape.rs" "nothing_leaks_to_an_ordinary_user";
+    WHO_ASKED = "crates/cli/tests/ledger.rs" "the_ledger_names_who_asked_and_the_rule_that_answered";
+    ENVIRONMENT = "crates/cli/tests/sandbox.rs" "the_environment_is_short_and_what_the_policy_says";
+    NANO_TOLD = "crates/cli/tests/seccomp.rs" "nano_ends_what_executes_and_says_which_call";
+    OTHER_USER = "crates/cli/tests/top.rs" "another_users_run_is_not_seen_but_by_root";
+    NO_SECRET = "crates/cli/tests/observe_attack.rs" "no_secret_is_written_down_wherever_it_stands";
+    NO_ANSWER = "crates/cli/tests/reach.rs" "a_destination_that_does_not_answer_is_not_reached";
+    SLOW = "crates/cli/tests/smuggle.rs" "slow_and_endless_heads_end";
+    LIES = "crates/cli/tests/smuggle.rs" "upstreams_that_lie_are_found_out";
+    TAKEN_OVER = "crates/cli/tests/taken.rs" "a_gate_that_was_taken_over_reaches_nothing";
 }

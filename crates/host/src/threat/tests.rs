@@ -10,8 +10,13 @@ fn hostile() -> Model {
         "<b>&'|"
     );
     let policy = Policy::parse(&text, HOSTILE).unwrap();
-    let finding =
-        Finding { id: HOSTILE.into(), title: HOSTILE.into(), status: "fail".into(), seen: HOSTILE.into() };
+    let finding = Finding {
+        id: HOSTILE.into(),
+        area: HOSTILE.into(),
+        title: HOSTILE.into(),
+        status: "fail".into(),
+        seen: HOSTILE.into(),
+    };
     Model::of(&policy, None, Some(&[finding]))
 }
 
@@ -52,15 +57,53 @@ fn every_row_has_a_proof_or_says_what_remains() {
 }
 
 #[test]
-fn each_boundary_that_is_crossed_has_threats() {
-    let boundaries = |model: &Model| {
-        let mut all: Vec<Boundary> = model.threats.iter().map(|row| row.boundary).collect();
-        all.dedup();
-        all
-    };
+fn every_boundary_answers_for_every_kind_of_threat() {
     let text = "version: 1\nnetwork_policy:\n  workload:\n    - {destination: 10.0.0.1:443, plane: control, purpose: x}\n";
-    let model = Model::of(&Policy::parse(text, "p").unwrap(), None, None);
-    assert_eq!(boundaries(&model), Boundary::ALL);
+    for policy in [Policy::parse(text, "p").unwrap(), Policy::deny_all()] {
+        let model = Model::of(&policy, None, None);
+        for boundary in Boundary::ALL {
+            for kind in Kind::ALL {
+                let rows = model.threats.iter().filter(|row| (row.boundary, row.kind) == (boundary, kind));
+                assert!(rows.count() > 0, "{boundary:?} {kind:?}");
+            }
+        }
+        for name in ["WORKLOAD", "KERNEL", "RUNTIME", "HOST MANAGEMENT", "CONTROLLER", "INTERNET"] {
+            assert!(model.svg().contains(&format!(">{name}<")), "{name}");
+        }
+    }
+}
+
+#[test]
+fn what_an_audit_could_not_tell_is_not_told_as_a_finding() {
+    let finding = |status: &str| Finding {
+        id: "a".into(),
+        area: "disks".into(),
+        title: "the disk is encrypted".into(),
+        status: status.into(),
+        seen: "s".into(),
+    };
+    let model = Model::of(&Policy::deny_all(), None, Some(&[finding("fail"), finding("unknown")]));
+    let rows: Vec<_> = model.threats.iter().filter(|row| row.threat.starts_with("host: ")).collect();
+    let told: Vec<&str> = rows.iter().map(|row| row.threat.as_str()).collect();
+    assert_eq!(told, ["host: not so: the disk is encrypted", "host: cannot be told: the disk is encrypted"]);
+    assert!(rows.iter().all(|row| row.kind == Kind::Tampering));
+    assert!(model.svg().contains("audit: 1 not so, 1 unknown"));
+}
+
+#[test]
+fn what_leaves_most_open_is_drawn_first() {
+    let mut text = "version: 1\nnetwork_policy:\n  workload:\n".to_owned();
+    for index in 0..30 {
+        text.push_str(&format!(
+            "    - {{destination: \"h{index}.example.com:443\", plane: tool, purpose: x}}\n"
+        ));
+    }
+    text.push_str("    - {destination: \"*.wide.example.com:443\", plane: tool, purpose: x}\n");
+    text.push_str("    - {destination: \"clear.example.com:80\", protocol: TCP, plane: tool, purpose: x}\n");
+    let svg = Model::of(&Policy::parse(&text, "p").unwrap(), None, None).svg();
+    let place = |name: &str| svg.find(name).unwrap();
+    assert!(place("clear.example.com") < place("*.wide.example.com"));
+    assert!(place("*.wide.example.com") < place("h0.example.com"));
 }
 
 #[test]

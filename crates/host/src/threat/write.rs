@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use claw_model::plane::Plane;
+
 use super::diagram::Diagram;
 use super::escape::{markdown as safe, mermaid as label, shown};
 use super::table::Boundary;
@@ -17,12 +19,15 @@ pub(super) fn mermaid(diagram: &Diagram) -> String {
     push("    agent[\"agent and all it starts\"]".into());
     push("    init[\"init: process 1\"]".into());
     push("  end".into());
-    push("  kernel{{\"kernel: namespaces, nf_tables, Landlock, seccomp\"}}".into());
+    push("  subgraph kernel [\"kernel: trusted, enforces\"]".into());
+    push("    walls{{\"namespaces, nf_tables, Landlock, seccomp, mounts\"}}".into());
+    push("  end".into());
     push("  subgraph runtime [\"runtime: trusted, no capabilities\"]".into());
     push("    gate[\"gate: DNS, decision, dialling\"]".into());
     push("    supervisor[\"supervisor\"]".into());
     push("  end".into());
     push("  subgraph management [\"host management\"]".into());
+    push("    operator[/\"operator\"/]".into());
     push(format!("    policy[(\"policy {}\")]", label(&diagram.policy)));
     push("    ledger[(\"ledger: hash chain\")]".into());
     let writable = if diagram.writable.is_empty() {
@@ -36,8 +41,18 @@ pub(super) fn mermaid(diagram: &Diagram) -> String {
         push(format!("    firewall{{{{\"host firewall: {}\"}}}}", lines.join("; ")));
     }
     push("  end".into());
-    push("  subgraph outside [\"controller and internet: not trusted\"]".into());
+    let controlled = diagram.groups.first().is_some_and(|group| group.plane == Plane::Control);
+    push("  subgraph controller [\"controller: believed only as far as its rule\"]".into());
+    if !controlled {
+        push("    nobody[\"no rule of the control plane\"]".into());
+        push("  end".into());
+        push("  subgraph internet [\"internet: not trusted\"]".into());
+    }
     for (index, group) in diagram.groups.iter().enumerate() {
+        if controlled && index == 1 {
+            push("  end".into());
+            push("  subgraph internet [\"internet: not trusted\"]".into());
+        }
         let hosts: Vec<String> = group
             .hosts
             .iter()
@@ -48,6 +63,10 @@ pub(super) fn mermaid(diagram: &Diagram) -> String {
         let more = if more > 0 { format!("<br/>and {more} more") } else { String::new() };
         push(format!("    plane{index}[\"{}<br/>{}{more}\"]", group.plane, hosts.join("<br/>")));
     }
+    if controlled && diagram.groups.len() == 1 {
+        push("  end".into());
+        push("  subgraph internet [\"internet: not trusted\"]".into());
+    }
     if diagram.resolves {
         push("    resolver[\"name servers of the host\"]".into());
     }
@@ -56,14 +75,15 @@ pub(super) fn mermaid(diagram: &Diagram) -> String {
     }
     push("  end".into());
     for line in [
-        "agent -- \"DNS questions, connections\" --> kernel",
-        "kernel -- \"live pairs only; refusals are logged\" --> gate",
+        "agent -- \"DNS questions, connections, calls\" --> walls",
+        "walls -- \"live pairs only; refusals are logged\" --> gate",
         "supervisor -- \"orders\" --> init",
         "init -- \"starts, signals\" --> agent",
         "supervisor -- \"policy and phase\" --> gate",
         "policy -- \"read once, then only as accepted\" --> supervisor",
         "gate -- \"each decision, before it takes effect\" --> ledger",
-        "agent -- \"files, as far as listed\" --> workspace",
+        "walls -- \"files, as far as listed\" --> workspace",
+        "operator -- \"writes and accepts\" --> policy",
     ] {
         push(format!("  {line}"));
     }
