@@ -799,7 +799,7 @@ proofs! {
     NANO_TOLD = "crates/cli/tests/seccomp.rs" "nano_ends_what_executes_and_says_which_call";
     OTHER_USER = "crates/cli/tests/top.rs" "another_users_run_is_not_seen_but_by_root";
     NO_SECRET = "crates/cli/tests/observe_attack.rs" "no_secret_is_written_down_wherever_it_stands";
-    NO_ANSWER = "crates/cli/tests/reach.rs" "a_destination_that_does_not_answer_is_not_reached";
+    NO_ANSWER = "crates/cli/tests/http.rs" "a_destination_that_does_not_answer_is_not_reached";
     SLOW = "crates/cli/tests/smuggle.rs" "slow_and_endless_heads_end";
     LIES = "crates/cli/tests/smuggle.rs" "upstreams_that_lie_are_found_out";
     TAKEN_OVER = "crates/cli/tests/taken.rs" "a_gate_that_was_taken_over_reaches_nothing";
