@@ -15,8 +15,8 @@ const CLAW: &str = env!("CARGO_BIN_EXE_claw");
 /// A file, a socket or an address, as a trace tells it.
 type Seen = (Act, String);
 
-/// Runs an agent that uses names, TCP and UDP, under strace; returns what Claw itself did.
-fn traced(lab: &Lab, [web, plain, datagrams]: [u16; 3]) -> BTreeSet<Seen> {
+/// Runs an agent that uses names, TCP and UDP.
+fn network(lab: &Lab, [web, plain, datagrams]: [u16; 3]) -> BTreeSet<Seen> {
     let rules = [
         format!("destination: a.test:{web}, protocol: TCP/HTTP, private: allow, http: [GET /]"),
         format!("destination: 10.77.0.1:{plain}, protocol: TCP"),
@@ -31,17 +31,41 @@ u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); u.settimeout(5)
 u.sendto(b'x', (socket.gethostbyname('b.test'), {datagrams})); u.recv(1)
 "
     ));
+    traced(lab, &["python3", &program])
+}
+
+/// Runs an agent whose files are reviewed and listed, and, where control groups can be made, limited.
+fn files(lab: &Lab) -> BTreeSet<Seen> {
+    let limits = if lab.user() == User::Root { ", limits: {pids: 100}" } else { "" };
+    lab.policy(
+        &[],
+        &format!(
+            "filesystem: {{review: [.]}}\nprocess: {{exec: {{listed: {{file: ../list.sha256}}}}{limits}}}\n"
+        ),
+    );
+    let list = lab.bare(
+        "cd / && sha256sum $(ldd /bin/sh | grep -o '/[^ ]*' | xargs readlink -f) $(readlink -f /bin/sh)",
+    );
+    lab.write("list.sha256", &list.ends(0).stdout);
+    traced(lab, &["/bin/sh", "-c", "echo 200 > left; echo 200"])
+}
+
+/// Runs claw under strace; returns what Claw itself did.
+fn traced(lab: &Lab, agent: &[&str]) -> BTreeSet<Seen> {
     let (trace, ledger, policy) =
         (lab.path("ledgers/trace"), lab.path("ledgers/needs.jsonl"), lab.path("policy.yaml"));
     let text = |path: &Path| path.to_string_lossy().into_owned();
-    let calls =
-        "trace=open,openat,openat2,open_tree,creat,socket,connect,bind,sendto,sendmsg,sendmmsg,execve";
+    let calls = "trace=open,openat,openat2,open_tree,creat,socket,connect,bind,sendto,sendmsg,sendmmsg,execve,\
+                 mkdir,mkdirat,symlink,symlinkat,mknod,mknodat,unlink,unlinkat,rmdir,rename,renameat,renameat2,\
+                 inotify_add_watch";
     let (trace_name, policy, ledger, claw) =
         (text(&trace), text(&policy), text(&ledger), text(lab.program()));
     // as root, and around the change of the user: of a process that hides its memory others see no path
     let tracer =
         ["strace", "-f", "-y", "-qq", "-s", "300", "-e", calls, "-e", "signal=none", "-o", &trace_name];
-    let words = [claw.as_str(), "run", "--policy", &policy, "--ledger", &ledger, "--", "python3", &program];
+    let mut words = vec![claw.as_str(), "run", "--policy", &policy, "--ledger", &ledger, "--"];
+    words.extend(agent);
+    let _ = fs::remove_file(lab.path("ledgers/needs.jsonl"));
     let run = lab.plain().within(120).inside(&tracer).command(&words).ends(0);
     assert!(run.stdout.contains("200"), "{run:#?}");
     read(&fs::read_to_string(trace).unwrap(), &lab.path("work"), &claw)
@@ -80,6 +104,16 @@ fn read(trace: &str, directory: &Path, claw: &str) -> BTreeSet<Seen> {
         let Some((name, arguments)) = call.split_once('(') else { continue };
         seen.extend(match name {
             "open" | "openat" | "openat2" | "open_tree" | "creat" => opened(arguments, directory),
+            "mkdir" | "mkdirat" | "mknod" | "mknodat" => named(arguments, directory, Act::Make),
+            "symlink" | "symlinkat" => {
+                arguments.split_once("\", ").and_then(|(_, link)| named(link, directory, Act::Make))
+            }
+            "unlink" | "unlinkat" | "rmdir" => named(arguments, directory, Act::Remove),
+            "inotify_add_watch" => {
+                arguments.split_once(", ").and_then(|(_, what)| named(what, directory, Act::Watch))
+            }
+            // nothing is renamed by a run
+            "rename" | "renameat" | "renameat2" => Some((Act::Write, format!("RENAMED {arguments}"))),
             "socket" => Some((Act::Socket, socket(arguments))),
             "bind" => address(arguments).map(|address| {
                 let datagram =
@@ -100,13 +134,18 @@ fn quoted(text: &str) -> Option<&str> {
 }
 
 fn opened(arguments: &str, directory: &Path) -> Option<Seen> {
+    let writes = ["O_WRONLY", "O_RDWR", "O_CREAT"].iter().any(|flag| arguments.contains(flag));
+    named(arguments, directory, if writes { Act::Write } else { Act::Read })
+}
+
+/// A path of a call, from the root.
+fn named(arguments: &str, directory: &Path, act: Act) -> Option<Seen> {
     let path = quoted(arguments)?;
     let base = arguments.split_once('<').and_then(|(before, rest)| {
         (!before.contains('"')).then(|| rest.split_once('>').map(|(base, _)| PathBuf::from(base)))?
     });
     let whole = base.unwrap_or_else(|| directory.to_owned()).join(path);
-    let writes = ["O_WRONLY", "O_RDWR", "O_CREAT"].iter().any(|flag| arguments.contains(flag));
-    Some((if writes { Act::Write } else { Act::Read }, whole.to_string_lossy().into_owned()))
+    Some((act, whole.to_string_lossy().into_owned()))
 }
 
 /// A socket in the words of the statements.
@@ -156,7 +195,12 @@ fn meanings(lab: &Lab, ports: [u16; 3]) -> BTreeMap<&'static str, Vec<String>> {
         ("TRUST", vec![path("config/claw/*"), path("config/claw")]),
         ("STATE/*", vec![path("state/claw/*")]),
         ("LEDGER", vec![path("ledgers/needs.jsonl")]),
+        ("LEDGER-DIRECTORY", vec![path("ledgers")]),
         ("SHOWN/*", vec![path("work/*")]),
+        ("REVIEWED/*", vec![path("work/*")]),
+        ("POLICY-DIRECTORY", vec![path("").trim_end_matches('/').to_owned()]),
+        ("POLICY-FILES", vec![path("list.sha256")]),
+        ("LISTED", ["/usr/lib/*", "/lib/*", "/lib64/*", "/usr/bin/*", "/bin/*"].map(str::to_owned).to_vec()),
         ("RESOLVER:53", vec!["10.77.0.1:53".to_owned()]),
         ("PERMITTED", ports.map(|port| format!("10.77.0.1:{port}")).to_vec()),
         ("ANY:53", ["0.0.0.0:53", "[::]:53", "0.0.0.0:53/udp", "[::]:53/udp"].map(str::to_owned).to_vec()),
@@ -182,7 +226,20 @@ fn check(lab: &Lab) {
     let _names = names(Lab::PRIVATE);
     let (web, plain, datagrams) = (http(Lab::PRIVATE), echo(Lab::PRIVATE), echo_datagrams(Lab::PRIVATE));
     let ports = [web.port(), plain.port(), datagrams.port()];
-    let seen = traced(lab, ports);
+    let mut seen = network(lab, ports);
+    let files = files(lab);
+    for (act, what) in [
+        (Act::Write, lab.path("state/claw")),
+        (Act::Make, lab.path("state/claw")),
+        (Act::Watch, PathBuf::from("/usr")),
+        (Act::Make, PathBuf::from("/mnt")),
+    ] {
+        assert!(
+            files.iter().any(|one| one.0 == act && Path::new(&one.1).starts_with(&what)),
+            "{act:?} {what:?} {files:#?}"
+        );
+    }
+    seen.extend(files);
     let (all, mut meanings) = (needs(), meanings(lab, ports));
     // the sandbox's own addresses are those that the transparent listener is bound to
     let own: Vec<&str> = seen

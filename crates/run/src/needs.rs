@@ -51,6 +51,12 @@ pub enum Act {
     Connect,
     /// An address is bound.
     Bind,
+    /// A directory or link is made.
+    Make,
+    /// A file or directory is taken away.
+    Remove,
+    /// Changes are waited for.
+    Watch,
 }
 
 impl Phase {
@@ -74,6 +80,9 @@ impl Act {
             Act::Socket => "socket",
             Act::Connect => "connect",
             Act::Bind => "bind",
+            Act::Make => "make",
+            Act::Remove => "remove",
+            Act::Watch => "watch",
         }
     }
 }
@@ -131,6 +140,8 @@ fn start(list: &mut List) {
         ),
         ("TRUST", "which policies were accepted: $XDG_CONFIG_HOME/claw"),
         ("STATE/*", "changes that wait for a decision: $XDG_STATE_HOME/claw"),
+        ("LISTED", "executables that the policy lists: copied, compared"),
+        ("REVIEWED/*", "trees under review, compared with what the agent left"),
         ("/proc/self/*", "its own mounts, maps, identity and descriptors"),
         ("/proc/*", "processes of the sandbox; confinement of its own"),
         ("/proc", "the same"),
@@ -153,6 +164,14 @@ fn start(list: &mut List) {
     }
     list.add(Start, Act::Write, "LEDGER", "the ledger: made new, appended to");
     list.add(Start, Act::Write, "/sys/fs/cgroup/*", "control groups, where the policy limits");
+    list.add(Start, Act::Make, "/sys/fs/cgroup/*", "control groups, where the policy limits");
+    list.add(Start, Act::Remove, "/sys/fs/cgroup/*", "the same groups, when the run has ended");
+    list.add(Start, Act::Write, "STATE/*", "with `review`: who holds the layers, and of what they are");
+    list.add(Start, Act::Make, "STATE/*", "directories of ledgers; with `review`, of the layers");
+    list.add(Start, Act::Make, "LEDGER-DIRECTORY", "where the ledger's directory is not there yet");
+    list.add(Start, Act::Remove, "STATE/*", "layers in which the agent left nothing");
+    list.add(Start, Act::Watch, "POLICY-DIRECTORY", "whether the policy, or a ceiling, changes");
+    list.add(Start, Act::Watch, "LISTED", "whether an executable that is listed changes");
     for what in ["UNIX", "NETLINK ROUTE"] {
         list.add(Start, Act::Socket, what, "channels to init and the reader; interfaces of the host");
     }
@@ -187,6 +206,8 @@ fn inside(list: &mut List) {
         list.add(Inside, Act::Write, path, "switched off in the sandbox's own network");
     }
     list.add(Inside, Act::Write, "/mnt/*", "files written for the sandbox");
+    list.add(Inside, Act::Make, "/mnt/*", "directories and links of the new tree");
+    list.add(Inside, Act::Remove, "/mnt/*", "names of files that stay without one");
     for what in ["NETLINK ROUTE", "NETLINK NETFILTER", "NETLINK SOCK_DIAG"] {
         list.add(
             Inside,
