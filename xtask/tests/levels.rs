@@ -15,6 +15,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("claw-image", 1),
     ("claw-plan", 1),
     ("claw-footprint", 1),
+    ("claw-verify", 1),
     ("claw-sys", 2),
     ("claw-enforce", 3),
     ("claw-gate", 3),
@@ -36,8 +37,16 @@ const BESIDE: &[(&str, &str)] = &[
 ];
 
 /// Crates that decide and do not act: none of these may be linked into them.
-const PURE: &[&str] =
-    &["claw-model", "claw-policy", "claw-wire", "claw-ledger", "claw-image", "claw-plan", "claw-footprint"];
+const PURE: &[&str] = &[
+    "claw-model",
+    "claw-policy",
+    "claw-wire",
+    "claw-ledger",
+    "claw-image",
+    "claw-plan",
+    "claw-footprint",
+    "claw-verify",
+];
 const ACTING: &[&str] =
     &["tokio", "libc", "rustix", "nix", "hickory-resolver", "landlock", "socket2", "claw-sys"];
 
