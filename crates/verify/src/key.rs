@@ -9,6 +9,7 @@ use sigstore_crypto::{KeyAlgorithm, VerificationKey};
 use sigstore_types::{DerPublicKey, SignatureBytes};
 
 use crate::Error;
+use crate::artifact::Artifact;
 
 /// SHA-256 of the key's SubjectPublicKeyInfo.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -122,13 +123,32 @@ impl PublicKey {
         Err(Error::Signature { by: format!("key {}", self.id), why })
     }
 
-    /// The same over a digest, where the algorithm signs one: for what is too large to hold.
-    pub(crate) fn verify_digest(&self, digest: &[u8], signature: &[u8]) -> Result<(), Error> {
-        let by = || format!("key {}", self.id);
+    /// The same of an artefact. One that is too large to keep is verified by its digest, where the algorithm signs one.
+    pub fn verify_artifact(&self, artifact: &Artifact, signature: &[u8]) -> Result<(), Error> {
+        if let Some(bytes) = artifact.bytes() {
+            return self.verify(bytes, signature);
+        }
+        let digest = match self.algorithm {
+            Algorithm::P256 | Algorithm::Rsa => {
+                artifact.digests().sha256.map(|digest| digest.as_bytes().to_vec())
+            }
+            Algorithm::P384 => artifact.digests().sha384.map(|bytes| bytes.to_vec()),
+            Algorithm::Ed25519 => None,
+        };
+        let digest = digest.ok_or_else(|| {
+            let found = format!("{} of {} bytes", self.algorithm, artifact.length());
+            Error::Unsupported {
+                what: "form of signature",
+                found,
+                hint: "sign a statement of its digest instead",
+            }
+        })?;
         let key = VerificationKey::from_spki(&self.der()).map_err(|error| unusable(error.to_string()))?;
-        let signature = SignatureBytes::from_bytes(signature);
-        key.verify_prehashed(digest, &signature)
-            .map_err(|error| Error::Signature { by: by(), why: error.to_string() })
+        let wrong = |error: sigstore_crypto::Error| Error::Signature {
+            by: format!("key {}", self.id),
+            why: error.to_string(),
+        };
+        key.verify_prehashed(&digest, &SignatureBytes::from_bytes(signature)).map_err(wrong)
     }
 
     pub(crate) fn der(&self) -> DerPublicKey {

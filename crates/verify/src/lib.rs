@@ -10,12 +10,15 @@
 //! No file, network or environment. `now` is a parameter, with a floor ([`Clock`]); one library below reads the system's
 //! clock as well, and can only refuse more for it.
 
+pub mod artifact;
 mod clock;
 pub mod envelope;
 mod error;
+pub mod identity;
 pub mod json;
 pub mod key;
 pub mod sign;
+pub mod sigstore;
 pub mod statement;
 mod verified;
 

@@ -58,7 +58,18 @@ pub struct Subject {
     pub annotations: BTreeMap<String, Value>,
 }
 
-/// Digests of one artefact, made in one reading.
+/// Known of one artefact: made in one reading, or those that are known of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Known {
+    /// SHA-256.
+    pub sha256: Option<Digest>,
+    /// SHA-384.
+    pub sha384: Option<[u8; 48]>,
+    /// SHA-512.
+    pub sha512: Option<[u8; 64]>,
+}
+
+/// Digests of bytes that were read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Digests {
     /// SHA-256.
@@ -67,6 +78,60 @@ pub struct Digests {
     pub sha384: Option<[u8; 48]>,
     /// SHA-512, where it was asked for.
     pub sha512: Option<[u8; 64]>,
+}
+
+impl From<&Digests> for Known {
+    fn from(digests: &Digests) -> Known {
+        Known { sha256: Some(digests.sha256), sha384: digests.sha384, sha512: digests.sha512 }
+    }
+}
+
+impl From<&Known> for Known {
+    fn from(known: &Known) -> Known {
+        *known
+    }
+}
+
+impl Known {
+    /// Only this one is known.
+    pub fn sha256(digest: Digest) -> Known {
+        Known { sha256: Some(digest), ..Known::default() }
+    }
+
+    /// Reads `sha256:HEX`, `sha384:HEX` or `sha512:HEX`.
+    pub fn read(text: &str) -> Option<Known> {
+        let (algorithm, hex) = text.split_once(':')?;
+        let bytes = data_encoding::HEXLOWER.decode(hex.as_bytes()).ok()?;
+        let mut digests = Known::default();
+        match algorithm {
+            "sha256" => digests.sha256 = Some(Digest(bytes.try_into().ok()?)),
+            "sha384" => digests.sha384 = Some(bytes.try_into().ok()?),
+            "sha512" => digests.sha512 = Some(bytes.try_into().ok()?),
+            _ => return None,
+        }
+        Some(digests)
+    }
+
+    /// One of them, with its algorithm: the shortest that is known.
+    pub fn name(&self) -> String {
+        let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes);
+        match (self.sha256, self.sha384, self.sha512) {
+            (Some(digest), _, _) => digest.to_string(),
+            (None, Some(bytes), _) => format!("sha384:{}", hex(&bytes)),
+            (None, None, Some(bytes)) => format!("sha512:{}", hex(&bytes)),
+            (None, None, None) => "no digest".to_owned(),
+        }
+    }
+
+    pub(crate) fn of(&self, algorithm: sigstore_types::HashAlgorithm) -> Option<Vec<u8>> {
+        use sigstore_types::HashAlgorithm::{Sha2256, Sha2384, Sha2512};
+        match algorithm {
+            Sha2256 => self.sha256.map(|digest| digest.as_bytes().to_vec()),
+            Sha2384 => self.sha384.map(|bytes| bytes.to_vec()),
+            Sha2512 => self.sha512.map(|bytes| bytes.to_vec()),
+            _ => None,
+        }
+    }
 }
 
 impl Statement {
@@ -113,22 +178,23 @@ impl Statement {
 
     /// The subject that is these bytes. Every digest of a subject that can be computed must be theirs, and one must be
     /// there: two digests of two files under one subject are no subject.
-    pub fn subject(&self, of: &Digests) -> Result<&Subject, Error> {
+    pub fn subject<D: Into<Known>>(&self, of: D) -> Result<&Subject, Error> {
+        let of = &of.into();
         let found = self.subject.iter().find(|subject| subject.is(of));
         found.ok_or_else(|| {
             let names: Vec<_> = self.subject.iter().take(3).map(Subject::title).collect();
-            let why = format!("it has {} and the statement is of {}", of.sha256, names.join(", "));
+            let why = format!("it has {} and the statement is of {}", of.name(), names.join(", "));
             Error::Artifact { why }
         })
     }
 }
 
 impl Subject {
-    fn is(&self, of: &Digests) -> bool {
+    fn is(&self, of: &Known) -> bool {
         let mut known = false;
         for (algorithm, hex) in &self.digest {
             let own = match algorithm.as_str() {
-                "sha256" => Some(of.sha256.hex()),
+                "sha256" => of.sha256.map(|digest| digest.hex()),
                 "sha384" => of.sha384.map(|bytes| data_encoding::HEXLOWER.encode(&bytes)),
                 "sha512" => of.sha512.map(|bytes| data_encoding::HEXLOWER.encode(&bytes)),
                 _ => None,
@@ -186,7 +252,7 @@ mod tests {
 
     #[test]
     fn every_digest_of_a_subject_must_be_the_artefacts() {
-        let of = Digests { sha256: Digest::of(b"a"), sha384: None, sha512: Some([7; 64]) };
+        let of = Known { sha256: Some(Digest::of(b"a")), sha384: None, sha512: Some([7; 64]) };
         let mut statement = Statement::about("a", Digest::of(b"a"), "p", Value::Null);
         assert!(statement.subject(&of).is_ok());
         statement.subject[0].digest.insert("sha512".into(), "00".into());

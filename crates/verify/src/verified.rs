@@ -61,6 +61,8 @@ pub enum Proof {
     CertificateLog,
     /// The signature stands in a log that the trust root names: inclusion and head were verified.
     Log,
+    /// A log that the trust root names promised to take the signature in; inclusion itself was not shown.
+    Promise,
     /// It existed at this time, on a log's or a timestamp authority's word.
     Time(Timestamp),
     /// The certificate names whom the caller asked for.
@@ -185,6 +187,7 @@ impl Proof {
             Proof::Certificate => "certificate",
             Proof::CertificateLog => "certificate-log",
             Proof::Log => "log",
+            Proof::Promise => "log-promise",
             Proof::Time(_) => "time",
             Proof::Identity => "identity",
             Proof::Builder(_) => "builder",
@@ -206,6 +209,9 @@ impl fmt::Display for Proof {
             }
             Proof::CertificateLog => f.write_str("the certificate is promised to a log of certificates"),
             Proof::Log => f.write_str("the signature stands in a transparency log of the trust root"),
+            Proof::Promise => {
+                f.write_str("a transparency log of the trust root promised to take the signature in")
+            }
             Proof::Time(time) => write!(f, "it existed at {time}"),
             Proof::Identity => {
                 f.write_str("the certificate names the identity and issuer that were asked for")
