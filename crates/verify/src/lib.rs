@@ -17,8 +17,10 @@ mod error;
 pub mod identity;
 pub mod json;
 pub mod key;
+pub mod minisign;
 pub mod sign;
 pub mod sigstore;
+pub mod ssh;
 pub mod statement;
 mod verified;
 
