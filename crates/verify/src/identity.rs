@@ -53,6 +53,11 @@ impl Pattern {
         Ok(Pattern(text.to_owned()))
     }
 
+    /// A pattern for what has no authority of its own.
+    pub(crate) fn loose(text: &str) -> Pattern {
+        Pattern(text.to_owned())
+    }
+
     /// Whether this is the whole of it.
     pub fn matches(&self, name: &str) -> bool {
         matches(self.0.as_bytes(), name.as_bytes())

@@ -266,6 +266,38 @@ impl Bundle {
     }
 }
 
+/// A DSSE envelope without a bundle: a statement about this artefact that enough of the pinned keys signed. No log, no time.
+pub fn envelope(
+    envelope: &crate::envelope::Envelope,
+    artifact: &Artifact,
+    keys: &Keys,
+) -> Result<Verified<Attested>, Error> {
+    let mut verified = envelope.verify(crate::envelope::IN_TOTO, keys)?.try_map(|payload| {
+        let statement = Statement::read(&payload.bytes)?;
+        statement.subject(artifact.digests())?;
+        let (claims, times) = (Claims::default(), Vec::new());
+        Ok::<_, Error>(Attested { artifact: artifact.name(), statement: Some(statement), claims, times })
+    })?;
+    verified.prove(Proof::Subject);
+    Ok(verified)
+}
+
+/// A signature of the artefact's bytes by a pinned key, without anything around it.
+pub fn detached(signature: &[u8], artifact: &Artifact, keys: &Keys) -> Result<Verified<Attested>, Error> {
+    let mut last = Error::Impossible { need: 1, have: 0 };
+    for key in keys.iter() {
+        match key.verify_artifact(artifact, signature) {
+            Ok(()) => {
+                let (claims, times) = (Claims::default(), Vec::new());
+                let value = Attested { artifact: artifact.name(), statement: None, claims, times };
+                return Ok(Verified::new(value, vec![Signer::Key(key.id())], vec![Proof::Signature]));
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
 impl Trust {
     fn library(
         &self,

@@ -124,7 +124,10 @@ fn entry(line: usize, text: &str) -> Result<Entry, String> {
                     return Err("certificates are not read; hint: list the keys themselves".to_owned());
                 }
                 _ => {
-                    return Err(format!("the option `{}` is not known, or stands twice", name.escape_debug()));
+                    return Err(format!(
+                        "the option `{}` is not known, or stands twice",
+                        name.escape_debug()
+                    ));
                 }
             }
         }
