@@ -18,6 +18,7 @@ pub mod identity;
 pub mod json;
 pub mod key;
 pub mod minisign;
+pub mod oci;
 pub mod provenance;
 pub mod sign;
 pub mod sigstore;
