@@ -10,3 +10,4 @@ pub(crate) mod phase;
 pub(crate) mod policy;
 pub(crate) mod run;
 pub(crate) mod top;
+pub(crate) mod verify;

@@ -30,3 +30,9 @@ pub use clock::Clock;
 pub use error::{Class, Error};
 pub use key::{KeyId, Keys, PublicKey};
 pub use verified::{Proof, Signer, Verified};
+
+/// The bytes of a signature that is written as base64 and nothing else.
+pub fn base64(text: &str) -> Result<Vec<u8>, Error> {
+    let bytes = data_encoding::BASE64.decode(text.trim().as_bytes());
+    bytes.map_err(|error| Error::Malformed { what: "base64 of the signature", why: error.to_string() })
+}

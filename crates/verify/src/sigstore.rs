@@ -98,10 +98,6 @@ impl Bundle {
         matches!(self.0.verification_material.content, VerificationMaterialContent::PublicKey(_))
     }
 
-    pub(crate) fn from_parts(bundle: sigstore_types::Bundle) -> Bundle {
-        Bundle(bundle)
-    }
-
     /// Verifies that this bundle is about this artefact, and who made it.
     pub fn verify(
         &self,

@@ -151,15 +151,6 @@ impl<T> Verified<T> {
             self.proven.push(proof);
         }
     }
-
-    pub(crate) fn join(&mut self, signers: &[Signer], proven: &[Proof]) {
-        for signer in signers {
-            if !self.signers.contains(signer) {
-                self.signers.push(signer.clone());
-            }
-        }
-        proven.iter().for_each(|proof| self.prove(proof.clone()));
-    }
 }
 
 impl fmt::Display for Signer {
