@@ -16,6 +16,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("claw-plan", 1),
     ("claw-footprint", 1),
     ("claw-host", 1),
+    ("claw-verify", 1),
     ("claw-sys", 2),
     ("claw-enforce", 3),
     ("claw-gate", 3),
@@ -47,6 +48,7 @@ const PURE: &[&str] = &[
     "claw-plan",
     "claw-footprint",
     "claw-host",
+    "claw-verify",
 ];
 const ACTING: &[&str] =
     &["tokio", "libc", "rustix", "nix", "hickory-resolver", "landlock", "socket2", "claw-sys"];

@@ -11,9 +11,11 @@ use claw_policy::import::Format;
 use claw_run::Answers;
 
 pub(crate) use footprint::{Footprint, FootprintCommand, Reading, ReportForm};
+pub(crate) use verify::Verify;
 
 mod footprint;
 mod format;
+mod verify;
 
 /// Runs any agent with nothing open but what its policy names.
 #[derive(Debug, Parser)]
@@ -35,6 +37,8 @@ pub(crate) enum Command {
     Policy(Policy),
     /// Show, follow and verify ledgers
     Ledger(Ledger),
+    /// Is it what was signed, by whom, when, and built from what: offline
+    Verify(Box<Verify>),
     /// What an agent reached for: report, compare, diff, suggest a policy
     Footprint(Footprint),
     /// Let another phase begin in a run that goes on

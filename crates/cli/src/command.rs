@@ -12,3 +12,4 @@ pub(crate) mod policy;
 pub(crate) mod run;
 pub(crate) mod threat_model;
 pub(crate) mod top;
+pub(crate) mod verify;

@@ -17,6 +17,7 @@ fn main() -> ExitCode {
         Command::Observe(arguments) => command::observe::run(&arguments),
         Command::Policy(arguments) => command::policy::run(&arguments),
         Command::Ledger(arguments) => command::ledger::run(&arguments),
+        Command::Verify(arguments) => command::verify::run(&arguments),
         Command::Footprint(arguments) => command::footprint::run(&arguments),
         Command::Phase(arguments) => command::phase::run(&arguments),
         Command::Top(arguments) => command::top::run(&arguments),

@@ -1,0 +1,78 @@
+//! Keys: spelling, ids, sets.
+
+use super::*;
+use crate::Class;
+use crate::sign::PrivateKey;
+
+fn class(result: Result<PublicKey, Error>) -> Class {
+    result.unwrap_err().class()
+}
+
+#[test]
+fn an_id_is_the_digest_of_the_key_itself() {
+    let key = PrivateKey::generate(Algorithm::P256).unwrap();
+    let again = PublicKey::from_pem(&key.public().to_pem()).unwrap();
+    assert_eq!(again.id(), KeyId(Digest::of(key.public().spki())));
+}
+
+#[test]
+fn a_key_has_one_spelling() {
+    let key = PrivateKey::generate(Algorithm::Ed25519).unwrap();
+    let spki = key.public().spki().to_vec();
+    // Something after it.
+    assert_eq!(class(PublicKey::from_spki(&[spki.clone(), vec![0]].concat())), Class::Trust);
+    // A length in more bytes than it needs.
+    let mut long = vec![0x30, 0x81];
+    long.extend_from_slice(&spki[1..]);
+    assert_eq!(class(PublicKey::from_spki(&long)), Class::Trust);
+    // A point compressed.
+    let key = PrivateKey::generate(Algorithm::P256).unwrap();
+    let spki = key.public().spki();
+    let (head, point) = spki.split_at(spki.len() - 65);
+    let mut compressed = head.to_vec();
+    compressed[1] -= 32;
+    let bits = compressed.len() - 2;
+    compressed[bits] -= 32;
+    compressed.push(2 + (point[64] & 1));
+    compressed.extend_from_slice(&point[1..33]);
+    assert_eq!(class(PublicKey::from_spki(&compressed)), Class::Trust);
+}
+
+#[test]
+fn a_point_that_is_not_on_the_curve_is_refused() {
+    let key = PrivateKey::generate(Algorithm::P256).unwrap();
+    let mut spki = key.public().spki().to_vec();
+    *spki.last_mut().unwrap() ^= 1;
+    assert_eq!(class(PublicKey::from_spki(&spki)), Class::Trust);
+}
+
+#[test]
+fn one_file_is_one_key() {
+    let pem = PrivateKey::generate(Algorithm::Ed25519).unwrap().public().to_pem();
+    assert_eq!(class(PublicKey::from_pem(&pem.repeat(2))), Class::Trust);
+    assert_eq!(class(PublicKey::from_pem("")), Class::Trust);
+    assert_eq!(class(PublicKey::from_pem(&pem.replace("PUBLIC KEY", "CERTIFICATE"))), Class::Trust);
+}
+
+#[test]
+fn ecdsa_signatures_are_read_in_both_spellings() {
+    use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+    let key = PrivateKey::generate(Algorithm::P256).unwrap();
+    let pem = key.to_secret_pem().unwrap();
+    let der = pem::parse(&pem).unwrap();
+    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der.contents()).unwrap();
+    let fixed = pair.sign(&aws_lc_rs::rand::SystemRandom::new(), b"message").unwrap();
+    key.public().verify(b"message", fixed.as_ref()).unwrap();
+    key.public().verify(b"message", &key.sign(b"message").unwrap()).unwrap();
+    assert_eq!(key.public().verify(b"another", fixed.as_ref()).unwrap_err().class(), Class::Signature);
+}
+
+#[test]
+fn a_threshold_that_no_one_can_meet_is_refused() {
+    let key = PrivateKey::generate(Algorithm::Ed25519).unwrap().public().clone();
+    assert_eq!(Keys::new([], 1), Err(Error::Impossible { need: 1, have: 0 }));
+    assert_eq!(Keys::new([key.clone()], 0), Err(Error::Impossible { need: 0, have: 1 }));
+    // The same key twice is one.
+    assert_eq!(Keys::new([key.clone(), key.clone()], 2), Err(Error::Impossible { need: 2, have: 1 }));
+    assert_eq!(Keys::new([key.clone(), key], 1).unwrap().len(), 1);
+}
