@@ -43,7 +43,7 @@ fn main() {
     let known = Artifact::known(subject(wheel));
     let mut lines = Vec::new();
     for (name, bytes, artifact, who) in
-        [("npm provenance", npm, &package, NPM), ("wheel attestation", wheel, &known, WHEEL)]
+        [("npm provenance", npm, &package, NPM), ("wheel", wheel, &known, WHEEL)]
     {
         let asked = [Identity { identity: Name::Exact(who.into()), issuer: Name::Exact(GITHUB.into()) }];
         let whole = || {
@@ -84,12 +84,12 @@ fn bare() -> impl Fn() {
     }
 }
 
+/// The digest that the bundle is of: only that was published here.
 fn subject(bundle: &[u8]) -> Known {
     let bundle: serde_json::Value = serde_json::from_slice(bundle).unwrap();
-    let payload = bundle["dsseEnvelope"]["payload"].as_str().unwrap();
-    let payload = data_encoding::BASE64.decode(payload.as_bytes()).unwrap();
-    let statement: serde_json::Value = serde_json::from_slice(&payload).unwrap();
-    Known::read(&format!("sha256:{}", statement["subject"][0]["digest"]["sha256"].as_str().unwrap())).unwrap()
+    let digest = bundle.pointer("/messageSignature/messageDigest/digest").unwrap().as_str().unwrap();
+    let digest = data_encoding::BASE64.decode(digest.as_bytes()).unwrap();
+    Known::read(&format!("sha256:{}", data_encoding::HEXLOWER.encode(&digest))).unwrap()
 }
 
 /// Microseconds for one.

@@ -238,7 +238,7 @@ impl Bundle {
                     return Err(Error::Unsupported { what: "payload type", found, hint });
                 }
                 let statement = Statement::read(envelope.payload.as_bytes())?;
-                statement.subject(artifact.digests())?;
+                statement.subject(*artifact.digests())?;
                 proven.push(Proof::Subject);
                 Some(statement)
             }
@@ -270,7 +270,7 @@ pub fn envelope(
 ) -> Result<Verified<Attested>, Error> {
     let mut verified = envelope.verify(crate::envelope::IN_TOTO, keys)?.try_map(|payload| {
         let statement = Statement::read(&payload.bytes)?;
-        statement.subject(artifact.digests())?;
+        statement.subject(*artifact.digests())?;
         let (claims, times) = (Claims::default(), Vec::new());
         Ok::<_, Error>(Attested { artifact: artifact.name(), statement: Some(statement), claims, times })
     })?;
