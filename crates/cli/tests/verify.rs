@@ -227,7 +227,8 @@ fn a_layout_is_verified_with_every_blob_it_names() {
     let payload = payload.to_string();
     let mut signed = blob("application/vnd.dev.cosign.simplesigning.v1+json", payload.as_bytes());
     let signature = key.sign(payload.as_bytes()).unwrap();
-    signed["annotations"] = serde_json::json!({"dev.cosignproject.cosign/signature": data_encoding::BASE64.encode(&signature)});
+    signed["annotations"] =
+        serde_json::json!({"dev.cosignproject.cosign/signature": data_encoding::BASE64.encode(&signature)});
     let beside = serde_json::json!({"schemaVersion": 2, "layers": [signed]}).to_string();
     let mut beside = blob("application/vnd.oci.image.manifest.v1+json", beside.as_bytes());
     let tag = format!("sha256-{}.sig", digest.hex());

@@ -95,7 +95,7 @@ fn what_is_claimed_to_be_proven_is_what_the_bundle_holds() {
 fn a_changed_bundle_proves_nothing_else() {
     let cases = cases();
     let case = cases.iter().find(|case| case.bundle.contains("cosign-v3-blob")).unwrap();
-    let bytes = std::fs::read(data(case.bundle)).unwrap();
+    let bytes = std::fs::read(data(&case.bundle)).unwrap();
     let trust = Trust::new(&Root::public_good().unwrap(), Clock::at(now())).unwrap();
     let artifact = Artifact::of(&std::fs::read(data("sigstore-rust/cosign-v3-blob.txt")).unwrap());
     let asked = asked(case);
