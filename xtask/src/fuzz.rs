@@ -11,8 +11,10 @@ type Outcome = Result<(), Box<dyn Error>>;
 /// Every target, by the name of its binary and of its corpus.
 const TARGETS: &[&str] = &[
     "application",
+    "bundle",
     "client_hello",
     "dns",
+    "dsse",
     "formats",
     "framing",
     "http_head",

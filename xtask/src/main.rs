@@ -1,5 +1,6 @@
-//! Developer tasks: `cargo xtask test | lint | fuzz | bench | footprints | load`.
+//! Developer tasks: `cargo xtask test | lint | fuzz | bench | agree | footprints | load`.
 
+mod agree;
 mod bench;
 mod footprints;
 mod fuzz;
@@ -18,9 +19,10 @@ fn main() -> ExitCode {
         ["fuzz"] => fuzz::run(60),
         ["fuzz", seconds] => seconds.parse().map_err(Into::into).and_then(fuzz::run),
         ["bench", rest @ ..] => bench::run(rest),
+        ["agree", python, modules] => agree::run(python, modules),
         ["footprints", rest @ ..] => footprints::run(rest),
         ["load", rest @ ..] => bench::load(rest),
-        _ => Err("usage: cargo xtask test [FILTER] | lint | fuzz [SECONDS] | bench [WHAT] | footprints [ID] | load …".into()),
+        _ => Err("usage: cargo xtask test [FILTER] | lint | fuzz [SECONDS] | bench [WHAT] | agree PYTHON MODULES | footprints [ID] | load …".into()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

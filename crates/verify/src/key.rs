@@ -5,7 +5,7 @@ use std::fmt;
 
 use aws_lc_rs::signature as lc;
 use claw_model::digest::Digest;
-use sigstore_crypto::{KeyAlgorithm, VerificationKey};
+use sigstore_crypto::{KeyAlgorithm, SigningScheme, VerificationKey};
 use sigstore_types::{DerPublicKey, SignatureBytes};
 
 use crate::Error;
@@ -143,12 +143,17 @@ impl PublicKey {
                 hint: "sign a statement of its digest instead",
             }
         })?;
-        let key = VerificationKey::from_spki(&self.der()).map_err(|error| unusable(error.to_string()))?;
-        let wrong = |error: sigstore_crypto::Error| Error::Signature {
-            by: format!("key {}", self.id),
-            why: error.to_string(),
+        let signature = SignatureBytes::from_bytes(signature);
+        let by = |scheme| {
+            let key = VerificationKey::from_spki_with_scheme(&self.der(), scheme)?;
+            key.verify_prehashed(&digest, &signature)
         };
-        key.verify_prehashed(&digest, &SignatureBytes::from_bytes(signature)).map_err(wrong)
+        let held = match self.algorithm {
+            Algorithm::P256 | Algorithm::Ed25519 => by(SigningScheme::EcdsaP256Sha256),
+            Algorithm::P384 => by(SigningScheme::EcdsaP384Sha384),
+            Algorithm::Rsa => by(SigningScheme::RsaPkcs1Sha256).or_else(|_| by(SigningScheme::RsaPssSha256)),
+        };
+        held.map_err(|error| Error::Signature { by: format!("key {}", self.id), why: error.to_string() })
     }
 
     pub(crate) fn der(&self) -> DerPublicKey {

@@ -41,7 +41,7 @@ pub struct Image {
 #[derive(Debug, Clone, PartialEq)]
 enum Found {
     Bundle(Vec<u8>),
-    Simple(simple::Signed),
+    Simple(Box<simple::Signed>),
 }
 
 impl Image {
@@ -69,7 +69,7 @@ impl Image {
                     for layer in manifest.layers.iter().take(MOST) {
                         if layer.media_type == simple::MEDIA {
                             let payload = read(layer, blobs)?;
-                            image.found.push(Found::Simple(simple::Signed::of(layer, payload)?));
+                            image.found.push(Found::Simple(Box::new(simple::Signed::of(layer, payload)?)));
                         }
                     }
                 }

@@ -86,12 +86,6 @@ impl From<&Digests> for Known {
     }
 }
 
-impl From<&Known> for Known {
-    fn from(known: &Known) -> Known {
-        *known
-    }
-}
-
 impl Known {
     /// Only this one is known.
     pub fn sha256(digest: Digest) -> Known {
@@ -254,13 +248,13 @@ mod tests {
     fn every_digest_of_a_subject_must_be_the_artefacts() {
         let of = Known { sha256: Some(Digest::of(b"a")), sha384: None, sha512: Some([7; 64]) };
         let mut statement = Statement::about("a", Digest::of(b"a"), "p", Value::Null);
-        assert!(statement.subject(&of).is_ok());
+        assert!(statement.subject(of).is_ok());
         statement.subject[0].digest.insert("sha512".into(), "00".into());
-        assert_eq!(statement.subject(&of).unwrap_err().class(), Class::Artifact);
+        assert_eq!(statement.subject(of).unwrap_err().class(), Class::Artifact);
         statement.subject[0].digest.insert("sha512".into(), "07".repeat(64));
-        assert!(statement.subject(&of).is_ok());
+        assert!(statement.subject(of).is_ok());
         // A digest that is not known here proves nothing.
         statement.subject[0].digest = BTreeMap::from([("gitCommit".into(), "00".into())]);
-        assert_eq!(statement.subject(&of).unwrap_err().class(), Class::Artifact);
+        assert_eq!(statement.subject(of).unwrap_err().class(), Class::Artifact);
     }
 }

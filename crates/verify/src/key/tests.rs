@@ -76,3 +76,21 @@ fn a_threshold_that_no_one_can_meet_is_refused() {
     assert_eq!(Keys::new([key.clone(), key.clone()], 2), Err(Error::Impossible { need: 2, have: 1 }));
     assert_eq!(Keys::new([key.clone(), key], 1).unwrap().len(), 1);
 }
+
+#[test]
+fn an_artefact_that_is_only_known_by_its_digest_is_verified_by_it() {
+    let key = PrivateKey::generate(Algorithm::P256).unwrap();
+    let signature = key.sign(b"artefact").unwrap();
+    let known = |bytes: &[u8]| Artifact::known(*Artifact::of(bytes).digests());
+    key.public().verify_artifact(&known(b"artefact"), &signature).unwrap();
+    assert_eq!(
+        key.public().verify_artifact(&known(b"another"), &signature).unwrap_err().class(),
+        Class::Signature
+    );
+    let key = PrivateKey::generate(Algorithm::Ed25519).unwrap();
+    let signature = key.sign(b"artefact").unwrap();
+    assert_eq!(
+        key.public().verify_artifact(&known(b"artefact"), &signature).unwrap_err().class(),
+        Class::Unsupported
+    );
+}
