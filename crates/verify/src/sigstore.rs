@@ -77,8 +77,8 @@ pub struct Claims {
 impl Bundle {
     /// Reads a bundle.
     pub fn read(bytes: &[u8]) -> Result<Bundle, Error> {
-        // Keys that stand twice are refused here; the library below reads the same bytes.
-        json::value(WHAT, bytes)?;
+        // Keys that stand twice or are not known are refused here; the library below reads the same bytes.
+        known(&json::value(WHAT, bytes)?)?;
         let text =
             std::str::from_utf8(bytes).map_err(|error| Error::Json { what: WHAT, why: error.to_string() })?;
         let bundle = sigstore_types::Bundle::from_json(text)
@@ -362,6 +362,21 @@ fn list(asked: &[Identity]) -> String {
     names.join("` or `")
 }
 
+/// A field that is not known could be evidence that was misspelt, and so was not looked at.
+fn known(value: &serde_json::Value) -> Result<(), Error> {
+    match value {
+        serde_json::Value::Object(fields) => fields.iter().try_for_each(|(name, value)| {
+            if !FIELDS.contains(&name.as_str()) {
+                let why = format!("the field `{}` is not known", name.escape_debug());
+                return Err(Error::Malformed { what: WHAT, why });
+            }
+            known(value)
+        }),
+        serde_json::Value::Array(items) => items.iter().try_for_each(known),
+        _ => Ok(()),
+    }
+}
+
 fn content() -> Error {
     Error::Unsupported {
         what: "content",
@@ -371,3 +386,46 @@ fn content() -> Error {
 }
 
 const WHAT: &str = "bundle";
+
+/// Every field of sigstore_bundle.proto, sigstore_common.proto, sigstore_rekor.proto and envelope.proto that a bundle can hold.
+const FIELDS: &[&str] = &[
+    "algorithm",
+    "canonicalizedBody",
+    "certificate",
+    "certificates",
+    "checkpoint",
+    "digest",
+    "dsseEnvelope",
+    "envelope",
+    "hashes",
+    "hint",
+    "inclusionPromise",
+    "inclusionProof",
+    "integratedTime",
+    "keyId",
+    "keyid",
+    "kind",
+    "kindVersion",
+    "logId",
+    "logIndex",
+    "mediaType",
+    "messageDigest",
+    "messageSignature",
+    "payload",
+    "payloadType",
+    "publicKey",
+    "rawBytes",
+    "rfc3161Timestamps",
+    "rootHash",
+    "sig",
+    "signature",
+    "signatures",
+    "signedEntryTimestamp",
+    "signedTimestamp",
+    "timestampVerificationData",
+    "tlogEntries",
+    "treeSize",
+    "verificationMaterial",
+    "version",
+    "x509CertificateChain",
+];

@@ -1,0 +1,304 @@
+//! `claw verify`: exit codes, what is said, and that it needs nothing open.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use claw_testkit::{User, once};
+
+const CLAW: &str = env!("CARGO_BIN_EXE_claw");
+const WORKFLOW: &str =
+    "https://github.com/sigstore/sigstore-js/.github/workflows/release.yml@refs/heads/main";
+const ISSUER: &str = "https://token.actions.githubusercontent.com";
+
+fn data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/verify").join(name)
+}
+
+fn verify(arguments: &[&str]) -> (i32, String, String) {
+    let output: Output = Command::new(CLAW).arg("verify").args(arguments).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+}
+
+/// The arguments that hold: a package of npm with its provenance.
+fn npm() -> Vec<String> {
+    let path = |name: &str| data(name).display().to_string();
+    let bundle = path("sigstore-go/sigstore.js@2.0.0-provenance.sigstore.json");
+    let words = [
+        &path("sigstore-go/sigstore-2.0.0.tgz"),
+        "--bundle",
+        &bundle,
+        "--identity",
+        WORKFLOW,
+        "--issuer",
+        ISSUER,
+    ];
+    words.map(str::to_owned).to_vec()
+}
+
+fn with(mut arguments: Vec<String>, change: &[(usize, &str)], more: &[&str]) -> (i32, String, String) {
+    for (place, text) in change {
+        *arguments.get_mut(*place).unwrap() = (*text).to_owned();
+    }
+    arguments.extend(more.iter().map(|text| (*text).to_owned()));
+    verify(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+#[test]
+fn a_real_npm_provenance_is_accepted_and_says_what_it_does_not_prove() {
+    let (code, out, err) = with(npm(), &[], &[]);
+    assert_eq!(code, 0, "{err}");
+    for said in [
+        "verified  sha256:",
+        WORKFLOW,
+        "proven  the signature stands in a transparency log",
+        "not     what it was built from",
+    ] {
+        assert!(out.contains(said), "{said}: {out}");
+    }
+    let (code, out, _) = with(npm(), &[], &["--json"]);
+    let answer: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &answer["verified"]), (0, &true.into()));
+    assert_eq!(answer["signatures"][0]["signers"][0]["identity"], WORKFLOW);
+    assert_eq!(answer["signatures"][0]["claims"]["source"], "https://github.com/sigstore/sigstore-js");
+}
+
+#[test]
+fn a_no_is_1_and_names_the_check() {
+    let refused = |change: &[(usize, &str)], more: &[&str], expect: &str| {
+        let (code, out, err) = with(npm(), change, &[more, &["--json"]].concat());
+        assert_eq!(code, 1, "{out}{err}");
+        let answer: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert_eq!((&answer["verified"], answer["class"].as_str()), (&false.into(), Some(expect)), "{out}");
+    };
+    let other = data("ORIGIN.md").display().to_string();
+    refused(&[(0, &other)], &[], "artifact");
+    refused(
+        &[(4, "https://github.com/sigstore/other/.github/workflows/release.yml@refs/heads/main")],
+        &[],
+        "identity",
+    );
+    refused(&[(6, "https://accounts.google.com")], &[], "identity");
+    refused(&[], &["--threshold", "2"], "signer");
+    let unknown = data("sigstore-rust/bundle_invalid_version.txt.sigstore").display().to_string();
+    refused(&[(2, &unknown)], &[], "input");
+}
+
+#[test]
+fn what_the_caller_brings_must_be_usable() {
+    let unusable = |change: &[(usize, &str)], more: &[&str], expect: &str| {
+        let (code, _, err) = with(npm(), change, more);
+        assert_eq!(code, 2, "{err}");
+        assert!(err.contains(expect), "{expect}: {err}");
+    };
+    unusable(&[(4, "**")], &[], "anybody");
+    unusable(&[(4, "https://github.com/**")], &[], "anybody");
+    unusable(&[(2, "/nonexistent")], &[], "cannot read");
+    let other = data("ORIGIN.md").display().to_string();
+    unusable(&[], &["--trust-root", &other], "trust root");
+    unusable(&[], &["--policy", &other], "policy");
+    unusable(&[], &["--threshold", "0"], "accept anything");
+    // Nobody named, or not whole: never anybody.
+    let path = data("sigstore-go/sigstore-2.0.0.tgz").display().to_string();
+    let bundle = data("sigstore-go/sigstore.js@2.0.0-provenance.sigstore.json").display().to_string();
+    let (code, _, err) = verify(&[&path, "--bundle", &bundle]);
+    assert!(code == 2 && err.contains("nobody is named"), "{err}");
+    assert_eq!(verify(&[&path, "--bundle", &bundle, "--identity", WORKFLOW]).0, 2);
+    assert_eq!(verify(&[&path, "--bundle", &bundle, "--issuer", ISSUER]).0, 2);
+}
+
+#[test]
+fn a_policy_is_judged_by_the_certificate() {
+    let directory = std::env::temp_dir().join(format!("claw-verify-{}", std::process::id()));
+    fs::create_dir_all(&directory).unwrap();
+    let policy = directory.join("policy.yaml");
+    let judge = |text: &str| {
+        fs::write(&policy, text).unwrap();
+        with(npm(), &[], &["--policy", &policy.display().to_string()])
+    };
+    let builder = "builders: [{id: 'https://github.com/sigstore/sigstore-js/.github/workflows/*@refs/heads/main', level: 2}]";
+    let (code, out, err) = judge(&format!("version: 1\n{builder}\nlevel: 2"));
+    assert_eq!(code, 0, "{err}");
+    assert!(out.contains("SLSA build level 2"), "{out}");
+    let (code, _, err) = judge(&format!("version: 1\n{builder}\nlevel: 3"));
+    assert!(code == 1 && err.contains("build level"), "{err}");
+    let (code, _, err) = judge("version: 1\nsource: https://github.com/sigstore/other");
+    assert!(code == 1 && err.contains("the source is"), "{err}");
+    fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+fn k_signatures_are_k_different_signers() {
+    let directory = std::env::temp_dir().join(format!("claw-threshold-{}", std::process::id()));
+    fs::create_dir_all(&directory).unwrap();
+    let file = directory.join("artefact");
+    fs::write(&file, "artefact").unwrap();
+    let mut keys = Vec::new();
+    for name in ["a", "b"] {
+        let key = claw_verify::sign::PrivateKey::generate(claw_verify::key::Algorithm::Ed25519).unwrap();
+        fs::write(directory.join(format!("{name}.pub")), key.public().to_pem()).unwrap();
+        keys.push(key);
+    }
+    let digest = claw_model::digest::Digest::of(b"artefact");
+    let statement =
+        claw_verify::statement::Statement::about("artefact", digest, "https://example.com/p", ().into());
+    let statement = statement.write().unwrap();
+    let sign = |key| {
+        claw_verify::envelope::Envelope::sign(claw_verify::envelope::IN_TOTO, statement.as_bytes(), key)
+            .unwrap()
+            .write()
+    };
+    for (name, key) in [("a", &keys[0]), ("b", &keys[1]), ("a2", &keys[0])] {
+        fs::write(directory.join(format!("{name}.json")), sign(key)).unwrap();
+    }
+    let path = |name: &str| directory.join(name).display().to_string();
+    let ask = |bundles: [&str; 2], pinned: &[&str]| {
+        let mut words = vec![path("artefact"), "--threshold".into(), "2".into()];
+        bundles.iter().for_each(|name| words.extend(["--bundle".into(), path(name)]));
+        pinned.iter().for_each(|name| words.extend(["--key".into(), path(name)]));
+        verify(&words.iter().map(String::as_str).collect::<Vec<_>>()).0
+    };
+    assert_eq!(ask(["a.json", "b.json"], &["a.pub", "b.pub"]), 0);
+    assert_eq!(ask(["a.json", "a2.json"], &["a.pub", "b.pub"]), 1);
+    assert_eq!(ask(["a.json", "b.json"], &["a.pub", "a.pub"]), 1);
+    fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+fn ssh_signatures_of_the_tool_itself_are_judged_as_it_does() {
+    let directory = std::env::temp_dir().join(format!("claw-ssh-{}", std::process::id()));
+    fs::create_dir_all(&directory).unwrap();
+    let path = |name: &str| directory.join(name).display().to_string();
+    fs::write(path("file"), "text").unwrap();
+    let tool = |words: &[&str]| {
+        Command::new("ssh-keygen").args(words).output().map(|output| output.status.success())
+    };
+    let Ok(made) = tool(&["-q", "-t", "ed25519", "-N", "", "-f", &path("key")]) else { return };
+    assert!(made && tool(&["-q", "-Y", "sign", "-f", &path("key"), "-n", "file", &path("file")]).unwrap());
+    let public = fs::read_to_string(path("key.pub")).unwrap();
+    fs::write(path("signers"), format!("you@example.com namespaces=\"file\" {public}")).unwrap();
+    let ask = |file: &str, principal: &str, namespace: &str| {
+        let words = [
+            &path(file),
+            "--bundle",
+            &path("file.sig"),
+            "--allowed-signers",
+            &path("signers"),
+            "--principal",
+            principal,
+            "--namespace",
+            namespace,
+        ];
+        verify(&words)
+    };
+    let (code, out, err) = ask("file", "you@example.com", "file");
+    assert!(code == 0 && out.contains("not     when it was signed"), "{out}{err}");
+    assert_eq!(ask("file", "other@example.com", "file").0, 1);
+    assert_eq!(ask("file", "you@example.com", "git").0, 1);
+    assert_eq!(ask("key.pub", "you@example.com", "file").0, 1);
+    fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+fn a_layout_is_verified_with_every_blob_it_names() {
+    use claw_model::digest::Digest;
+    let directory = std::env::temp_dir().join(format!("claw-layout-{}", std::process::id()));
+    let blobs = directory.join("blobs/sha256");
+    fs::create_dir_all(&blobs).unwrap();
+    let key = claw_verify::sign::PrivateKey::generate(claw_verify::key::Algorithm::P256).unwrap();
+    fs::write(directory.join("key.pub"), key.public().to_pem()).unwrap();
+    let blob = |media: &str, bytes: &[u8]| {
+        fs::write(blobs.join(Digest::of(bytes).hex()), bytes).unwrap();
+        serde_json::json!({"mediaType": media, "digest": Digest::of(bytes).to_string(), "size": bytes.len()})
+    };
+    let config = blob("application/vnd.oci.image.config.v1+json", b"{}");
+    let layer = blob("application/vnd.oci.image.layer.v1.tar", b"layer");
+    let manifest = serde_json::json!({"schemaVersion": 2, "config": config, "layers": [layer]}).to_string();
+    let mut image = blob("application/vnd.oci.image.manifest.v1+json", manifest.as_bytes());
+    image["annotations"] = serde_json::json!({"org.opencontainers.image.ref.name": "v1"});
+    let digest = Digest::of(manifest.as_bytes());
+    let payload = serde_json::json!({"critical": {
+        "identity": {"docker-reference": ""}, "image": {"docker-manifest-digest": digest.to_string()},
+        "type": "cosign container image signature",
+    }, "optional": {}});
+    let payload = payload.to_string();
+    let mut signed = blob("application/vnd.dev.cosign.simplesigning.v1+json", payload.as_bytes());
+    let signature = key.sign(payload.as_bytes()).unwrap();
+    signed["annotations"] = serde_json::json!({"dev.cosignproject.cosign/signature": base64(&signature)});
+    let beside = serde_json::json!({"schemaVersion": 2, "layers": [signed]}).to_string();
+    let mut beside = blob("application/vnd.oci.image.manifest.v1+json", beside.as_bytes());
+    let tag = format!("sha256-{}.sig", digest.hex());
+    beside["annotations"] = serde_json::json!({"org.opencontainers.image.ref.name": tag});
+    let index = serde_json::json!({"schemaVersion": 2, "manifests": [image, beside]}).to_string();
+    fs::write(directory.join("index.json"), index).unwrap();
+    fs::write(directory.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+    let (layout, pinned) = (directory.display().to_string(), directory.join("key.pub").display().to_string());
+    let (code, out, err) = verify(&[&layout, "--key", &pinned, "--tag", "v1"]);
+    assert!(code == 0 && out.contains(&digest.to_string()), "{out}{err}");
+    let hex = Digest::of(b"layer").hex();
+    fs::write(blobs.join(&hex), "Layer").unwrap();
+    let (code, _, err) = verify(&[&layout, "--key", &pinned]);
+    assert!(code == 1 && err.contains(&hex), "{err}");
+    fs::remove_file(blobs.join(&hex)).unwrap();
+    assert_eq!(verify(&[&layout, "--key", &pinned]).0, 1);
+    fs::remove_dir_all(directory).unwrap();
+}
+
+fn base64(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for part in bytes.chunks(3) {
+        let word =
+            part.iter().fold(0_u32, |word, byte| (word << 8) | u32::from(*byte)) << (8 * (3 - part.len()));
+        for place in 0..4 {
+            let digit = (word >> (18 - 6 * place)) & 63;
+            let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+            let kept = place <= part.len();
+            text.push(if kept { char::from(*alphabet.get(digit as usize).unwrap()) } else { '=' });
+        }
+    }
+    text
+}
+
+/// Peak memory does not follow the artefact's size.
+#[test]
+fn a_large_artefact_is_streamed() {
+    let directory = std::env::temp_dir().join(format!("claw-large-{}", std::process::id()));
+    fs::create_dir_all(&directory).unwrap();
+    let file = directory.join("sparse");
+    fs::File::create(&file).unwrap().set_len(1 << 30).unwrap();
+    let (path, bundle) =
+        (file.display().to_string(), data("sigstore-go/sigstore.js@2.0.0-provenance.sigstore.json"));
+    // 400 MiB of address space would not hold it.
+    let script = "ulimit -v 400000; exec \"$0\" verify \"$1\" --bundle \"$2\" --identity \"$3\" --issuer \"$4\" --json";
+    let output = Command::new("sh")
+        .args(["-c", script, CLAW, &path])
+        .arg(bundle)
+        .args([WORKFLOW, ISSUER])
+        .output()
+        .unwrap();
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), answer["class"].as_str()), (Some(1), Some("artifact")), "{output:?}");
+    fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+fn it_works_where_nothing_is_open() {
+    once(CLAW, User::Root, |lab| {
+        let copy = |from: &Path, to: &str| {
+            let path = lab.path("work").join(to);
+            fs::copy(from, &path).unwrap();
+            lab.own(&path, 0o755);
+        };
+        copy(Path::new(CLAW), "claw");
+        copy(&data("sigstore-go/sigstore-2.0.0.tgz"), "package.tgz");
+        copy(&data("sigstore-go/sigstore.js@2.0.0-provenance.sigstore.json"), "bundle.json");
+        let command = format!(
+            "./claw verify package.tgz --bundle bundle.json --identity '{WORKFLOW}' --issuer {ISSUER}"
+        );
+        let run = lab.run(&command).ends(0).says("verified  sha256:");
+        assert!(!run.records.iter().any(|record| format!("{record:?}").contains("\"connect\"")), "{run:#?}");
+    });
+}
