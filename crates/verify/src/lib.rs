@@ -17,13 +17,17 @@ mod error;
 pub mod identity;
 pub mod json;
 pub mod key;
+pub mod keyring;
 pub mod minisign;
 pub mod oci;
+pub mod pack;
 pub mod provenance;
+pub mod revocation;
 pub mod sign;
 pub mod sigstore;
 pub mod ssh;
 pub mod statement;
+pub mod tuf;
 mod verified;
 
 pub use clock::Clock;
