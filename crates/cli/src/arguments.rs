@@ -10,11 +10,17 @@ use claw_model::phase::Phase;
 use claw_policy::import::Format;
 use claw_run::Answers;
 
+pub(crate) use bundle::{Bundle, BundleCommand, BundleTrust};
 pub(crate) use footprint::{Footprint, FootprintCommand, Reading, ReportForm};
+pub(crate) use keyring::{ApprovedKind, KeyKind, Keyring, KeyringCommand, Revoked, TermArguments};
+pub(crate) use named::Named;
 pub(crate) use verify::Verify;
 
+mod bundle;
 mod footprint;
 mod format;
+mod keyring;
+mod named;
 mod verify;
 
 /// Runs any agent with nothing open but what its policy names.
@@ -47,6 +53,10 @@ pub(crate) enum Command {
     Top(Top),
     /// Review, apply or discard what an agent wrote
     Changes(Changes),
+    /// Carry artefacts with all that proves them to a machine without a network, in one file
+    Bundle(Bundle),
+    /// Keep who may approve artefacts, what they approved, and what they took back
+    Keyring(Keyring),
     /// Tell what this kernel can enforce, what a missing feature costs, and how to get it
     Doctor(Doctor),
     /// The host as a trust zone

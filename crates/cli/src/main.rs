@@ -22,6 +22,8 @@ fn main() -> ExitCode {
         Command::Phase(arguments) => command::phase::run(&arguments),
         Command::Top(arguments) => command::top::run(&arguments),
         Command::Changes(arguments) => command::changes::run(&arguments),
+        Command::Bundle(arguments) => command::bundle::run(&arguments),
+        Command::Keyring(arguments) => command::keyring::run(&arguments),
         Command::Doctor(arguments) => command::doctor::run(&arguments),
         Command::Host(arguments) => command::host::run(&arguments),
         Command::ThreatModel(arguments) => command::threat_model::run(&arguments),
