@@ -19,9 +19,11 @@ const TARGETS: &[&str] = &[
     "ima",
     "image",
     "ledger",
+    "pack",
     "patterns",
     "policy",
     "seccomp",
+    "trust_documents",
 ];
 
 /// The compiler's coverage counters (LLVM's SanitizerCoverage), which libFuzzer reads. All of it is stable.
