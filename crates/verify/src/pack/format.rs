@@ -13,10 +13,14 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { entries: 65_536, bytes: 1 << 40 }
+        Limits { entries: MOST_ENTRIES, bytes: MOST_BYTES }
     }
 }
 
+/// Entries that are read, unless fewer are asked for.
+const MOST_ENTRIES: usize = 65_536;
+/// Bytes that are read, unless fewer are asked for.
+const MOST_BYTES: u64 = 1 << 40;
 /// Bytes of a document that is kept while the archive is read.
 pub const LARGEST_DOCUMENT: u64 = 8 << 20;
 /// Bytes of all of them.
