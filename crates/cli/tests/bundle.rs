@@ -238,6 +238,17 @@ fn a_machine_whose_clock_stands_at_1970_judges_and_one_at_2035_says_that_it_expi
 }
 
 #[test]
+fn a_root_that_is_none_is_unusable_input_and_no_answer() {
+    let place = Place::with_tool("pin");
+    let (code, out, err) =
+        place.claw("far", &["bundle", "verify", "tool.tpack", "--root", "tool", "--now", MADE]);
+    assert_eq!((code, out.as_str()), (2, ""), "{err}");
+    let (code, _, err) = place.claw("far", &["bundle", "verify", "tool.tpack", "--now", MADE]);
+    assert_eq!(code, 2);
+    assert!(err.contains("claw/root.json"), "{err}");
+}
+
+#[test]
 fn what_was_taken_back_is_refused_from_then_on() {
     let place = Place::with_tool("revoke");
     let digest = {
@@ -245,7 +256,10 @@ fn what_was_taken_back_is_refused_from_then_on() {
         answer["artefacts"][0]["digest"].as_str().unwrap().to_owned()
     };
     place.yes(&["keyring", "revoke", "release", "--artefact", &digest, "--why", "a bug", "--now", LATER]);
-    place.sign(&["ann", "cy"], LATER);
+    // who signs is told what is taken back
+    let told = place.yes(&["keyring", "sign", "release", "--key", "ann.key", "--now", LATER]);
+    assert!(told.contains("takes back") && told.contains("a bug"), "{told}");
+    place.sign(&["cy"], LATER);
     place.pack("late.tpack", LATER);
     let (code, answer) = place.judged("far", "late.tpack", &["--now", LATER]);
     assert_eq!((code, answer["code"].as_str()), (1, Some("revoked")));

@@ -213,6 +213,18 @@ impl Keyring {
         Revocations::read(bytes, Timestamp::MIN, 0).map_err(KeyringError::Revocations)
     }
 
+    /// What the draft takes back that is not taken back yet.
+    pub fn newly_revoked(&self) -> Result<Vec<crate::revocation::Entry>, KeyringError> {
+        let before = match self.published_list()? {
+            Some(bytes) => {
+                Revocations::read(bytes, Timestamp::MIN, 0).map_err(KeyringError::Revocations)?.entries
+            }
+            None => Vec::new(),
+        };
+        let drafted = self.revocations()?.entries.into_iter();
+        Ok(drafted.filter(|entry| !before.contains(entry)).collect())
+    }
+
     /// Replaces the list of what was taken back with one more entry on it.
     pub fn revoke(&mut self, entry: crate::revocation::Entry, term: Term) -> Result<(), KeyringError> {
         let mut list = self.revocations()?;

@@ -64,6 +64,13 @@ pub struct Versions {
     pub roles: BTreeMap<String, u64>,
 }
 
+/// Whether these bytes are a root that can be pinned: strict, and signed by its own keys.
+pub fn pin(root: &[u8]) -> Result<(), TufError> {
+    strict::check("the pinned root", root)?;
+    strict::root(root)?;
+    TrustedMetadataSet::from_root(root).map(drop).map_err(|error| TufError::of("root", error))
+}
+
 impl Trusted {
     /// Follows the roots from the pinned one to the newest, then timestamp, snapshot and targets. `known` is what was trusted
     /// before: anything lower is refused.
@@ -73,8 +80,7 @@ impl Trusted {
         clock: &Clock,
         known: Option<&Known>,
     ) -> Result<Trusted, TufError> {
-        strict::check("the pinned root", pinned)?;
-        strict::root(pinned)?;
+        pin(pinned)?;
         let files = Arc::new(files.strict()?);
         let mut config = UpdaterConfig::default();
         config.max_root_rotations = MOST_ROOTS;

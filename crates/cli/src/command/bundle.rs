@@ -122,6 +122,8 @@ fn judge(
     let host = environment::host().map_err(|error| failed(&error, None))?;
     let pinned = trust.root.clone().unwrap_or_else(|| host.config.join("root.json"));
     let pinned = files::small(&pinned)?;
+    claw_verify::tuf::pin(&pinned)
+        .map_err(|error| failed(&error, Some("pin a root: metadata/1.root.json of a keyring")))?;
     let mut memory = Memory::open(&host.state).map_err(|error| failed(&error, None))?;
     let clock = memory.clock(trust.now).map_err(|floor| {
         let error = PackError::Floor { now: trust.now.unwrap_or_default(), floor };

@@ -252,6 +252,10 @@ fn tell(keyring: &Keyring) -> Result<(), u8> {
             }
         }
     }
+    for entry in keyring.newly_revoked().map_err(refused)? {
+        let entry = serde_json::to_string(&entry).unwrap_or_default();
+        print::line(&print::plain(&format!("  takes back {entry}")));
+    }
     Ok(())
 }
 

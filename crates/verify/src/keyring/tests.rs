@@ -78,8 +78,10 @@ fn the_list_of_what_was_taken_back_grows_by_one_version() {
         |text: &[u8]| crate::revocation::Entry::Artefact { digest: Digest::of(text), why: "bug".into() };
     world.keyring.revoke(entry(b"a"), world.term()).unwrap();
     world.keyring.revoke(entry(b"b"), world.term()).unwrap();
+    assert_eq!(world.keyring.newly_revoked().unwrap(), [entry(b"a"), entry(b"b")]);
     assert_eq!(world.keyring.revocations().unwrap().version, 2);
     world.sign(&[0]);
+    assert_eq!(world.keyring.newly_revoked().unwrap(), []);
     let list = world.keyring.revocations().unwrap();
     assert_eq!((list.version, list.entries.len()), (2, 2));
 }

@@ -237,7 +237,8 @@ fn revoked(trusted: &Trusted, artefact: &Artefact, revocations: &Revocations) ->
     };
     let witnesses: Vec<Witness> = trusted.signers(&role).into_keys().map(witness).collect();
     let (name, digest) = (artefact.name.as_str(), artefact.digest);
-    let claim = Claim { name, release: artefact.about.release, digest, need: trusted.threshold(&role).max(1) };
+    let claim =
+        Claim { name, release: artefact.about.release, digest, need: trusted.threshold(&role).max(1) };
     Ok(revocations.judge(&claim, &witnesses)?)
 }
 
