@@ -644,4 +644,44 @@ proptest! {
     fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..2048)) {
         prop_assert!(read(&mut bytes.as_slice(), &Limits::default(), &mut Nothing).is_err());
     }
+
+    /// Documents of a real pack, one of them changed as text, with digests and sum made right: never accepted, no panic.
+    #[test]
+    fn whatever_is_written_into_a_document_is_refused(which in any::<prop::sample::Index>(), at in any::<prop::sample::Index>(), by in "[\\PC]{1,8}|[{}\\[\\]\",:0-9]{1,4}") {
+        let (honest, root, now) = &*HONEST;
+        let mut entries = honest.clone();
+        let at = {
+            let entry = which.get(&entries);
+            at.index(entry.1.len() + 1)
+        };
+        let index = which.index(entries.len());
+        let (name, bytes) = &mut entries[index];
+        prop_assume!(name != SUM);
+        bytes.splice(at..at, by.bytes());
+        if name.starts_with("blobs/") {
+            *name = format!("blobs/sha256/{}", Digest::of(bytes).hex());
+        }
+        entries.sort();
+        entries.dedup_by(|one, other| one.0 == other.0);
+        // what stands in a file of metadata beside the signed part and the signatures says nothing
+        let parts = |bytes: &[u8]| {
+            let value: Option<serde_json::Value> = serde_json::from_slice(bytes).ok();
+            value.map(|value| (value.get("signed").cloned(), value.get("signatures").cloned()))
+        };
+        let same = honest.iter().any(|(name, bytes)| {
+            let changed = entries.iter().find(|entry| entry.0 == *name && entry.1 != *bytes);
+            let signed = name.starts_with("tuf/") && !name.starts_with("tuf/targets/");
+            signed && changed.is_some_and(|changed| parts(&changed.1).is_some() && parts(&changed.1) == parts(bytes))
+        });
+        prop_assert!(same || judge(&forged(&entries), root, Clock::at(*now), &Seen::new()).is_err());
+    }
 }
+
+/// Entries, root and time.
+type Honest = (Vec<(String, Vec<u8>)>, Vec<u8>, Timestamp);
+
+/// A pack that is accepted.
+static HONEST: std::sync::LazyLock<Honest> = std::sync::LazyLock::new(|| {
+    let mut world = World::new(2);
+    (entries(&world.pack()), world.root(1), world.now)
+});
