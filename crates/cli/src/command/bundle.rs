@@ -129,7 +129,8 @@ fn judge(
         let error = PackError::Floor { now: trust.now.unwrap_or_default(), floor };
         failed(&error, error.hint())
     })?;
-    let file = File::open(pack).map_err(|source| failed(&files::FileError::of(pack, source), None))?;
+    let file = files::Watched::open(pack);
+    let file = file.map_err(|source| failed(&files::FileError::of(pack, source), None))?;
     let limits = Limits { bytes: trust.most, ..Limits::default() };
     let mut source = BufReader::with_capacity(1 << 18, file);
     let assigned = director(trust)?;

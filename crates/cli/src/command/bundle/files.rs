@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use claw_model::digest::Digest;
 use claw_verify::json;
@@ -12,6 +13,7 @@ use claw_verify::tuf::Files;
 
 use crate::arguments::Named;
 use crate::command::bundle::failed;
+use crate::print;
 
 /// A file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -148,17 +150,49 @@ impl Sources {
     /// The bytes of a digest. They are compared with it while they are packed.
     pub(super) fn open(&self, digest: &Digest) -> io::Result<Box<dyn Read>> {
         let path = self.paths.get(digest).ok_or(io::ErrorKind::NotFound)?;
-        Ok(Box::new(io::BufReader::with_capacity(1 << 18, File::open(path)?)))
+        Ok(Box::new(io::BufReader::with_capacity(1 << 18, Watched::open(path)?)))
     }
 }
+
+/// A file that is read for long says how far it is.
+pub(in crate::command) struct Watched {
+    file: File,
+    path: PathBuf,
+    done: u64,
+    whole: u64,
+    said: Instant,
+}
+
+impl Watched {
+    pub(in crate::command) fn open(path: &Path) -> io::Result<Watched> {
+        let file = File::open(path)?;
+        let whole = file.metadata()?.len();
+        Ok(Watched { file, path: path.to_owned(), done: 0, whole, said: Instant::now() })
+    }
+}
+
+impl Read for Watched {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.file.read(buffer)?;
+        self.done = self.done.saturating_add(length as u64);
+        if self.said.elapsed() >= PATIENCE {
+            let (done, whole) = (self.done >> 20, self.whole >> 20);
+            print::say(&print::plain(&format!("claw: {}: {done} of {whole} MiB", self.path.display())));
+            self.said = Instant::now();
+        }
+        Ok(length)
+    }
+}
+
+/// How long nothing is said.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Digest and length of a file.
 pub(in crate::command) fn sum(path: &Path) -> Result<(Digest, u64), FileError> {
     let wrong = |source| FileError::of(path, source);
-    let mut file = File::open(path).map_err(wrong)?;
+    let mut file = Watched::open(path).map_err(wrong)?;
     let digest = Digest::of_reader(&mut file).map_err(wrong)?;
-    let length = file.metadata().map_err(wrong)?.len();
-    Ok((digest, length))
+    Ok((digest, file.done))
 }
 
 /// The one manifest of an image layout: its digest, length and media type.
