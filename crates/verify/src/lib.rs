@@ -23,6 +23,8 @@ pub mod oci;
 pub mod pack;
 pub mod provenance;
 pub mod revocation;
+pub mod pins;
+pub mod policy;
 pub mod sign;
 pub mod sigstore;
 pub mod ssh;
