@@ -33,7 +33,7 @@ fn keyring(lab: &Lab, name: &str, need: usize, keys: &[&PrivateKey]) -> String {
 
 fn policy(lab: &Lab, servers: &[(&str, &Server)]) {
     let rules: Vec<String> = servers.iter().map(|(name, server)| server.rule(name)).collect();
-    lab.policy(&rules, "agent: reviewer\nfilesystem: {write: [.]}\n");
+    lab.policy(&rules, "filesystem: {write: [.]}\n");
 }
 
 fn path(lab: &Lab) -> String {
@@ -79,12 +79,12 @@ fn a_signed_policy_holds_and_the_ledger_says_on_whose_word() {
         let run = lab.claw().option(&["--require-signed", &ring]).command(&["python3", &file]);
         let run = run.ends(0).says("b'x'");
         let start = &run.of_kind("start")[0]["signed"];
-        assert_eq!(start["name"], "reviewer");
+        assert_eq!(start["name"], "lab");
         assert_eq!(start["version"], 7);
         assert_eq!(start["expires"], "2100-01-01T00:00:00Z");
         assert_eq!(start["keys"], serde_json::json!([key.id().to_string()]));
         let ledger = run.ledger.unwrap().to_string_lossy().into_owned();
-        lab.cli(&["ledger", "show", &ledger]).ends(0).says("signed reviewer version 7 until 2100-01-01T00:00:00Z");
+        lab.cli(&["ledger", "show", &ledger]).ends(0).says("signed lab version 7 until 2100-01-01T00:00:00Z");
     });
 }
 
@@ -121,14 +121,15 @@ fn a_policy_or_signature_that_was_changed_runs_nothing() {
 fn strangers_too_few_and_other_names_do_not_count() {
     once(CLAW, User::Root, |lab| {
         policy(lab, &[]);
-        let ((one, first), (two, second), (stranger, _)) = (key(lab, "one"), key(lab, "two"), key(lab, "three"));
+        let ((one, first), (two, second), (stranger, _)) =
+            (key(lab, "one"), key(lab, "two"), key(lab, "three"));
         let ring = keyring(lab, "keys.toml", 2, &[&first, &second]);
         sign(lab, &one, &["--key", &stranger]);
         refused(run(lab, &ring), "1 of the 2 pinned keys signed this, 2 are needed");
         sign(lab, &two, &["--add"]);
         run(lab, &ring).ends(0).says("ran");
         let other = lab.claw().option(&["--require-signed", &ring, "--signed-as", "another"]).sh("echo ran");
-        refused(other, "is signed as `reviewer`, not as `another`");
+        refused(other, "is signed as `lab`, not as `another`");
         let told = lab.cli(&["policy", "verify", &path(lab), "--keyring", &ring, "--json"]).ends(0);
         let told: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
         assert_eq!((&told["verified"], &told["version"]), (&true.into(), &1.into()));
@@ -168,7 +169,7 @@ fn an_older_version_runs_nothing_and_both_numbers_are_named() {
         run(lab, &ring).ends(0).says("ran");
         fs::write(lab.path("policy.yaml"), old).unwrap();
         fs::write(signature(lab), old_signature).unwrap();
-        let older = "`reviewer` version 3 is older than version 12, which was seen on this machine";
+        let older = "`lab` version 3 is older than version 12, which was seen on this machine";
         refused(run(lab, &ring), older);
         lab.cli(&["policy", "verify", &path(lab), "--keyring", &ring]).ends(1).warns(older);
         lab.write("policy.yaml", &format!("{text}# another\n"));
@@ -186,7 +187,7 @@ fn what_a_policy_names_is_what_was_signed_with_it() {
         let seccomp = lab.path("seccomp.json").to_string_lossy().into_owned();
         lab.write(
             "policy.yaml",
-            &format!("version: 1\nagent: reviewer\nceiling: org/base.yaml\nprocess: {{seccomp: '{seccomp}'}}\n"),
+            &format!("version: 1\nagent: lab\nceiling: org/base.yaml\nprocess: {{seccomp: '{seccomp}'}}\n"),
         );
         let (one, key) = key(lab, "one");
         let ring = keyring(lab, "keys.toml", 1, &[&key]);
@@ -210,7 +211,9 @@ fn what_a_policy_names_is_what_was_signed_with_it() {
             refused(run(lab, &ring), "was signed with it");
             verify().ends(1).warns("was signed with it");
             let path = path(lab);
-            lab.cli(&["policy", "sign", &path, "--key", &one, "--add"]).ends(2).warns("changed since it was signed");
+            lab.cli(&["policy", "sign", &path, "--key", &one, "--add"])
+                .ends(2)
+                .warns("changed since it was signed");
             lab.write(file, good);
             run(lab, &ring).ends(0).says("ran");
         }
@@ -233,7 +236,9 @@ fn without_a_policy_there_is_nothing_that_could_be_signed() {
     once(CLAW, User::Root, |lab| {
         let (_, key) = key(lab, "one");
         let ring = keyring(lab, "keys.toml", 1, &[&key]);
-        lab.cli(&["run", "--require-signed", &ring, "--", "true"]).ends(2).warns("no policy that could be signed");
+        lab.cli(&["run", "--require-signed", &ring, "--", "true"])
+            .ends(2)
+            .warns("no policy that could be signed");
         policy(lab, &[]);
         lab.write("broken.toml", "threshold = 1\n");
         let broken = lab.path("broken.toml").to_string_lossy().into_owned();
@@ -303,12 +308,12 @@ fn while_the_agent_runs_a_new_policy_must_be_signed_too() {
             .warns("the new policy is refused, the old one holds: the signature of")
             .warns("is not signed: there is no")
             .warns("version 4 is older than version 5")
-            .warns("is signed as `another`, not as `reviewer`")
+            .warns("is signed as `another`, not as `lab`")
             .warns("policy changed");
         let held: Vec<_> =
             run.of_kind("policy").into_iter().filter(|record| !record["to"].is_null()).collect();
         assert_eq!(held.len(), 1, "{run:#?}");
-        assert_eq!((&held[0]["signed"]["version"], &held[0]["signed"]["name"]), (&6.into(), &"reviewer".into()));
+        assert_eq!((&held[0]["signed"]["version"], &held[0]["signed"]["name"]), (&6.into(), &"lab".into()));
         // what held while the agent ran was seen
         sign(lab, &one, &["--version", "5"]);
         refused(self::run(lab, &ring), "version 5 is older than version 6");

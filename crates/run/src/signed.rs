@@ -276,12 +276,16 @@ pub fn files(policy: &Policy, directory: &Path) -> Result<Vec<File>, SignedError
 pub fn confirm(held: &Held, policy: &Policy, name: &str, directory: &Path) -> Result<(), SignedError> {
     let named = files(policy, directory)?;
     let signed = &held.release().files;
-    let refused = |why: String| SignedError::Refused { policy: name.to_owned(), source: Error::Artifact { why } };
+    let refused =
+        |why: String| SignedError::Refused { policy: name.to_owned(), source: Error::Artifact { why } };
     for File { role, path, digest } in &named {
         match signed.iter().find(|other| (other.role, &other.path) == (*role, path)) {
             Some(other) if other.digest == *digest => {}
             Some(other) => {
-                return Err(refused(format!("`{path}` has {digest}, and {} was signed with it", other.digest)));
+                return Err(refused(format!(
+                    "`{path}` has {digest}, and {} was signed with it",
+                    other.digest
+                )));
             }
             None => return Err(refused(format!("`{path}`, which it names, was not signed with it"))),
         }

@@ -150,11 +150,13 @@ pub fn sign(what: &Signing<'_>, terms: Terms, keys: &[PathBuf]) -> Result<(Relea
     for path in keys {
         let failed = |source| SignError::Key { path: path.clone(), source };
         let key = PrivateKey::from_pem(&secret(path)?).map_err(failed)?;
-        envelope = Some(match envelope.take() {
-            Some(envelope) => envelope.and_sign(&key),
-            None => Envelope::sign(IN_TOTO, payload.as_bytes(), &key),
-        }
-        .map_err(failed)?);
+        envelope = Some(
+            match envelope.take() {
+                Some(envelope) => envelope.and_sign(&key),
+                None => Envelope::sign(IN_TOTO, payload.as_bytes(), &key),
+            }
+            .map_err(failed)?,
+        );
     }
     let Some(envelope) = envelope else {
         return Err(SignError::Differs { path: what.file.to_owned(), why: "there is no key" });
