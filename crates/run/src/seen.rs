@@ -72,9 +72,17 @@ pub enum SeenError {
 impl Seen {
     /// The versions of this name below Claw's state directory, made if there are none yet.
     pub fn open(state: &Path, name: &str) -> Result<Seen, SeenError> {
-        let path = place(state, name);
+        Seen::at(place(state, name))
+    }
+
+    /// The versions of this name in a directory of their own.
+    pub(crate) fn open_in(home: &Path, name: &str) -> Result<Seen, SeenError> {
+        Seen::at(home.join(RELEASES).join(format!("{name}.versions")))
+    }
+
+    fn at(path: PathBuf) -> Result<Seen, SeenError> {
         let fail = |source| SeenError::System { path: path.clone(), source };
-        let home = path.parent().unwrap_or(state);
+        let home = path.parent().unwrap_or(Path::new("/"));
         fs::DirBuilder::new().recursive(true).mode(0o700).create(home).map_err(fail)?;
         let mut file = OpenOptions::new()
             .read(true)
@@ -169,6 +177,8 @@ fn highest(bytes: &[u8], path: &Path) -> Result<Option<Version>, SeenError> {
 
 /// Where they are, below Claw's state directory.
 const HOME: &str = "policies";
+/// Where those of adapters are, below the adapters' directory.
+const RELEASES: &str = "releases";
 
 #[cfg(test)]
 mod tests {

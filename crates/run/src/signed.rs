@@ -302,7 +302,7 @@ pub fn clock() -> Clock {
     Clock::new(Timestamp::now(), floor)
 }
 
-fn text(path: &Path) -> Result<String, SignedError> {
+pub(crate) fn text(path: &Path) -> Result<String, SignedError> {
     let fail = |source| SignedError::Unread { path: path.to_owned(), source };
     let mut text = String::new();
     fs::File::open(path).and_then(|file| file.take(LARGEST).read_to_string(&mut text)).map_err(fail)?;
