@@ -11,6 +11,7 @@ use claw_policy::import::Format;
 use claw_run::Answers;
 
 pub(crate) use bundle::{Bundle, BundleCommand, BundleTrust};
+pub(crate) use adapter::{Adapter, AdapterCommand, AdapterKind};
 pub(crate) use footprint::{Footprint, FootprintCommand, Reading, ReportForm};
 pub(crate) use keyring::{ApprovedKind, KeyKind, Keyring, KeyringCommand, Revoked, TermArguments};
 pub(crate) use named::Named;
@@ -18,6 +19,7 @@ pub(crate) use verify::Verify;
 pub(crate) use sign::{PolicySign, PolicyVerify};
 
 mod bundle;
+mod adapter;
 mod footprint;
 mod format;
 mod keyring;
@@ -59,6 +61,8 @@ pub(crate) enum Command {
     Bundle(Bundle),
     /// Keep who may approve artefacts, what they approved, and what they took back
     Keyring(Keyring),
+    /// Signed tool adapters: make, sign, verify, install, list
+    Adapter(Adapter),
     /// Tell what this kernel can enforce, what a missing feature costs, and how to get it
     Doctor(Doctor),
     /// The host as a trust zone

@@ -1,6 +1,7 @@
 //! One file for each command.
 
 pub(crate) mod bundle;
+pub(crate) mod adapter;
 pub(crate) mod changes;
 pub(crate) mod doctor;
 pub(crate) mod footprint;

@@ -102,7 +102,7 @@ fn what_a_policy_would_not_load_no_adapter_may_ask_for() {
         assert!(told.starts_with(&format!("adapter.toml:{line}: egress `api`: ")), "{open}: {told}");
     }
     assert!(why(destination, "destination = \"api.example.com\"").contains("egress `api`"));
-    assert!(why("plane = \"tool\"", "plane = \"tools\"").contains("`tool`"));
+    assert!(why("plane = \"tool\"", "plane = \"tools\"").contains("egress `api`: "));
     assert!(why("plane = \"tool\"\n", "").contains("missing field `plane`"));
     assert!(why("purpose = \"Said: why it reaches this\"\n", "").contains("missing field `purpose`"));
     assert!(
