@@ -10,22 +10,22 @@ use claw_model::phase::Phase;
 use claw_policy::import::Format;
 use claw_run::Answers;
 
-pub(crate) use bundle::{Bundle, BundleCommand, BundleTrust};
 pub(crate) use adapter::{Adapter, AdapterCommand, AdapterKind};
+pub(crate) use bundle::{Bundle, BundleCommand, BundleTrust};
 pub(crate) use footprint::{Footprint, FootprintCommand, Reading, ReportForm};
 pub(crate) use keyring::{ApprovedKind, KeyKind, Keyring, KeyringCommand, Revoked, TermArguments};
 pub(crate) use named::Named;
-pub(crate) use verify::Verify;
 pub(crate) use sign::{PolicySign, PolicyVerify};
+pub(crate) use verify::Verify;
 
-mod bundle;
 mod adapter;
+mod bundle;
 mod footprint;
 mod format;
 mod keyring;
 mod named;
-mod verify;
 mod sign;
+mod verify;
 
 /// Runs any agent with nothing open but what its policy names.
 #[derive(Debug, Parser)]
@@ -93,7 +93,7 @@ pub(crate) struct Run {
     /// The policy file
     #[arg(long, value_name = "FILE")]
     pub(crate) policy: Option<PathBuf>,
-    /// Run only under a policy that keys of this file signed, now and whenever it changes
+    /// Run only under a policy that keys of this file or keyring signed, now and whenever it changes
     #[arg(long, value_name = "KEYRING")]
     pub(crate) require_signed: Option<PathBuf>,
     /// The name that the policy must be signed as [default: any]

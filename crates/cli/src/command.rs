@@ -1,7 +1,8 @@
 //! One file for each command.
 
-pub(crate) mod bundle;
 pub(crate) mod adapter;
+mod believed;
+pub(crate) mod bundle;
 pub(crate) mod changes;
 pub(crate) mod doctor;
 pub(crate) mod footprint;

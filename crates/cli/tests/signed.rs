@@ -228,6 +228,12 @@ fn keys_that_the_agent_could_write_are_no_keys() {
         let ring = keyring(lab, "work/keys.toml", 1, &[&key]);
         sign(lab, &one, &[]);
         refused(run(lab, &ring), "lies where the agent may write");
+        // nor may it lead to other keys
+        let elsewhere = keyring(lab, "keys.toml", 1, &[&key]);
+        let link = lab.path("work/link.toml");
+        std::os::unix::fs::symlink(&elsewhere, &link).unwrap();
+        refused(run(lab, &link.to_string_lossy()), "lies where the agent may write");
+        run(lab, &elsewhere).ends(0).says("ran");
     });
 }
 
@@ -339,5 +345,66 @@ fn a_signature_that_comes_before_its_policy_is_no_reason_to_complain() {
         wait_for(lab, "reached");
         let run = running.end().ends(0);
         assert!(!run.stderr.contains("refused, the old one holds"), "{run:#?}");
+    });
+}
+
+#[test]
+fn the_holders_of_a_keyring_sign_policies() {
+    once(CLAW, User::Root, |lab| {
+        policy(lab, &[]);
+        let path_of = |name: &str| lab.path(name).to_string_lossy().into_owned();
+        let (ann, bo, ring) = (path_of("ann.key"), path_of("bo.key"), path_of("ring"));
+        for key in [&ann, &bo] {
+            lab.cli(&["keyring", "key", key]).ends(0);
+        }
+        let holder = |name: &str, key: &str| format!("--holder={name}={key}.pub");
+        let (one, other) = (holder("ann", &ann), holder("bo", &bo));
+        lab.cli(&["keyring", "new", &ring, &one, &other, "--threshold", "2"]).ends(0);
+        for key in [&ann, &bo] {
+            lab.cli(&["keyring", "sign", &ring, "--key", key]).ends(0);
+        }
+        let root = format!("{ring}/metadata/1.root.json");
+        sign(lab, &ann, &[]);
+        refused(run(lab, &root), "1 of the 2 pinned keys signed this, 2 are needed");
+        sign(lab, &bo, &["--add"]);
+        run(lab, &root).ends(0).says("ran");
+        let text = fs::read_to_string(&root).unwrap();
+        fs::write(&root, text.replacen("ann", "eve", 1)).unwrap();
+        refused(run(lab, &root), "cannot use the keys in");
+    });
+}
+
+#[test]
+fn a_key_that_a_keyring_took_back_signs_no_policy() {
+    once(CLAW, User::Root, |lab| {
+        policy(lab, &[]);
+        let path_of = |name: &str| lab.path(name).to_string_lossy().into_owned();
+        let (ann, bo, ring) = (path_of("ann.key"), path_of("bo.key"), path_of("ring"));
+        for key in [&ann, &bo] {
+            lab.cli(&["keyring", "key", key]).ends(0);
+        }
+        let (one, other) = (format!("--holder=ann={ann}.pub"), format!("--holder=bo={bo}.pub"));
+        lab.cli(&["keyring", "new", &ring, &one, &other]).ends(0);
+        lab.cli(&["keyring", "sign", &ring, "--key", &ann]).ends(0);
+        sign(lab, &bo, &[]);
+        refused(run(lab, &ring), "no root is pinned");
+        lab.directory("config/claw");
+        let root = lab.path("config/claw/root.json");
+        fs::copy(format!("{ring}/metadata/1.root.json"), &root).unwrap();
+        run(lab, &ring).ends(0).says("ran");
+        lab.cli(&["policy", "verify", &path(lab), "--keyring", &ring]).ends(0);
+        // bo's key is stolen
+        let before = path_of("before");
+        assert!(std::process::Command::new("cp").args(["-a", &ring, &before]).status().unwrap().success());
+        let pem = fs::read_to_string(format!("{bo}.pub")).unwrap();
+        let id = claw_verify::PublicKey::from_pem(&pem).unwrap().id().0.hex();
+        let taken = ["keyring", "revoke", &ring, "--key", &id, "--compromised", "--why", "stolen"];
+        lab.cli(&taken).ends(0);
+        lab.cli(&["keyring", "sign", &ring, "--key", &ann]).ends(0);
+        refused(run(lab, &ring), "0 of the 1 pinned keys signed this, 1 are needed");
+        // nor does it help to bring the keyring back as it was
+        refused(run(lab, &before), "cannot use the keys in");
+        sign(lab, &ann, &[]);
+        run(lab, &ring).ends(0).says("ran");
     });
 }

@@ -14,15 +14,12 @@ use std::path::Path;
 
 use claw_adapter::{Manifest, Release};
 use claw_model::digest::Digest;
-use claw_verify::pins::Pins;
 use claw_verify::{Keys, Signer, Verified};
 use serde::{Deserialize, Serialize};
 
 pub use error::AdapterError;
 pub use install::{Installed, State, install, list};
 pub use pack::{add, is_packed, new, pack};
-
-use crate::signed;
 
 /// A package that was verified, whole.
 #[derive(Debug)]
@@ -59,13 +56,6 @@ impl Package {
         let tools = self.manifest.tools.iter();
         tools.map(|tool| Pinned { tool: tool.name.clone(), definition: tool.definition }).collect()
     }
-}
-
-/// The keys of a file that count now.
-pub fn keys(keyring: &Path) -> Result<Keys, AdapterError> {
-    let wrong = |source| AdapterError::Keys { path: keyring.to_owned(), source };
-    let text = signed::text(keyring).map_err(|error| AdapterError::Keyring(Box::new(error)))?;
-    Pins::read(&text).and_then(|pins| pins.keys(&signed::clock())).map_err(wrong)
 }
 
 /// Verifies a package: every byte of it.

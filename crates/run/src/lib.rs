@@ -1,7 +1,7 @@
 //! The supervisor: plan, enforce, gate, init, ledger, exit. Everything that `claw run` does but reading arguments.
 
-pub mod audit;
 pub mod adapters;
+pub mod audit;
 pub mod changes;
 mod confine;
 pub mod control;

@@ -24,10 +24,14 @@ use crate::source;
 /// That a policy must be signed, and by whom.
 #[derive(Debug, Clone)]
 pub struct Demand {
-    /// The file of keys, without links.
+    /// The file of keys, or the keyring, as it was named.
     pub keyring: PathBuf,
-    pins: Pins,
-    name: Option<String>,
+    /// The keys in it.
+    pub pins: Pins,
+    /// Before this it cannot be.
+    pub floor: Timestamp,
+    /// The name that a policy must be signed as, if that is asked.
+    pub name: Option<String>,
 }
 
 /// A policy's signature, verified.
@@ -129,14 +133,6 @@ impl SignedError {
 }
 
 impl Demand {
-    /// Reads whom to believe. `name` is the name that a policy must be signed as, if that is asked.
-    pub fn read(keyring: &Path, name: Option<String>) -> Result<Demand, SignedError> {
-        let text = text(keyring)?;
-        let pins =
-            Pins::read(&text).map_err(|source| SignedError::Keys { path: keyring.to_owned(), source })?;
-        Ok(Demand { keyring: canonical(keyring), pins, name })
-    }
-
     /// The same demand, for policies of this name only.
     pub(crate) fn named(self, held: &Held) -> Demand {
         Demand { name: Some(held.release().name.clone()), ..self }
@@ -154,7 +150,7 @@ impl Demand {
         let Some(signature) = signature else {
             return Err(SignedError::Unsigned { policy: shown(), signature: signature_of(file) });
         };
-        let clock = clock();
+        let clock = Clock::new(Timestamp::now(), self.floor);
         let keys = self
             .pins
             .keys(&clock)
@@ -296,10 +292,9 @@ pub fn confirm(held: &Held, policy: &Policy, name: &str, directory: &Path) -> Re
     }
 }
 
-/// The time, which is never before this version was made.
-pub fn clock() -> Clock {
-    let floor = FLOOR.parse().unwrap_or(Timestamp::MIN);
-    Clock::new(Timestamp::now(), floor)
+/// Reads a file of keys.
+pub fn pins(keyring: &Path) -> Result<Pins, SignedError> {
+    Pins::read(&text(keyring)?).map_err(|source| SignedError::Keys { path: keyring.to_owned(), source })
 }
 
 pub(crate) fn text(path: &Path) -> Result<String, SignedError> {
@@ -309,8 +304,6 @@ pub(crate) fn text(path: &Path) -> Result<String, SignedError> {
     Ok(text)
 }
 
-/// No build of this version is older.
-const FLOOR: &str = "2026-11-01T00:00:00Z";
 /// Bytes of a signature, or of a file of keys.
 const LARGEST: u64 = 4 << 20;
 /// Bytes of a file that a policy names.

@@ -1,13 +1,20 @@
-//! A file of pinned public keys: whom to believe, how many of them, and from when until when. TOML, and strict.
+//! A file of pinned public keys: whom to believe, how many of them, and from when until when. TOML, and strict; or the root
+//! of a keyring, or a whole one, whose holders then are those keys.
 //!
 //! It is nobody's word but of whoever can write it: keep it where only an administrator can.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
+use claw_model::digest::Digest;
 use jiff::Timestamp;
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::keyring::{self, Keyring};
+use crate::pack::REVOCATIONS;
+use crate::revocation::{Entry, Revocations};
+use crate::tuf::{self, Holders, Known, Trusted};
 use crate::{Clock, Error, Keys, PublicKey};
 
 /// Pinned keys.
@@ -26,8 +33,15 @@ struct Within {
 }
 
 impl Pins {
-    /// Reads the file.
+    /// Reads the file: TOML, or a root of a keyring, which is JSON, or one public key in PEM.
     pub fn read(text: &str) -> Result<Pins, Error> {
+        if text.trim_start().starts_with('{') {
+            return Pins::of_root(text.as_bytes());
+        }
+        if text.starts_with(PEM) {
+            let key = PublicKey::from_pem(text)?;
+            return Ok(Pins { need: 1, within: Within::default(), keys: vec![(key, Within::default())] });
+        }
         if text.len() > LARGEST {
             return Err(Error::Large { what: WHAT, most: LARGEST });
         }
@@ -55,6 +69,50 @@ impl Pins {
             return Err(unusable(line(text, &file.threshold.span()), &why));
         }
         Ok(Pins { need, within, keys })
+    }
+
+    /// The holders of a keyring as it is now, from the root that is pinned to the newest, without the keys that it took back.
+    /// What was followed comes with them, and the version of the list of what was taken back: to be remembered before
+    /// anything takes effect.
+    pub fn of_keyring(
+        pinned: &[u8],
+        keyring: &Keyring,
+        clock: &Clock,
+        known: Option<&Known>,
+    ) -> Result<(Pins, Trusted, u64), Error> {
+        let wrong = |why: String| Error::Trust { what: "keyring", why };
+        let served = keyring.served().map_err(|error| wrong(error.to_string()))?;
+        let mut trusted =
+            Trusted::refresh(pinned, &served, clock, known).map_err(|error| wrong(error.to_string()))?;
+        let target = trusted.target(REVOCATIONS).map_err(|error| wrong(error.to_string()))?;
+        let list = target.sha256().and_then(|digest| {
+            let bytes = keyring.files().get(&format!("targets/{}.{REVOCATIONS}", digest.hex()))?;
+            (Digest::of(bytes) == digest).then_some(bytes)
+        });
+        let list = list.ok_or_else(|| wrong("the list of what was taken back is not there".to_owned()))?;
+        let least = known.map(Known::revocations).unwrap_or_default();
+        let list = Revocations::read(list, clock.now(), least).map_err(|error| wrong(error.to_string()))?;
+        trusted.without(&list.compromised()).map_err(|error| wrong(error.to_string()))?;
+        let mut holders = trusted.holders().map_err(|error| wrong(error.to_string()))?;
+        // a retired key keeps its word for what was approved in the keyring; nothing else says when it signed
+        let gone: BTreeSet<&str> = list.entries.iter().filter_map(Entry::key).collect();
+        holders.keys.retain(|(key, ..)| !gone.contains(keyring::id(key).as_str()));
+        Ok((Pins::held(holders, wrong)?, trusted, list.version))
+    }
+
+    fn of_root(root: &[u8]) -> Result<Pins, Error> {
+        let wrong = |why: String| Error::Trust { what: "root of a keyring", why };
+        Pins::held(tuf::holders(root).map_err(|error| wrong(error.to_string()))?, wrong)
+    }
+
+    fn held(holders: Holders, wrong: impl Fn(String) -> Error) -> Result<Pins, Error> {
+        let Holders { keys, threshold, expires } = holders;
+        let within = Within { from: None, until: Some(expires) };
+        let keys: Vec<_> = keys.into_iter().map(|(key, from, until)| (key, Within { from, until })).collect();
+        if threshold == 0 || threshold > keys.len() {
+            return Err(wrong(format!("a threshold of {threshold} with {} keys", keys.len())));
+        }
+        Ok(Pins { need: threshold, within, keys })
     }
 
     /// The keys that count now.
@@ -118,6 +176,8 @@ fn unusable(line: usize, why: &str) -> Error {
     Error::Trust { what: WHAT, why: format!("line {line}: {}", why.trim()) }
 }
 
+/// How a public key begins.
+const PEM: &str = "-----BEGIN PUBLIC KEY-----";
 const WHAT: &str = "file of pinned keys";
 const LARGEST: usize = 1 << 20;
 

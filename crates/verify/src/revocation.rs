@@ -227,6 +227,14 @@ impl Revocations {
 }
 
 impl Entry {
+    /// The key that it takes back, if it is a key.
+    pub fn key(&self) -> Option<&str> {
+        match self {
+            Entry::Compromised { key, .. } | Entry::Retired { key, .. } => Some(key),
+            _ => None,
+        }
+    }
+
     /// Why.
     pub fn why(&self) -> &str {
         match self {

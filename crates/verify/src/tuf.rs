@@ -16,11 +16,13 @@ use crate::tuf::count::{Authority, Count};
 pub(crate) use self::count::{FROM, NAME, UNTIL};
 pub use self::error::TufError;
 pub use self::files::Files;
+pub use self::holders::{Holders, holders};
 pub use self::seen::{Known, Seen, SeenError};
 
 mod count;
 mod error;
 mod files;
+mod holders;
 mod seen;
 mod strict;
 #[cfg(test)]

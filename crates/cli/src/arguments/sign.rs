@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples: claw policy sign agent_runtime.yaml --key release.pem --days 30\n          claw policy sign agent_runtime.yaml --key second.pem --add\n\nThe signature is written beside the policy, as FILE.sig.json. It covers the policy's bytes, its name, version and time,\nand every file that the policy names. `openssl genpkey -algorithm ed25519 -out release.pem` makes a key."
+    after_help = "Examples: claw policy sign agent_runtime.yaml --key release.pem --days 30\n          claw policy sign agent_runtime.yaml --key second.pem --add\n\nThe signature is written beside the policy, as FILE.sig.json. It covers the policy's bytes, its name, version and time,\nand every file that the policy names. `claw keyring key release.pem` makes a key."
 )]
 pub(crate) struct PolicySign {
     /// The policy file

@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use claw_adapter::Kind;
+use claw_run::Host;
 use claw_run::adapters::{self, AdapterError, Installed, Package, State};
 use serde_json::{Value, json};
 
 use crate::arguments::{Adapter, AdapterCommand, AdapterKind};
+use crate::command::believed::keys;
 use crate::environment;
 use crate::print::{self, DONE, NO, UNUSABLE};
 
@@ -90,7 +92,7 @@ fn sign(directory: &Path, keys: &[PathBuf], out: Option<&Path>, json: bool) -> R
 }
 
 fn verify(package: &Path, keyring: &Path, json: bool) -> Result<u8, u8> {
-    let keys = adapters::keys(keyring).map_err(|error| unusable(&error))?;
+    let keys = keys(keyring, &host()?)?;
     match adapters::verify(package, &keys) {
         Ok(read) => {
             let Package { digest, manifest, .. } = &read;
@@ -126,8 +128,9 @@ fn verify(package: &Path, keyring: &Path, json: bool) -> Result<u8, u8> {
 }
 
 fn install(package: &Path, keyring: &Path, json: bool) -> Result<u8, u8> {
-    let keys = adapters::keys(keyring).map_err(|error| unusable(&error))?;
-    match adapters::install(package, &keys, &state()?) {
+    let host = host()?;
+    let keys = keys(keyring, &host)?;
+    match adapters::install(package, &keys, &claw_run::resolved(&host.state)) {
         Ok(installed) => {
             if json {
                 print::json(&installed);
@@ -142,7 +145,7 @@ fn install(package: &Path, keyring: &Path, json: bool) -> Result<u8, u8> {
 }
 
 fn list(json: bool) -> Result<u8, u8> {
-    let all = adapters::list(&state()?).map_err(|error| unusable(&error))?;
+    let all = adapters::list(&claw_run::resolved(&host()?.state)).map_err(|error| unusable(&error))?;
     let whole = all.iter().all(|(_, state)| *state == State::Present);
     if json {
         let with = |(installed, state): &(Installed, State)| {
@@ -173,8 +176,8 @@ fn list(json: bool) -> Result<u8, u8> {
     Ok(if whole { DONE } else { NO })
 }
 
-fn state() -> Result<PathBuf, u8> {
-    environment::host().map(|host| claw_run::resolved(&host.state)).map_err(|error| {
+fn host() -> Result<Host, u8> {
+    environment::host().map_err(|error| {
         print::error(&error, Some("the working directory must exist"));
         UNUSABLE
     })

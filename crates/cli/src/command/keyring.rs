@@ -23,6 +23,11 @@ use crate::print::{self, DONE, NO, UNUSABLE};
 
 mod directory;
 
+/// The files of a keyring, to be believed from a pinned root.
+pub(super) fn read(directory: &Path) -> Result<BTreeMap<String, Vec<u8>>, u8> {
+    Directory::open(directory)?.read()
+}
+
 /// Runs a `keyring` command.
 pub(crate) fn run(arguments: &Arguments) -> u8 {
     let result = match &arguments.command {

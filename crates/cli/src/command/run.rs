@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use claw_model::digest::Digest;
 use claw_plan::Plan;
@@ -14,6 +14,7 @@ use claw_run::{
     run as run_job, signed,
 };
 
+use super::believed::{Believed, believed};
 use crate::arguments::Run;
 use crate::environment;
 use crate::print::{self, DONE, NO_SANDBOX, UNUSABLE};
@@ -91,7 +92,7 @@ fn policy(arguments: &Run, host: &Host) -> Result<Found, u8> {
             file: claw_run::resolved(&host.directory.join(file)),
             trust: Trust::at(&host.config),
             named: arguments.policy.is_some(),
-            signed: demand(arguments)?,
+            signed: demand(arguments, host)?,
         };
         let Some(demand) = &source.signed else {
             let policy = super::policy::parse(text, file)?;
@@ -135,9 +136,11 @@ fn policy(arguments: &Run, host: &Host) -> Result<Found, u8> {
 }
 
 /// Whose signatures the run asks for.
-fn demand(arguments: &Run) -> Result<Option<Demand>, u8> {
-    let read = |keyring: &PathBuf| Demand::read(keyring, arguments.signed_as.clone());
-    arguments.require_signed.as_ref().map(read).transpose().map_err(|error| not_signed(&error))
+fn demand(arguments: &Run, host: &Host) -> Result<Option<Demand>, u8> {
+    let Some(keyring) = &arguments.require_signed else { return Ok(None) };
+    let Believed { pins, clock } = believed(keyring, host)?;
+    let name = arguments.signed_as.clone();
+    Ok(Some(Demand { keyring: keyring.clone(), pins, floor: clock.now(), name }))
 }
 
 /// A policy that must be signed, with its ceilings, each as it was signed; and that it is no older one.

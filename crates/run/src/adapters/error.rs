@@ -121,7 +121,7 @@ impl AdapterError {
                 Some("ask whoever made it for a package that the pinned keys signed")
             }
             AdapterError::Keys { .. } => Some("docs/signed-policies.md says what a file of keys holds"),
-            AdapterError::Key { .. } => Some("openssl genpkey -algorithm ed25519 -out KEY makes one"),
+            AdapterError::Key { .. } => Some("claw keyring key KEY makes one"),
             AdapterError::Seen(SeenError::Rollback { .. } | SeenError::Twofold { .. }) => {
                 Some("sign it as a higher `release`, if it is the one that is wanted")
             }

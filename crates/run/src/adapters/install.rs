@@ -58,6 +58,9 @@ pub fn install(package: &Path, keys: &Keys, state: &Path) -> Result<Installed, A
     for path in [&store, &home.join(CURRENT)] {
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(system("make", path))?;
     }
+    // order: one at a time, so that what counts is what was let in last
+    let lock = fs::File::open(&home).map_err(system("open", &home))?;
+    lock.lock().map_err(system("lock", &home))?;
     let fresh = beside(&store.join("incoming"));
     let _ = fs::remove_dir_all(&fresh);
     let put = bring(package, &fresh).and_then(|()| {

@@ -100,7 +100,7 @@ impl SignError {
     pub fn hint(&self) -> &'static str {
         match self {
             SignError::File(error) => error.hint(),
-            SignError::Key { .. } => "openssl genpkey -algorithm ed25519 -out KEY makes one",
+            SignError::Key { .. } => "claw keyring key KEY makes one",
             SignError::Nameless { .. } => "give --name",
             SignError::Differs { .. } => "without --add it is signed anew, as a new version",
             SignError::Statement { .. } => "give another --name, --version or --expires",
@@ -113,10 +113,7 @@ impl SignError {
 /// signatures there are now.
 pub fn sign(what: &Signing<'_>, terms: Terms, keys: &[PathBuf]) -> Result<(Release, usize), SignError> {
     let statement_error = |source| SignError::Statement { path: what.file.to_owned(), source };
-    let there = match signature(what.file)? {
-        Some(bytes) => Some(Envelope::read(&bytes).map_err(statement_error)),
-        None => None,
-    };
+    let there = signature(what.file)?.map(|bytes| Envelope::read(&bytes).map_err(statement_error));
     let named = files(what.policy, what.directory)?;
     let (release, envelope) = match terms {
         Terms::Add => {

@@ -96,7 +96,7 @@ fn parts(role: &str, bytes: &[u8]) -> Result<(Vec<u8>, Vec<sigstore_tuf::Signatu
 }
 
 /// A bound of a key's validity. One that cannot be read bounds everything.
-fn time(key: &Key, which: &'static str) -> Result<Option<Timestamp>, TufError> {
+pub(super) fn time(key: &Key, which: &'static str) -> Result<Option<Timestamp>, TufError> {
     let Some(value) = key.extra.get(which) else { return Ok(None) };
     let time = value.as_str().and_then(|text| text.parse().ok());
     time.map(Some).ok_or(TufError::KeyTime { field: which })

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::parse;
 use crate::arguments::{PolicySign, PolicyVerify};
+use crate::command::believed::{Believed, believed};
 use crate::command::run::read;
 use crate::environment;
 use crate::print::{self, DONE, NO, UNUSABLE};
@@ -122,10 +123,9 @@ fn judged(text: &str, arguments: &PolicyVerify) -> Result<Result<(Held, Option<u
     })?;
     let shown = file.display().to_string();
     let place = claw_run::resolved(&host.directory.join(file));
-    let held = || {
-        let demand = Demand::read(keyring, name.clone())?;
-        demand.judge((&shown, &place), text.as_bytes(), signed::signature(&place)?.as_deref())
-    };
+    let Believed { pins, clock } = believed(keyring, &host)?;
+    let demand = Demand { keyring: keyring.clone(), pins, floor: clock.now(), name: name.clone() };
+    let held = || demand.judge((&shown, &place), text.as_bytes(), signed::signature(&place)?.as_deref());
     let held = match held() {
         Ok(held) => held,
         Err(error) => return Ok(Err(error)),
