@@ -10,6 +10,7 @@ type Outcome = Result<(), Box<dyn Error>>;
 
 /// Every target, by the name of its binary and of its corpus.
 const TARGETS: &[&str] = &[
+    "adapter",
     "application",
     "client_hello",
     "dns",
