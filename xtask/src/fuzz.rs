@@ -10,6 +10,7 @@ type Outcome = Result<(), Box<dyn Error>>;
 
 /// Every target, by the name of its binary and of its corpus.
 const TARGETS: &[&str] = &[
+    "adapter",
     "application",
     "bundle",
     "client_hello",
@@ -21,9 +22,11 @@ const TARGETS: &[&str] = &[
     "ima",
     "image",
     "ledger",
+    "pack",
     "patterns",
     "policy",
     "seccomp",
+    "trust_documents",
 ];
 
 /// The compiler's coverage counters (LLVM's SanitizerCoverage), which libFuzzer reads. All of it is stable.

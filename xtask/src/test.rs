@@ -11,6 +11,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("bwrap", "bubblewrap"),
     ("curl", "curl"),
     ("dig", "dnsutils"),
+    ("faketime", "faketime"),
     ("gcc", "gcc"),
     ("ip", "iproute2"),
     ("javac", "default-jdk-headless"),

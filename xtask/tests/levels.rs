@@ -13,6 +13,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("claw-wire", 1),
     ("claw-ledger", 1),
     ("claw-image", 1),
+    ("claw-adapter", 1),
     ("claw-plan", 1),
     ("claw-footprint", 1),
     ("claw-host", 1),
@@ -29,6 +30,8 @@ const LEVELS: &[(&str, u8)] = &[
 /// Crates of one level that may know each other, in one direction.
 const BESIDE: &[(&str, &str)] = &[
     ("claw-plan", "claw-policy"),
+    ("claw-adapter", "claw-policy"),
+    ("claw-adapter", "claw-verify"),
     ("claw-footprint", "claw-policy"),
     ("claw-footprint", "claw-ledger"),
     ("claw-host", "claw-policy"),
@@ -45,6 +48,7 @@ const PURE: &[&str] = &[
     "claw-wire",
     "claw-ledger",
     "claw-image",
+    "claw-adapter",
     "claw-plan",
     "claw-footprint",
     "claw-host",

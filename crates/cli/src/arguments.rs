@@ -10,11 +10,21 @@ use claw_model::phase::Phase;
 use claw_policy::import::Format;
 use claw_run::Answers;
 
+pub(crate) use adapter::{Adapter, AdapterCommand, AdapterKind};
+pub(crate) use bundle::{Bundle, BundleCommand, BundleTrust};
 pub(crate) use footprint::{Footprint, FootprintCommand, Reading, ReportForm};
+pub(crate) use keyring::{ApprovedKind, KeyKind, Keyring, KeyringCommand, Revoked, TermArguments};
+pub(crate) use named::Named;
+pub(crate) use sign::{PolicySign, PolicyVerify};
 pub(crate) use verify::Verify;
 
+mod adapter;
+mod bundle;
 mod footprint;
 mod format;
+mod keyring;
+mod named;
+mod sign;
 mod verify;
 
 /// Runs any agent with nothing open but what its policy names.
@@ -33,7 +43,7 @@ pub(crate) enum Command {
     Run(Run),
     /// Learn what a command reaches for; by default not one byte leaves
     Observe(Observe),
-    /// Check, explain, compare, merge, import, export and trust policy files
+    /// Check, explain, compare, merge, import, export, sign and trust policy files
     Policy(Policy),
     /// Show, follow and verify ledgers
     Ledger(Ledger),
@@ -47,6 +57,12 @@ pub(crate) enum Command {
     Top(Top),
     /// Review, apply or discard what an agent wrote
     Changes(Changes),
+    /// Carry artefacts with all that proves them to a machine without a network, in one file
+    Bundle(Bundle),
+    /// Keep who may approve artefacts, what they approved, and what they took back
+    Keyring(Keyring),
+    /// Signed tool adapters: make, sign, verify, install, list
+    Adapter(Adapter),
     /// Tell what this kernel can enforce, what a missing feature costs, and how to get it
     Doctor(Doctor),
     /// The host as a trust zone
@@ -71,12 +87,18 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example: claw run --policy agent_runtime.yaml -- ./agent.sh\n\nWithout --policy, ./agent_runtime.yaml is used if its content was accepted with `claw policy trust`; else nothing leaves."
+    after_help = "Examples: claw run --policy agent_runtime.yaml -- ./agent.sh\n          claw run --policy agent_runtime.yaml --require-signed /etc/claw/policy-keys.toml -- ./agent.sh\n\nWithout --policy, ./agent_runtime.yaml is used if its content was accepted with `claw policy trust`; else nothing leaves."
 )]
 pub(crate) struct Run {
     /// The policy file
     #[arg(long, value_name = "FILE")]
     pub(crate) policy: Option<PathBuf>,
+    /// Run only under a policy that keys of this file or keyring signed, now and whenever it changes
+    #[arg(long, value_name = "KEYRING")]
+    pub(crate) require_signed: Option<PathBuf>,
+    /// The name that the policy must be signed as [default: any]
+    #[arg(long, value_name = "NAME", requires = "require_signed")]
+    pub(crate) signed_as: Option<String>,
     /// Where to write the ledger; the file must not exist [default: a new file in $XDG_STATE_HOME/claw/runs]
     #[arg(long, value_name = "FILE")]
     pub(crate) ledger: Option<PathBuf>,
@@ -269,6 +291,10 @@ pub(crate) enum PolicyCommand {
         /// The policy file
         file: PathBuf,
     },
+    /// Sign a policy, with the files that it names, beside it
+    Sign(PolicySign),
+    /// Tell whose word a policy is, which version, and until when; exits 1 if it does not hold
+    Verify(PolicyVerify),
     /// Accept the content of a policy file, so that `claw run` uses it from its directory without --policy
     #[command(after_help = "Example: claw policy trust ./agent_runtime.yaml")]
     Trust {

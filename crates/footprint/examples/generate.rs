@@ -25,6 +25,7 @@ fn main() -> io::Result<()> {
         claw_version: env!("CARGO_PKG_VERSION").into(),
         kernel: "6.18.0".into(),
         mode: Some("sink".into()),
+        signed: None,
     })?;
     let mut round = 0_u64;
     while out.chain.seq() + 8 < records.max(9) {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use claw_ledger::record::Event;
+use claw_ledger::record::{Event, Signed};
 use claw_ledger::summary::Summary;
 use claw_model::phase::Phase;
 use claw_policy::{Change, Decision, Host, Policy, Request, decide_request};
@@ -26,6 +26,21 @@ pub enum Refused {
     /// The change cannot be written down.
     #[error(transparent)]
     Ledger(#[from] crate::Unwritable),
+}
+
+/// What led to a change.
+#[derive(Debug, Clone)]
+pub struct Cause {
+    /// In words.
+    pub why: String,
+    /// On whose word the new policy holds, if the run demands signatures.
+    pub signed: Option<Signed>,
+}
+
+impl From<&str> for Cause {
+    fn from(why: &str) -> Cause {
+        Cause { why: why.to_owned(), signed: None }
+    }
 }
 
 /// What the gate is doing now.
@@ -53,7 +68,13 @@ impl Gate {
     /// Order: the kernel steers what the new rules open, the record is written, the rules are swapped in one step, open
     /// flows are judged again. Whatever fails, the old rules hold.
     /// With another policy come the roots it asks for.
-    pub fn adopt(&self, change: Change, roots: Option<Roots>, why: &str) -> Result<u64, Refused> {
+    pub fn adopt(
+        &self,
+        change: Change,
+        roots: Option<Roots>,
+        cause: impl Into<Cause>,
+    ) -> Result<u64, Refused> {
+        let cause = cause.into();
         let shared = &self.shared;
         if shared.observe.is_some() {
             let what = "an observed run keeps its rules and its phase to the end";
@@ -70,7 +91,7 @@ impl Gate {
             return Err(Refused::Misfit(what.to_owned()));
         }
         shared.steering.replace(&steered(shared, &new)).map_err(Refused::Kernel)?;
-        if let Err(error) = shared.write_change(&old, &new, why) {
+        if let Err(error) = shared.write_change(&old, &new, &cause) {
             let _ = shared.steering.replace(&steered(shared, &old));
             return Err(error.into());
         }
@@ -79,13 +100,16 @@ impl Gate {
         if let Some(roots) = roots {
             shared.roots.replace(Rc::new(roots));
         }
-        Ok(shared.judge_again(why, roots_differ))
+        Ok(shared.judge_again(&cause.why, roots_differ))
     }
 
     /// The policy that was offered is not taken.
     pub fn refused(&self, why: &str) {
         let from = self.shared.rules().policy.digest().to_string();
-        let _ = self.shared.journal.write(&Event::Policy { from, to: None, why: why.to_owned() }, None);
+        let _ = self
+            .shared
+            .journal
+            .write(&Event::Policy { from, to: None, why: why.to_owned(), signed: None }, None);
     }
 
     /// Closes flows whose rule is past its date. Cheap where no rule has one.
@@ -130,10 +154,12 @@ fn steered(shared: &Shared, rules: &Rules) -> Vec<claw_plan::Opening> {
 }
 
 impl Shared {
-    fn write_change(&self, old: &Rules, new: &Rules, why: &str) -> Result<(), crate::Unwritable> {
+    fn write_change(&self, old: &Rules, new: &Rules, cause: &Cause) -> Result<(), crate::Unwritable> {
+        let Cause { why, signed } = cause;
         if old.policy.digest() != new.policy.digest() {
             let (from, to) = (old.policy.digest().to_string(), Some(new.policy.digest().to_string()));
-            self.journal.write(&Event::Policy { from, to, why: why.to_owned() }, None)?;
+            self.journal
+                .write(&Event::Policy { from, to, why: why.clone(), signed: signed.clone() }, None)?;
         }
         if old.phase != new.phase {
             let (from, to) = (old.phase.to_string(), new.phase.to_string());

@@ -25,7 +25,7 @@ mod web;
 mod who;
 
 pub use authority::{Authority, AuthorityError};
-pub use change::{Refused, Status};
+pub use change::{Cause, Refused, Status};
 pub use journal::{Journal, Unwritable};
 pub use live::Seen;
 pub use observe::{Answers, Mode, NoPart, Observe};

@@ -45,6 +45,9 @@ pub enum Event {
         /// How it is observed: `deny`, `sink` or `allow`; absent for a run that is held to its policy.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         mode: Option<String>,
+        /// Whose signatures the policy has, if the run demanded some.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signed: Option<Signed>,
     },
     /// What the kernel says it enforces.
     Applied {
@@ -247,6 +250,9 @@ pub enum Event {
         to: Option<String>,
         /// What led to it, or why it was refused.
         why: String,
+        /// Whose signatures the policy after has, if the run demands some.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signed: Option<Signed>,
     },
     /// A system call was refused by the policy's seccomp profile, or ended its process.
     Syscall {
@@ -321,6 +327,19 @@ pub struct PlaneTally {
     pub bytes_out: u64,
     /// Bytes the agent received.
     pub bytes_in: u64,
+}
+
+/// On whose word a policy holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signed {
+    /// The name that was signed.
+    pub name: String,
+    /// The version that was signed.
+    pub version: u64,
+    /// The ids of the keys that signed it.
+    pub keys: Vec<String>,
+    /// Until when it could be taken.
+    pub expires: String,
 }
 
 /// The process that asked.

@@ -1,6 +1,6 @@
 //! One record as one line for a person. Untrusted text is escaped, so a line is always one line.
 
-use crate::record::{Decision, Event, Process, Record};
+use crate::record::{Decision, Event, Process, Record, Signed};
 use crate::text::word;
 
 /// `12:00:01.123 connect DENY  evil.test:443 tcp  no-rule  curl(64)`.
@@ -85,15 +85,25 @@ fn who(Process { pid, exe, package }: &Process) -> String {
     format!("{}({pid}){package}", word(name))
 }
 
+/// On whose word a policy holds.
+fn by(signed: Option<&Signed>) -> String {
+    let Some(Signed { name, version, keys, expires }) = signed else { return String::new() };
+    let (name, expires, keys) = (word(name), word(expires), words(keys, ","));
+    format!("  signed {name} version {version} until {expires} by {keys}")
+}
+
 /// The event's own part of the line.
 fn event(event: &Event) -> String {
     match event {
-        Event::Start { run, agent, command, policy_digest, claw_version, kernel, mode } => {
+        Event::Start { run, agent, command, policy_digest, claw_version, kernel, mode, signed } => {
             let command = words(command, " ");
             let (run, agent, policy) = (word(run), word(agent), word(policy_digest));
             let (version, kernel) = (word(claw_version), word(kernel));
             let mode = mode.as_ref().map(|mode| format!("  observe {}", word(mode))).unwrap_or_default();
-            format!("{run}  {agent}  {command}  policy {policy}  claw {version}  kernel {kernel}{mode}")
+            format!(
+                "{run}  {agent}  {command}  policy {policy}  claw {version}  kernel {kernel}{mode}{}",
+                by(signed.as_ref())
+            )
         }
         Event::Applied {
             namespaces,
@@ -181,9 +191,9 @@ fn event(event: &Event) -> String {
             format!("{}  {}  {closed} connections closed", word(what), word(why))
         }
         Event::Phase { from, to, why } => format!("{} to {}  {}", word(from), word(to), word(why)),
-        Event::Policy { from, to, why } => {
+        Event::Policy { from, to, why, signed } => {
             let to = to.as_ref().map_or("refused".to_owned(), |to| word(to));
-            format!("{} to {to}  {}", word(from), word(why))
+            format!("{} to {to}  {}{}", word(from), word(why), by(signed.as_ref()))
         }
         Event::Syscall { name, action, rule, process } => {
             let process = process.as_ref().map(|process| format!("  {}", who(process))).unwrap_or_default();

@@ -9,21 +9,22 @@ use std::path::{Path, PathBuf};
 use claw_model::digest::Digest;
 use claw_plan::Listing;
 use claw_policy::{Exec, Executable, Policy, parse_list};
+use claw_verify::policy::Role;
 
-use crate::PlanError;
 use crate::facts::canonical;
 use crate::source::open;
+use crate::{Held, PlanError, as_signed};
 
 /// The files that may be executed, each where it really is; `None` where any may.
 pub(crate) fn listed(
     policy: &Policy,
-    directory: &Path,
+    (directory, held): (&Path, Option<&Held>),
     visible: &[PathBuf],
 ) -> Result<Option<Vec<Listing>>, PlanError> {
     let Exec::Listed(listed) = &policy.process().exec else { return Ok(None) };
     let mut entries = listed.digests.clone();
     if let Some(file) = &listed.file {
-        entries.extend(list(file, directory)?);
+        entries.extend(list(file, directory, held)?);
     }
     if entries.is_empty() {
         return Err(PlanError::NothingListed);
@@ -58,7 +59,7 @@ pub(crate) fn listed(
 }
 
 /// The list in a file of its own.
-pub(crate) fn list(file: &Path, directory: &Path) -> Result<Vec<Executable>, PlanError> {
+pub(crate) fn list(file: &Path, directory: &Path, held: Option<&Held>) -> Result<Vec<Executable>, PlanError> {
     let name = file.display().to_string();
     let fail = |why: String| PlanError::NoList { path: file.to_owned(), why };
     let mut text = String::new();
@@ -67,6 +68,7 @@ pub(crate) fn list(file: &Path, directory: &Path) -> Result<Vec<Executable>, Pla
     if u64::try_from(length).is_ok_and(|length| length >= LARGEST) {
         return Err(fail("it is larger than 16 MiB".to_owned()));
     }
+    as_signed(held, Role::Executables, file, text.as_bytes())?;
     Ok(parse_list(&text, &name)?)
 }
 

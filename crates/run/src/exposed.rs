@@ -100,7 +100,9 @@ pub(crate) fn named_anew(plan: &Plan, policy: &Policy, directory: &Path) -> Opti
 pub(crate) fn confirm(job: &Job, host: &Host, plan: &Plan) -> Result<(), ExposedError> {
     let Some(source) = &job.source else { return Ok(()) };
     let written = host.directory.join(&source.name);
-    let all = named(&job.policy, &host.directory);
+    let mut all = named(&job.policy, &host.directory);
+    // whoever writes the keys says who may sign
+    all.extend(source.signed.iter().map(|demand| host.directory.join(&demand.keyring)));
     for path in all.iter().chain([&written]) {
         if let Some(path) = link_on_the_way(plan, path) {
             return Err(ExposedError::Link { path });

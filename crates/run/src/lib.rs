@@ -1,5 +1,6 @@
 //! The supervisor: plan, enforce, gate, init, ledger, exit. Everything that `claw run` does but reading arguments.
 
+pub mod adapters;
 pub mod audit;
 pub mod changes;
 mod confine;
@@ -17,6 +18,8 @@ pub mod needs;
 mod policies;
 mod reader;
 mod reread;
+mod seen;
+pub mod signed;
 mod source;
 mod supervisor;
 #[cfg(debug_assertions)]
@@ -29,17 +32,20 @@ pub use exposed::ExposedError;
 pub use facts::Host;
 pub use image::RootError;
 pub use ledger::LedgerError;
+pub use seen::{Seen, SeenError, Version, rises};
+pub use signed::{Demand, Held, SignedError};
 pub use source::{Source, parse};
 pub use supervisor::{Outcome, RunError, run};
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use claw_gate::{Authority, AuthorityError, Roots, RootsError};
+use claw_gate::{Authority, AuthorityError, Material, Roots, RootsError};
 use claw_model::phase::Phase;
 use claw_plan::{Checked, Fault, Inputs, RootTree, Trust};
 use claw_policy::seccomp::{Architecture, CallProfile, Machine};
 use claw_policy::{Policy, PolicyError, Seccomp};
+use claw_verify::policy::Role;
 
 /// What to run, and how.
 #[derive(Debug, Clone)]
@@ -48,6 +54,8 @@ pub struct Job {
     pub policy: Policy,
     /// The policy's file, if it came from one, or would have if it had been accepted.
     pub source: Option<Source>,
+    /// The policy's signature, where the source demands one.
+    pub held: Option<Held>,
     /// Tells the user what happens while the agent runs.
     pub tell: fn(&str),
     /// The phase to start in.
@@ -74,6 +82,9 @@ pub enum PlanError {
     /// The policy and this host do not fit.
     #[error(transparent)]
     Build(#[from] claw_plan::BuildError),
+    /// A file that the policy names is not the one that was signed with it.
+    #[error("the policy is signed, and {0}")]
+    NotSigned(String),
     /// Certificates that the policy names cannot be used.
     #[error(transparent)]
     Roots(#[from] RootsError),
@@ -143,9 +154,10 @@ pub fn plan(job: &Job, host: &Host, authority: Option<&Authority>) -> Result<Che
     let mut facts = host.facts(job)?;
     facts.root = root(&job.policy, host)?;
     let trust = authority.map(trust);
-    let calls = profile(&job.policy, &host.directory)?;
-    let executables =
-        executables::listed(&job.policy, &host.directory, &claw_plan::shown(&job.policy, &facts)?)?;
+    let held = job.held.as_ref();
+    let calls = profile(&job.policy, &host.directory, held)?;
+    let visible = claw_plan::shown(&job.policy, &facts)?;
+    let executables = executables::listed(&job.policy, (&host.directory, held), &visible)?;
     let inputs = Inputs {
         policy: &job.policy,
         phase: job.phase,
@@ -173,8 +185,13 @@ pub fn resolved(path: &Path) -> PathBuf {
     facts::canonical(path)
 }
 
-/// The seccomp profile that the policy names, resolved for this machine; `None` for `standard`.
-pub fn profile(policy: &Policy, directory: &Path) -> Result<Option<CallProfile>, PlanError> {
+/// The seccomp profile that the policy names, resolved for this machine; `None` for `standard`. Of a signed policy it must be
+/// the one that was signed with it.
+pub fn profile(
+    policy: &Policy,
+    directory: &Path,
+    held: Option<&Held>,
+) -> Result<Option<CallProfile>, PlanError> {
     let architecture = || match std::env::consts::ARCH {
         "x86_64" => Ok(Architecture::X86_64),
         "aarch64" => Ok(Architecture::Aarch64),
@@ -193,10 +210,16 @@ pub fn profile(policy: &Policy, directory: &Path) -> Result<Option<CallProfile>,
             if u64::try_from(length).is_ok_and(|length| length >= LARGEST_PROFILE) {
                 return Err(failed("it is larger than 4 MiB".to_owned()));
             }
+            as_signed(held, Role::Seccomp, path, &bytes)?;
             let text = String::from_utf8(bytes).map_err(|_| failed("it is not UTF-8 text".to_owned()))?;
             Ok(Some(CallProfile::parse(&text, &path.display().to_string(), machine()?)?))
         }
     }
+}
+
+/// What is read is what was signed.
+fn as_signed(held: Option<&Held>, role: Role, path: &Path, content: &[u8]) -> Result<(), PlanError> {
+    held.map_or(Ok(()), |held| held.holds(role, path, content)).map_err(PlanError::NotSigned)
 }
 
 /// Major and minor number of the kernel.
@@ -213,7 +236,11 @@ const LARGEST_PROFILE: u64 = 4 << 20;
 /// believe outside must be usable.
 /// So it is where what an observed run opens is accepted here.
 pub fn authority(job: &Job) -> Result<(Option<Authority>, Roots), PlanError> {
-    let roots = Roots::of(&job.policy)?;
+    let material = Material::read(&job.policy)?;
+    for (path, content) in &material.files {
+        as_signed(job.held.as_ref(), Role::Certificates, path, content)?;
+    }
+    let roots = Roots::made(&job.policy, &material)?;
     let ends_tls = job.policy.ends_tls() || job.mode() == Some(Mode::Sink);
     let authority = if ends_tls { Some(Authority::new()?) } else { None };
     Ok((authority, roots))

@@ -4,10 +4,12 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use claw_gate::{Gate, Roots};
+use claw_gate::{Cause, Gate, Roots};
+use claw_model::digest::Digest;
 use claw_plan::Plan;
 use claw_policy::Change;
 use claw_sys::watch;
+use claw_verify::policy::Role;
 use tokio::io::unix::AsyncFd;
 
 use crate::Job;
@@ -15,6 +17,8 @@ use crate::exposed;
 use crate::facts::canonical;
 use crate::reader::Reader;
 use crate::reread::{self, Reread};
+use crate::seen::Seen;
+use crate::signed::{self, Held};
 use crate::source::{self, Stamp, Unusable};
 use crate::supervisor::{told, waitable};
 
@@ -27,13 +31,20 @@ pub(crate) struct Policies<'a> {
     stamp: Stamp,
     /// The file could not be read: it is tried again.
     unread: bool,
+    /// The versions of the policy that were seen, where it must be signed.
+    seen: Option<Seen>,
 }
 
 impl<'a> Policies<'a> {
     /// Begins to watch, with a reader. This process must have no other threads.
-    pub(crate) fn watch(job: &'a Job, plan: &Plan, directory: &Path) -> io::Result<Policies<'a>> {
+    pub(crate) fn watch(
+        job: &'a Job,
+        plan: &Plan,
+        directory: &Path,
+        seen: Option<Seen>,
+    ) -> io::Result<Policies<'a>> {
         let mut policies =
-            Policies { job, fresh: None, watch: None, reader: None, stamp: None, unread: false };
+            Policies { job, fresh: None, watch: None, reader: None, stamp: None, unread: false, seen };
         // an observed run keeps what it had
         let source = job.source.as_ref().filter(|_| job.observe.is_none());
         let Some(source) = source else { return Ok(policies) };
@@ -111,13 +122,25 @@ impl<'a> Policies<'a> {
             return Err(why.clone());
         }
         let read = content.and_then(|content| {
-            let policy = source.parse(&content.text, &|named, by| content.ceiling(named, by))?;
-            Ok((policy, content))
+            let held = source.judge(&content.text, content.signature.as_deref());
+            // the signature of the next policy is put in place before that policy: until then, this one holds as it did
+            if held.is_err() && Digest::of(content.text.as_bytes()) == old.digest() {
+                return Ok(None);
+            }
+            let held = held?;
+            let policy = source.parse(&content.text, &|named, by| {
+                let file = content.ceiling(named, by)?;
+                held.as_ref().map_or(Ok(()), |held| signed::ceiling(held, named, &file))?;
+                Ok(file)
+            })?;
+            Ok(Some((policy, content, held)))
         });
         let read = read.map_err(|unusable| match unusable {
             Unusable::Unread(why) | Unusable::Bad(why) => why,
         });
-        let adopted = read.and_then(|(new, content)| {
+        let seen = &mut self.seen;
+        let adopted = read.and_then(|read| {
+            let Some((new, content, held)) = read else { return Ok(None) };
             if new.digest() == old.digest() {
                 return Ok(None);
             }
@@ -126,9 +149,21 @@ impl<'a> Policies<'a> {
                     "`{file}` lies where the agent may write: what names it holds from the next run on"
                 ));
             }
+            if let Some(held) = &held {
+                let files = content.material.files.iter();
+                for (path, content) in files {
+                    held.holds(Role::Certificates, path, content)?;
+                }
+            }
             let roots = Roots::made(&new, &content.material).map_err(|error| told(&error))?;
+            // order: on the disk before it holds
+            if let Some(held) = &held {
+                let seen = seen.as_mut().ok_or("the versions that were seen are not known")?;
+                seen.admit(&held.release().name, held.version()).map_err(|error| told(&error))?;
+            }
+            let cause = Cause { why: why.to_owned(), signed: held.as_ref().map(Held::record) };
             let closed =
-                gate.adopt(Change::Policy(new.clone()), Some(roots), why).map_err(|error| told(&error))?;
+                gate.adopt(Change::Policy(new.clone()), Some(roots), cause).map_err(|error| told(&error))?;
             Ok(Some((new, closed)))
         });
         match adopted {

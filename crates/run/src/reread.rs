@@ -12,6 +12,7 @@ use claw_policy::CeilingFile;
 
 use crate::exposed;
 use crate::reader::{Reader, Words};
+use crate::signed;
 use crate::source::{self, Source, Stamp, Unusable};
 use crate::supervisor::told;
 
@@ -19,6 +20,8 @@ use crate::supervisor::told;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Content {
     pub(crate) text: String,
+    /// Its signature, if one is demanded and there.
+    pub(crate) signature: Option<Vec<u8>>,
     /// The ceilings that were read with it.
     pub(crate) ceilings: Vec<Ceiling>,
     /// A file that it names and that the agent may write.
@@ -65,7 +68,8 @@ fn received(words: Words) -> io::Result<(Stamp, Result<Content, Unusable>)> {
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).map_err(io::Error::other);
     let content = match verdict.as_slice() {
         USABLE => {
-            let (own, exposed) = (text(next())?, text(next())?);
+            let (own, signature, exposed) = (text(next())?, next(), text(next())?);
+            let signature = (!signature.is_empty()).then_some(signature);
             let count: usize = text(next())?.parse().map_err(io::Error::other)?;
             let mut ceilings = Vec::new();
             for _ in 0..count {
@@ -79,7 +83,8 @@ fn received(words: Words) -> io::Result<(Stamp, Result<Content, Unusable>)> {
                 files.insert(text(next())?.into(), next());
             }
             let material = Material { files, system: words.collect() };
-            Ok(Content { text: own, ceilings, exposed: (!exposed.is_empty()).then_some(exposed), material })
+            let exposed = (!exposed.is_empty()).then_some(exposed);
+            Ok(Content { text: own, signature, ceilings, exposed, material })
         }
         UNREAD => Err(Unusable::Unread(text(next())?)),
         _ => Err(Unusable::Bad(text(next())?)),
@@ -92,7 +97,7 @@ impl Reread<'_> {
     pub(crate) fn answer(&mut self, question: &[Vec<u8>]) -> Words {
         match question.first().map(Vec::as_slice) {
             Some(CONTENT) => {
-                let own = source::stamp(&self.source.file);
+                let own = self.own();
                 let (read, ceilings) = self.read();
                 // a policy that is no policy has none; those that are known stay
                 let stamp = match ceilings.is_empty() && read.is_err() {
@@ -100,7 +105,7 @@ impl Reread<'_> {
                     false => {
                         let (files, stamps): (Vec<PathBuf>, Vec<Stamp>) = ceilings.into_iter().unzip();
                         self.ceilings = files;
-                        joined([own].into_iter().chain(stamps))
+                        joined(own.into_iter().chain(stamps))
                     }
                 };
                 let mut words = vec![stamp.unwrap_or_default()];
@@ -119,7 +124,16 @@ impl Reread<'_> {
     /// Which state the files are in now.
     pub(crate) fn stamp(&self) -> Stamp {
         let ceilings = self.ceilings.iter().map(|file| source::stamp(file));
-        joined(std::iter::once(source::stamp(&self.source.file)).chain(ceilings))
+        joined(self.own().into_iter().chain(ceilings))
+    }
+
+    /// The policy itself, and its signature, if one is demanded: that there is none is a state too.
+    fn own(&self) -> [Stamp; 2] {
+        let signature = self.source.signed.as_ref().and_then(|_| {
+            let place = signed::signature_of(&self.source.file);
+            source::stamp(&place)
+        });
+        [source::stamp(&self.source.file), Some(signature.unwrap_or_default())]
     }
 
     /// The content, and each ceiling that was read, with the state it was in before.
@@ -131,6 +145,7 @@ impl Reread<'_> {
 
     fn content(&self, seen: &dyn Fn(&Path)) -> Result<Content, Unusable> {
         let text = self.source.fetch(self.exposed)?;
+        let signature = self.source.signature()?;
         let ceilings = RefCell::new(Vec::new());
         let policy = self.source.parse(&text, &|named, by| {
             seen(&source::directory(by).join(named));
@@ -146,7 +161,7 @@ impl Reread<'_> {
             Some(_) => Material::default(),
             None => Material::read(&policy).map_err(|error| Unusable::Bad(told(&error)))?,
         };
-        Ok(Content { text, ceilings: ceilings.into_inner(), exposed, material })
+        Ok(Content { text, signature, ceilings: ceilings.into_inner(), exposed, material })
     }
 }
 
@@ -164,8 +179,9 @@ impl Content {
     }
 
     fn words(self) -> Words {
-        let Content { text, ceilings, exposed, material: Material { files, system } } = self;
-        let mut words = vec![USABLE.to_vec(), text.into_bytes(), exposed.unwrap_or_default().into_bytes()];
+        let Content { text, signature, ceilings, exposed, material: Material { files, system } } = self;
+        let mut words = vec![USABLE.to_vec(), text.into_bytes(), signature.unwrap_or_default()];
+        words.push(exposed.unwrap_or_default().into_bytes());
         // every path of a policy is text
         let shown = |path: &Path| path.to_string_lossy().into_owned().into_bytes();
         words.push(ceilings.len().to_string().into_bytes());
@@ -198,6 +214,7 @@ mod tests {
         let material = Material { files, system: vec![vec![0, 255], vec![7]] };
         let content = || Content {
             text: "version: 1\n".to_owned(),
+            signature: Some(b"{}".to_vec()),
             ceilings: vec![Ceiling {
                 named: "base.yaml".into(),
                 by: "/p/policy.yaml".into(),
@@ -220,7 +237,7 @@ mod tests {
     #[test]
     fn a_reader_that_says_nothing_says_no_policy() {
         assert!(matches!(received(Words::new()), Ok((None, Err(Unusable::Bad(_))))));
-        let words = vec![Vec::new(), USABLE.to_vec(), Vec::new(), Vec::new(), b"many".to_vec()];
+        let words = vec![Vec::new(), USABLE.to_vec(), Vec::new(), Vec::new(), Vec::new(), b"many".to_vec()];
         assert!(received(words).is_err());
     }
 }

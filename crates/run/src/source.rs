@@ -9,6 +9,8 @@ use claw_model::digest::Digest;
 use claw_policy::{CeilingFile, Policy, PolicyError, ReadCeiling};
 
 use crate::facts::canonical;
+use crate::signed::{self, Demand, Held};
+use crate::supervisor::told;
 use crate::trust::{Trust, TrustError};
 
 /// A policy file, and whether its content must have been accepted before.
@@ -22,6 +24,8 @@ pub struct Source {
     pub trust: Trust,
     /// It was named on the command line: its content need not have been accepted.
     pub named: bool,
+    /// That it must be signed, and by whom.
+    pub signed: Option<Demand>,
 }
 
 /// Why a file is no policy.
@@ -58,6 +62,20 @@ impl Source {
             )));
         }
         String::from_utf8(bytes).map_err(|_| Unusable::Bad(format!("`{name}` is not UTF-8 text")))
+    }
+
+    /// Its signature, if one is demanded and there.
+    pub(crate) fn signature(&self) -> Result<Option<Vec<u8>>, Unusable> {
+        let demanded = self.signed.as_ref().map(|_| signed::signature(&self.file));
+        demanded.transpose().map(Option::flatten).map_err(|error| Unusable::Unread(told(&error)))
+    }
+
+    /// What is signed of a content, if that is demanded.
+    pub(crate) fn judge(&self, content: &str, signature: Option<&[u8]>) -> Result<Option<Held>, Unusable> {
+        let Some(demand) = &self.signed else { return Ok(None) };
+        let name = self.name.display().to_string();
+        let held = demand.judge((&name, &self.file), content.as_bytes(), signature);
+        held.map(Some).map_err(|error| Unusable::Bad(told(&error)))
     }
 
     /// What a text says, if it is a policy; `read` reads its ceilings.

@@ -27,6 +27,8 @@ use crate::ima::{self, Deviation, Measured, MeasuredError, Presence};
 use crate::integrity::{Begun, Changed, Watched};
 use crate::ledger::{Flush, Ledger, LedgerError};
 use crate::policies::Policies;
+use crate::seen::Seen;
+use crate::signed::{Held, SignedError};
 use crate::{Host, Job, Mode, PlanError, plan};
 
 /// What a finished run leaves.
@@ -65,6 +67,9 @@ pub enum RunError {
     /// A file of the policy is not the one that was accepted.
     #[error(transparent)]
     Exposed(#[from] ExposedError),
+    /// The policy does not count as signed.
+    #[error(transparent)]
+    Signed(#[from] SignedError),
     /// Changes cannot be kept aside.
     #[error(transparent)]
     Changes(#[from] ChangesError),
@@ -89,7 +94,10 @@ impl RunError {
     /// Whether the input was unusable (exit 2) rather than the sandbox impossible (exit 125).
     pub fn is_input(&self) -> bool {
         let RunError::Plan(error) = self else {
-            return matches!(self, RunError::Exposed(_) | RunError::Changes(ChangesError::Undecided(_)));
+            return matches!(
+                self,
+                RunError::Exposed(_) | RunError::Signed(_) | RunError::Changes(ChangesError::Undecided(_))
+            );
         };
         if let PlanError::Root { source, .. } = error {
             return source.is_input();
@@ -97,6 +105,7 @@ impl RunError {
         matches!(
             error,
             PlanError::Build(_)
+                | PlanError::NotSigned(_)
                 | PlanError::Roots(_)
                 | PlanError::NoProfile { .. }
                 | PlanError::Profile(_)
@@ -124,6 +133,7 @@ impl RunError {
                 Some("keep it elsewhere, or give the agent a narrower directory".to_owned())
             }
             RunError::Exposed(ExposedError::Trust(_)) => None,
+            RunError::Signed(error) => Some(error.hint().to_owned()),
             RunError::Changes(error) => error.hint().map(str::to_owned),
             RunError::Taken(_) => Some("give another name with --name, or wait for its end".to_owned()),
             RunError::Plan(_) | RunError::System { .. } => None,
@@ -141,6 +151,7 @@ pub fn run(job: &Job, host: &Host, fresh: Result<Fresh, LaunchError>) -> Result<
     let (authority, roots) = crate::authority(&job)?;
     let checked = plan(&job, host, authority.as_ref())?;
     exposed::confirm(&job, host, checked.plan())?;
+    let (job, seen) = admitted(job, host)?;
     changes::sweep(&host.state);
     let protect = job.policy.filesystem().map(|files| files.protect.clone()).unwrap_or_default();
     let state = crate::facts::canonical(&host.state).join(changes::HOME).join(&name);
@@ -149,7 +160,7 @@ pub fn run(job: &Job, host: &Host, fresh: Result<Fresh, LaunchError>) -> Result<
         &job,
         host,
         fresh,
-        Prepared { name: &name, path: &path, checked: &checked, trust: (authority, roots) },
+        Prepared { name: &name, path: &path, checked: &checked, trust: (authority, roots), seen },
     ) {
         Ok(mut outcome) => {
             outcome.changes = layers.filter(Layers::hold_changes).map(|_| name);
@@ -170,18 +181,36 @@ struct Prepared<'a> {
     path: &'a Path,
     checked: &'a Checked,
     trust: (Option<Authority>, Roots),
+    /// The versions of the policy that were seen, where it must be signed.
+    seen: Option<Seen>,
+}
+
+/// A version that must be signed becomes the highest that was seen. From here on, only policies of its name follow it.
+fn admitted(mut job: Job, host: &Host) -> Result<(Job, Option<Seen>), RunError> {
+    let Some(source) = &mut job.source else { return Ok((job, None)) };
+    let Some(demand) = source.signed.take() else { return Ok((job, None)) };
+    let Some(held) = &job.held else {
+        let signature = crate::signed::signature_of(&source.file);
+        return Err(SignedError::Unsigned { policy: source.name.display().to_string(), signature }.into());
+    };
+    let name = held.release().name.clone();
+    let mut seen = Seen::open(&crate::facts::canonical(&host.state), &name).map_err(SignedError::Seen)?;
+    seen.admit(&name, held.version()).map_err(SignedError::Seen)?;
+    source.signed = Some(demand.named(held));
+    Ok((job, Some(seen)))
 }
 
 fn perform(
     job: &Job,
     host: &Host,
     fresh: Result<Fresh, LaunchError>,
-    Prepared { name, path, checked, trust }: Prepared<'_>,
+    Prepared { name, path, checked, trust, seen }: Prepared<'_>,
 ) -> Result<Outcome, RunError> {
     signal::block(FORWARDED).map_err(system("block signals"))?;
     let sandbox = Sandbox::launch(fresh?, checked, name)?;
     // order: while init builds, and before there is a second thread
-    let policies = Policies::watch(job, checked.plan(), &host.directory).map_err(system("start a reader"))?;
+    let policies =
+        Policies::watch(job, checked.plan(), &host.directory, seen).map_err(system("start a reader"))?;
     let listed = listed(checked.plan()).map_err(system("watch the listed executables"))?;
     // order: while init builds; nothing is let go without it
     let ledger = Rc::new(Ledger::create(path)?);
@@ -574,7 +603,8 @@ impl Supervisor<'_> {
                 gate: gate.status(),
             })),
             Question::Phase { to, why } => {
-                let changed = gate.adopt(Change::Phase(*to), None, why).map_err(|error| told(&error));
+                let changed =
+                    gate.adopt(Change::Phase(*to), None, why.as_str()).map_err(|error| told(&error));
                 if let Ok(closed) = changed {
                     (self.job.tell)(&format!("phase {to}: {closed} flows closed"));
                 }
@@ -743,6 +773,7 @@ fn start(job: &Job, name: &str) -> Event {
         claw_version: env!("CARGO_PKG_VERSION").to_owned(),
         kernel: process::kernel_release(),
         mode: job.observe.as_ref().map(|observe| observe.mode.as_str().to_owned()),
+        signed: job.held.as_ref().map(Held::record),
     }
 }
 

@@ -78,6 +78,11 @@ impl PublicKey {
         Ok(PublicKey { id: KeyId(Digest::of(der)), spki: canonical, raw, algorithm })
     }
 
+    /// From a key as its algorithm writes it, without a SubjectPublicKeyInfo around it.
+    pub(crate) fn from_raw(algorithm: Algorithm, raw: &[u8]) -> Result<PublicKey, Error> {
+        PublicKey::from_spki(&canonical(algorithm, raw)?)
+    }
+
     /// Computed from the key.
     pub fn id(&self) -> KeyId {
         self.id

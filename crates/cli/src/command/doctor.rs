@@ -51,6 +51,7 @@ fn sandbox() -> std::io::Result<Feature> {
     let job = Job {
         policy: Policy::deny_all(),
         source: None,
+        held: None,
         tell: |_| {},
         phase: Phase::Workload,
         command: vec!["true".to_owned()],

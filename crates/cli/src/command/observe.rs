@@ -51,6 +51,7 @@ pub(crate) fn run(arguments: &Arguments) -> u8 {
     let job = Job {
         policy: labels.without_rules(),
         source,
+        held: None,
         tell: if arguments.quiet { |_| {} } else { |text| print::tell(text) },
         phase: Phase::Workload,
         command: arguments.command.clone(),

@@ -17,6 +17,7 @@ mod diff;
 mod export;
 mod import;
 mod merge;
+mod sign;
 mod used;
 
 /// Runs a `policy` command.
@@ -42,6 +43,8 @@ pub(crate) fn run(arguments: &Arguments) -> u8 {
         PolicyCommand::Export { format, phase, strict, json, file } => {
             export::run(*format, *phase, *strict, *json, file)
         }
+        PolicyCommand::Sign(arguments) => sign::sign(arguments),
+        PolicyCommand::Verify(arguments) => sign::verify(arguments),
         PolicyCommand::Trust { file, json } => trust(file, *json),
     };
     result.unwrap_or_else(|code| code)
@@ -60,7 +63,7 @@ fn check(file: &Path, ledger: Option<&Path>, json: bool, fail_on: FailOn) -> Res
     let policy = parse(&read(file)?, file)?;
     let mut findings = lint(&policy, Timestamp::now());
     let working = environment::host().map(|host| host.directory).unwrap_or_default();
-    claw_run::profile(&policy, &working).map_err(|error| {
+    claw_run::profile(&policy, &working, None).map_err(|error| {
         match &error {
             PlanError::Profile(profile) => print::diagnostic(profile),
             other => print::error(other, None),

@@ -9,8 +9,12 @@ use claw_model::digest::Digest;
 use claw_plan::Plan;
 use claw_policy::Policy;
 use claw_run::trust::Trust;
-use claw_run::{Fresh, Host, Job, Outcome, PlanError, RunError, Source, run as run_job};
+use claw_run::{
+    Demand, Fresh, Held, Host, Job, Outcome, PlanError, RunError, Seen, SignedError, Source, rises,
+    run as run_job, signed,
+};
 
+use super::believed::{Believed, believed};
 use crate::arguments::Run;
 use crate::environment;
 use crate::print::{self, DONE, NO_SANDBOX, UNUSABLE};
@@ -26,13 +30,14 @@ pub(crate) fn run(arguments: &Run) -> u8 {
             return UNUSABLE;
         }
     };
-    let (policy, source) = match policy(arguments, &host) {
+    let Found { policy, source, held } = match policy(arguments, &host) {
         Ok(found) => found,
         Err(code) => return code,
     };
     let job = Job {
         policy,
         source,
+        held,
         tell: if arguments.quiet { |_| {} } else { |text| print::tell(text) },
         phase: arguments.phase,
         command: arguments.command.clone(),
@@ -67,35 +72,98 @@ pub(super) fn named(file: &Path, host: &Host) -> Result<(Policy, Source), u8> {
         file: claw_run::resolved(&host.directory.join(file)),
         trust: Trust::at(&host.config),
         named: true,
+        signed: None,
     };
     Ok((super::policy::parse(&text, file)?, source))
 }
 
+/// What a run stands on.
+struct Found {
+    policy: Policy,
+    source: Option<Source>,
+    held: Option<Held>,
+}
+
 /// The policy to run under: the named file, the accepted one of this directory, or none.
-fn policy(arguments: &Run, host: &Host) -> Result<(Policy, Option<Source>), u8> {
+fn policy(arguments: &Run, host: &Host) -> Result<Found, u8> {
+    let named = |text: &str, file: &Path| {
+        let source = Source {
+            name: file.to_owned(),
+            file: claw_run::resolved(&host.directory.join(file)),
+            trust: Trust::at(&host.config),
+            named: arguments.policy.is_some(),
+            signed: demand(arguments, host)?,
+        };
+        let Some(demand) = &source.signed else {
+            let policy = super::policy::parse(text, file)?;
+            return Ok(Found { policy, source: Some(source), held: None });
+        };
+        let (policy, held) = as_signed(text, &source, demand, host)?;
+        Ok(Found { policy, source: Some(source), held: Some(held) })
+    };
     if let Some(file) = &arguments.policy {
-        return named(file, host).map(|(policy, source)| (policy, Some(source)));
+        return named(&read(file)?, file);
     }
     let file = host.directory.join(DEFAULT);
-    let Ok(bytes) = fs::read(&file) else { return Ok((Policy::deny_all(), None)) };
+    let Ok(bytes) = fs::read(&file) else {
+        if arguments.require_signed.is_some() {
+            eprintln!("claw: there is no policy that could be signed");
+            eprintln!("hint: name it with --policy");
+            return Err(UNUSABLE);
+        }
+        return Ok(Found { policy: Policy::deny_all(), source: None, held: None });
+    };
     let trust = Trust::at(&host.config);
-    let source =
-        Source { name: file.clone(), file: claw_run::resolved(&file), trust: trust.clone(), named: false };
     match trust.accepts(&Digest::of(&bytes)) {
-        Ok(true) => {
-            let text = String::from_utf8(bytes).map_err(|_| not_text(&file))?;
-            Ok((super::policy::parse(&text, &file)?, Some(source)))
+        Ok(true) => named(&String::from_utf8(bytes).map_err(|_| not_text(&file))?, &file),
+        Ok(false) if arguments.require_signed.is_some() => {
+            eprintln!("claw: ./{DEFAULT} is there, but its content was not accepted");
+            eprintln!("hint: name it with --policy");
+            Err(UNUSABLE)
         }
         Ok(false) => {
             eprintln!("claw: ./{DEFAULT} is there, but its content was not accepted: nothing leaves");
             eprintln!("hint: read it, then `claw policy trust {DEFAULT}`, or name it with --policy");
-            Ok((Policy::deny_all(), Some(source)))
+            let resolved = claw_run::resolved(&file);
+            let source = Source { name: file, file: resolved, trust, named: false, signed: None };
+            Ok(Found { policy: Policy::deny_all(), source: Some(source), held: None })
         }
         Err(error) => {
             print::error(&error, None);
             Err(UNUSABLE)
         }
     }
+}
+
+/// Whose signatures the run asks for.
+fn demand(arguments: &Run, host: &Host) -> Result<Option<Demand>, u8> {
+    let Some(keyring) = &arguments.require_signed else { return Ok(None) };
+    let Believed { pins, clock } = believed(keyring, host)?;
+    let name = arguments.signed_as.clone();
+    Ok(Some(Demand { keyring: keyring.clone(), pins, floor: clock.now(), name }))
+}
+
+/// A policy that must be signed, with its ceilings, each as it was signed; and that it is no older one.
+fn as_signed(text: &str, source: &Source, demand: &Demand, host: &Host) -> Result<(Policy, Held), u8> {
+    let name = source.name.display().to_string();
+    let held = || {
+        let signature = signed::signature(&source.file)?;
+        let held = demand.judge((&name, &source.file), text.as_bytes(), signature.as_deref())?;
+        let release = &held.release().name;
+        rises(release, held.version(), Seen::look(&claw_run::resolved(&host.state), release)?)?;
+        Ok(held)
+    };
+    let held = held().map_err(|error: SignedError| not_signed(&error))?;
+    let policy = signed::parse(text, &name, &source.file, &held).map_err(|error| {
+        print::diagnostic(&error);
+        UNUSABLE
+    })?;
+    Ok((policy, held))
+}
+
+fn not_signed(error: &SignedError) -> u8 {
+    print::error(error, Some(error.hint()));
+    UNUSABLE
 }
 
 /// Reads a file as text, or says why not.

@@ -19,6 +19,7 @@ pub(crate) fn start(mode: Option<&str>) -> Event {
         claw_version: "0.1.0".into(),
         kernel: "6.8.0".into(),
         mode: mode.map(str::to_owned),
+        signed: None,
     }
 }
 

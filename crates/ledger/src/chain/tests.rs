@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::record::{Decision, Process, Record};
+use crate::record::{Decision, Process, Record, Signed};
 
 pub(crate) fn at(second: i64) -> Timestamp {
     Timestamp::new(1_767_323_045 + second, 6).unwrap()
@@ -43,6 +43,15 @@ pub(crate) fn lookup(name: &str, decision: Decision) -> Event {
     }
 }
 
+fn signed() -> Signed {
+    Signed {
+        name: "reviewer".into(),
+        version: 7,
+        keys: vec!["sha256:0a".into(), "sha256:0b".into()],
+        expires: "2027-01-01T00:00:00Z".into(),
+    }
+}
+
 /// One of each kind.
 pub(crate) fn every() -> Vec<Event> {
     vec![
@@ -54,6 +63,7 @@ pub(crate) fn every() -> Vec<Event> {
             claw_version: "0.1.0".into(),
             kernel: "6.8.0".into(),
             mode: None,
+            signed: Some(signed()),
         },
         Event::Applied {
             namespaces: vec!["net".into(), "pid".into()],
@@ -127,6 +137,7 @@ pub(crate) fn every() -> Vec<Event> {
             from: "sha256:00".into(),
             to: Some("sha256:01".into()),
             why: "the file changed".into(),
+            signed: Some(Signed { version: 8, ..signed() }),
         },
         Event::Syscall {
             name: "execve".into(),
@@ -158,6 +169,7 @@ pub(crate) fn observed() -> Vec<Event> {
             claw_version: "0.1.0".into(),
             kernel: "6.8.0".into(),
             mode: Some("sink".into()),
+            signed: None,
         },
         Event::Connect {
             destination: "api.test".into(),

@@ -1,0 +1,65 @@
+//! Whose signatures count: a file of pinned keys, the root of a keyring, or a keyring that follows from the pinned root.
+
+use std::path::Path;
+
+use claw_run::{Host, SignedError, signed};
+use claw_verify::keyring::Keyring;
+use claw_verify::pins::Pins;
+use claw_verify::{Clock, Keys};
+
+use super::bundle::{failed, files};
+use super::keyring::read;
+use super::seen::Memory;
+use crate::print::{self, UNUSABLE};
+
+/// The keys, and the time by which they count.
+pub(super) struct Believed {
+    pub(super) pins: Pins,
+    pub(super) clock: Clock,
+}
+
+/// Reads whom to believe. A keyring that is followed is remembered: an older one is refused from then on.
+pub(super) fn believed(keyring: &Path, host: &Host) -> Result<Believed, u8> {
+    let mut memory = Memory::open(&host.state).map_err(|error| failed(&error, None))?;
+    let clock = memory.clock(None).map_err(|_| UNUSABLE)?;
+    if !host.directory.join(keyring).is_dir() {
+        let pins = signed::pins(keyring).map_err(|error| not_usable(&error))?;
+        return Ok(Believed { pins, clock });
+    }
+    let files = Keyring::of(read(keyring)?).map_err(|error| failed(&error, None))?;
+    let root = host.config.join(ROOT);
+    if !root.is_file() {
+        eprintln!(
+            "claw: `{}` is a keyring, and no root is pinned",
+            print::plain(&keyring.display().to_string())
+        );
+        eprintln!(
+            "hint: put the first root, that you trust, at `{}`; or name a root itself",
+            print::plain(&root.display().to_string())
+        );
+        return Err(UNUSABLE);
+    }
+    let pinned = files::small(&root)?;
+    let known = memory.seen.known(&pinned);
+    let (pins, trusted, revocations) = Pins::of_keyring(&pinned, &files, &clock, known)
+        .map_err(|source| not_usable(&SignedError::Keys { path: keyring.to_owned(), source }))?;
+    memory.seen.remember(&trusted, revocations);
+    memory.keep().map_err(|error| failed(&error, None))?;
+    // what was just verified may hold the clock up
+    let clock = memory.clock(None).map_err(|_| UNUSABLE)?;
+    Ok(Believed { pins, clock })
+}
+
+/// The keys that count now.
+pub(super) fn keys(keyring: &Path, host: &Host) -> Result<Keys, u8> {
+    let Believed { pins, clock } = believed(keyring, host)?;
+    pins.keys(&clock).map_err(|source| not_usable(&SignedError::Keys { path: keyring.to_owned(), source }))
+}
+
+fn not_usable(error: &SignedError) -> u8 {
+    print::error(error, Some(error.hint()));
+    UNUSABLE
+}
+
+/// The root that is pinned on this machine.
+const ROOT: &str = "root.json";

@@ -1,0 +1,95 @@
+//! What this machine has verified before, kept in its state directory, and files that are replaced whole.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use claw_verify::Clock;
+use claw_verify::tuf::{Seen, SeenError};
+use jiff::Timestamp;
+
+/// The memory, locked while it is looked at and changed.
+pub(super) struct Memory {
+    path: PathBuf,
+    _lock: File,
+    pub(super) seen: Seen,
+}
+
+/// The memory cannot be used. Then nothing is believed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum MemoryError {
+    /// A file.
+    #[error("cannot use what was verified before, `{path}`")]
+    Io {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    /// Its content.
+    #[error("cannot read what was verified before, `{path}`")]
+    Content {
+        path: PathBuf,
+        #[source]
+        source: SeenError,
+    },
+}
+
+impl Memory {
+    /// Opens and locks it. One that was never there is empty.
+    pub(super) fn open(state: &Path) -> Result<Memory, MemoryError> {
+        let path = state.join("seen.json");
+        let fail = |source| MemoryError::Io { path: path.clone(), source };
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(state).map_err(fail)?;
+        let mut options = OpenOptions::new();
+        let lock = options.write(true).create(true).truncate(false).mode(0o600);
+        let lock = lock.open(state.join("seen.lock")).map_err(fail)?;
+        lock.lock().map_err(fail)?;
+        let seen = match fs::read(&path) {
+            Ok(bytes) => {
+                Seen::parse(&bytes).map_err(|source| MemoryError::Content { path: path.clone(), source })?
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Seen::new(),
+            Err(source) => return Err(fail(source)),
+        };
+        Ok(Memory { path, _lock: lock, seen })
+    }
+
+    /// The clock, held up by when this program was made and by what was verified. `None` if `now` cannot be.
+    pub(super) fn clock(&self, now: Option<Timestamp>) -> Result<Clock, Timestamp> {
+        let floor = released().max(self.seen.floor().unwrap_or(Timestamp::MIN));
+        match now {
+            Some(now) if now < floor => Err(floor),
+            now => Ok(Clock::new(now.unwrap_or_else(Timestamp::now), floor)),
+        }
+    }
+
+    /// Keeps it: on the disk before anything takes effect.
+    pub(super) fn keep(&self) -> Result<(), MemoryError> {
+        replace(&self.path, &self.seen.to_bytes(), 0o600)
+            .map_err(|source| MemoryError::Io { path: self.path.clone(), source })
+    }
+}
+
+/// Replaces a file whole: after a crash it is the old one or the new one.
+pub(super) fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let parent = path.parent().unwrap_or(Path::new("."));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let fresh = parent.join(format!(".{name}.{}", std::process::id()));
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(mode).open(&fresh)?;
+    let written =
+        file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&fresh, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&fresh);
+    }
+    written?;
+    File::open(parent)?.sync_all()
+}
+
+/// No clock can be right that is before this: the source says it, so that two builds agree.
+fn released() -> Timestamp {
+    RELEASED.parse().unwrap_or(Timestamp::MIN)
+}
+
+const RELEASED: &str = "2026-11-01T00:00:00Z";

@@ -1,0 +1,410 @@
+//! Policies that must be signed: what was changed, is too old, too new or by others does not hold, at the start and while
+//! the agent runs.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot write its files is a test that fails")]
+
+use std::fs;
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use claw_testkit::{Lab, Outcome, Running, Server, User, each, echo, once};
+use claw_verify::key::Algorithm;
+use claw_verify::sign::PrivateKey;
+
+const CLAW: &str = env!("CARGO_BIN_EXE_claw");
+
+/// Makes a key, and gives the path of its private half.
+fn key(lab: &Lab, name: &str) -> (String, PrivateKey) {
+    let key = PrivateKey::generate(Algorithm::Ed25519).unwrap();
+    let path = lab.write(&format!("{name}.pem"), &key.to_secret_pem().unwrap());
+    (path.to_string_lossy().into_owned(), key)
+}
+
+/// Pins keys, so many of them needed.
+fn keyring(lab: &Lab, name: &str, need: usize, keys: &[&PrivateKey]) -> String {
+    let entry = |key: &&PrivateKey| {
+        format!("[[key]]\nname = \"k\"\npublic = \"\"\"\n{}\"\"\"\n", key.public().to_pem())
+    };
+    let keys: String = keys.iter().map(entry).collect();
+    let path = lab.write(name, &format!("version = 1\nthreshold = {need}\n{keys}"));
+    path.to_string_lossy().into_owned()
+}
+
+fn policy(lab: &Lab, servers: &[(&str, &Server)]) {
+    let rules: Vec<String> = servers.iter().map(|(name, server)| server.rule(name)).collect();
+    lab.policy(&rules, "filesystem: {write: [.]}\n");
+}
+
+fn path(lab: &Lab) -> String {
+    lab.path("policy.yaml").to_string_lossy().into_owned()
+}
+
+fn sign(lab: &Lab, key: &str, more: &[&str]) -> Outcome {
+    let path = path(lab);
+    let mut words = vec!["policy", "sign", &path, "--key", key];
+    words.extend(more);
+    lab.cli(&words).ends(0)
+}
+
+fn signature(lab: &Lab) -> PathBuf {
+    lab.path("policy.yaml.sig.json")
+}
+
+fn run(lab: &Lab, ring: &str) -> Outcome {
+    lab.claw().option(&["--require-signed", ring]).sh("echo ran")
+}
+
+/// Nothing was run, and this is why.
+fn refused(run: Outcome, why: &str) {
+    let run = run.ends(2).warns(why);
+    assert!(!run.stdout.contains("ran"), "{run:#?}");
+    assert!(run.records.is_empty(), "{run:#?}");
+}
+
+#[test]
+fn a_signed_policy_holds_and_the_ledger_says_on_whose_word() {
+    each(CLAW, |lab| {
+        let server = echo(Lab::PRIVATE);
+        policy(lab, &[("one.test", &server)]);
+        let (one, key) = key(lab, "one");
+        let ring = keyring(lab, "keys.toml", 1, &[&key]);
+        refused(run(lab, &ring), "is not signed: there is no");
+        sign(lab, &one, &["--version", "7", "--expires", "2100-01-01T00:00:00Z"]);
+        let code = format!(
+            "connection = socket.create_connection(('one.test', {})); connection.sendall(b'x'); print(connection.recv(1))",
+            server.port()
+        );
+        let file = lab.program_file(&code);
+        let run = lab.claw().option(&["--require-signed", &ring]).command(&["python3", &file]);
+        let run = run.ends(0).says("b'x'");
+        let start = &run.of_kind("start")[0]["signed"];
+        assert_eq!(start["name"], "lab");
+        assert_eq!(start["version"], 7);
+        assert_eq!(start["expires"], "2100-01-01T00:00:00Z");
+        assert_eq!(start["keys"], serde_json::json!([key.id().to_string()]));
+        let ledger = run.ledger.unwrap().to_string_lossy().into_owned();
+        lab.cli(&["ledger", "show", &ledger]).ends(0).says("signed lab version 7 until 2100-01-01T00:00:00Z");
+    });
+}
+
+#[test]
+fn a_policy_or_signature_that_was_changed_runs_nothing() {
+    once(CLAW, User::Root, |lab| {
+        policy(lab, &[]);
+        let (one, key) = key(lab, "one");
+        let ring = keyring(lab, "keys.toml", 1, &[&key]);
+        sign(lab, &one, &[]);
+        run(lab, &ring).ends(0).says("ran");
+        let text = fs::read_to_string(lab.path("policy.yaml")).unwrap();
+        lab.write("policy.yaml", &format!("{text}# more\n"));
+        refused(run(lab, &ring), "it is not about this artefact");
+        lab.cli(&["policy", "verify", &path(lab), "--keyring", &ring]).ends(1);
+        lab.write("policy.yaml", &text);
+        let good = fs::read_to_string(signature(lab)).unwrap();
+        let at = good.find("\"sig\":\"").unwrap() + 10;
+        let other = if good.as_bytes()[at] == b'A' { "B" } else { "A" };
+        let mut bad = good.clone();
+        bad.replace_range(at..=at, other);
+        fs::write(signature(lab), &bad).unwrap();
+        refused(run(lab, &ring), "0 of the 1 pinned keys signed this, 1 are needed");
+        fs::write(signature(lab), good.replacen('{', "{\"payload\":\"\",", 1)).unwrap();
+        refused(run(lab, &ring), "writes the key `payload` twice");
+        fs::write(signature(lab), "").unwrap();
+        refused(run(lab, &ring), "does not hold");
+        fs::write(signature(lab), &good).unwrap();
+        run(lab, &ring).ends(0).says("ran");
+    });
+}
+
+#[test]
+fn strangers_too_few_and_other_names_do_not_count() {
+    once(CLAW, User::Root, |lab| {
+        policy(lab, &[]);
+        let ((one, first), (two, second), (stranger, _)) =
+            (key(lab, "one"), key(lab, "two"), key(lab, "three"));
+        let ring = keyring(lab, "keys.toml", 2, &[&first, &second]);
+        sign(lab, &one, &["--key", &stranger]);
+        refused(run(lab, &ring), "1 of the 2 pinned keys signed this, 2 are needed");
+        sign(lab, &two, &["--add"]);
+        run(lab, &ring).ends(0).says("ran");
+        let other = lab.claw().option(&["--require-signed", &ring, "--signed-as", "another"]).sh("echo ran");
+        refused(other, "is signed as `lab`, not as `another`");
+        let told = lab.cli(&["policy", "verify", &path(lab), "--keyring", &ring, "--json"]).ends(0);
+        let told: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
+        assert_eq!((&told["verified"], &told["version"]), (&true.into(), &1.into()));
+        assert_eq!(told["keys"].as_array().unwrap().len(), 2, "{told}");
+    });
+}
+
+#[test]
+fn a_signature_before_its_time_or_past_it_runs_nothing() {
+    once(CLAW, User::Root, |lab| {
+        policy(lab, &[]);
+        let (one, key) = key(lab, "one");
+        let ring = keyring(lab, "keys.toml", 1, &[&key]);
+        sign(lab, &one, &["--not-before", "2020-01-01T00:00:00Z", "--expires", "2020-02-01T00:00:00Z"]);
+        refused(run(lab, &ring), "it was valid until 2020-02-01T00:00:00Z");
+        sign(lab, &one, &["--not-before", "2100-01-01T00:00:00Z"]);
+        refused(run(lab, &ring), "it is valid from 2100-01-01T00:00:00Z");
+        let told = lab.cli(&["policy", "verify", &path(lab), "--keyring", &ring, "--json"]).ends(1);
+        let told: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
+        assert_eq!((&told["verified"], &told["code"]), (&false.into(), &"not-yet-valid".into()));
+    });
+}
+
+#[test]
+fn an_older_version_runs_nothing_and_both_numbers_are_named() {
+    each(CLAW, |lab| {
+        policy(lab, &[]);
+        let (one, key) = key(lab, "one");
+        let ring = keyring(lab, "keys.toml", 1, &[&key]);
+        sign(lab, &one, &["--version", "3"]);
+        run(lab, &ring).ends(0).says("ran");
+        let (old, old_signature) =
+            (fs::read(lab.path("policy.yaml")).unwrap(), fs::read(signature(lab)).unwrap());
+        let text = String::from_utf8(old.clone()).unwrap();
+        lab.write("policy.yaml", &format!("{text}# newer\n"));
+        sign(lab, &one, &["--version", "12"]);
+        run(lab, &ring).ends(0).says("ran");
+        fs::write(lab.path("policy.yaml"), old).unwrap();
+        fs::write(signature(lab), old_signature).unwrap();
+        let older = "`lab` version 3 is older than version 12, which was seen on this machine";
+        refused(run(lab, &ring), older);
+        lab.cli(&["policy", "verify", &path(lab), "--keyring", &ring]).ends(1).warns(older);
+        lab.write("policy.yaml", &format!("{text}# another\n"));
+        sign(lab, &one, &["--version", "12"]);
+        refused(run(lab, &ring), "version 12 was seen with another content");
+    });
+}
+
+#[test]
+fn what_a_policy_names_is_what_was_signed_with_it() {
+    once(CLAW, User::Root, |lab| {
+        lab.directory("org");
+        lab.write("org/base.yaml", "version: 1\nnetwork_policy: {workload: []}\n");
+        lab.write("seccomp.json", r#"{"defaultAction": "SCMP_ACT_ALLOW"}"#);
+        let seccomp = lab.path("seccomp.json").to_string_lossy().into_owned();
+        lab.write(
+            "policy.yaml",
+            &format!("version: 1\nagent: lab\nceiling: org/base.yaml\nprocess: {{seccomp: '{seccomp}'}}\n"),
+        );
+        let (one, key) = key(lab, "one");
+        let ring = keyring(lab, "keys.toml", 1, &[&key]);
+        sign(lab, &one, &[]).says("with ceiling org/base.yaml sha256:").says("with seccomp ");
+        run(lab, &ring).ends(0).says("ran");
+        let verify = || lab.cli(&["policy", "verify", &path(lab), "--keyring", &ring]);
+        verify().ends(0);
+        for (file, good, bad) in [
+            (
+                "org/base.yaml",
+                "version: 1\nnetwork_policy: {workload: []}\n",
+                "version: 1\nnetwork_policy: {workload: []}\n# wider\n",
+            ),
+            (
+                "seccomp.json",
+                r#"{"defaultAction": "SCMP_ACT_ALLOW"}"#,
+                r#"{"defaultAction":  "SCMP_ACT_ALLOW"}"#,
+            ),
+        ] {
+            lab.write(file, bad);
+            refused(run(lab, &ring), "was signed with it");
+            verify().ends(1).warns("was signed with it");
+            let path = path(lab);
+            lab.cli(&["policy", "sign", &path, "--key", &one, "--add"])
+                .ends(2)
+                .warns("changed since it was signed");
+            lab.write(file, good);
+            run(lab, &ring).ends(0).says("ran");
+        }
+    });
+}
+
+#[test]
+fn keys_that_the_agent_could_write_are_no_keys() {
+    once(CLAW, User::Root, |lab| {
+        policy(lab, &[]);
+        let (one, key) = key(lab, "one");
+        let ring = keyring(lab, "work/keys.toml", 1, &[&key]);
+        sign(lab, &one, &[]);
+        refused(run(lab, &ring), "lies where the agent may write");
+        // nor may it lead to other keys
+        let elsewhere = keyring(lab, "keys.toml", 1, &[&key]);
+        let link = lab.path("work/link.toml");
+        std::os::unix::fs::symlink(&elsewhere, &link).unwrap();
+        refused(run(lab, &link.to_string_lossy()), "lies where the agent may write");
+        run(lab, &elsewhere).ends(0).says("ran");
+    });
+}
+
+#[test]
+fn without_a_policy_there_is_nothing_that_could_be_signed() {
+    once(CLAW, User::Root, |lab| {
+        let (_, key) = key(lab, "one");
+        let ring = keyring(lab, "keys.toml", 1, &[&key]);
+        lab.cli(&["run", "--require-signed", &ring, "--", "true"])
+            .ends(2)
+            .warns("no policy that could be signed");
+        policy(lab, &[]);
+        lab.write("broken.toml", "threshold = 1\n");
+        let broken = lab.path("broken.toml").to_string_lossy().into_owned();
+        refused(run(lab, &broken), "missing field `version`");
+        lab.cli(&["policy", "verify", &path(lab), "--keyring", &broken]).ends(2);
+    });
+}
+
+/// Waits until the agent has made a file in its writable directory, or the test is stopped.
+fn wait_for(lab: &Lab, name: &str) {
+    let begun = Instant::now();
+    while !lab.path(&format!("work/{name}")).exists() {
+        assert!(begun.elapsed() < Duration::from_secs(10), "the agent never came to `{name}`");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Tries a host until it answers, or the file `stop` is there; tells by a file that it did.
+fn trying<'a>(lab: &'a Lab, ring: &str, name: &str, server: &Server) -> Running<'a> {
+    let code = format!(
+        "open('up', 'w').close()
+while not os.path.exists('stop'):
+    try:
+        connection = socket.create_connection(('{name}', {})); connection.sendall(b'x'); connection.recv(1)
+        open('reached', 'w').close(); print('reached'); break
+    except OSError: time.sleep(0.05)
+",
+        server.port()
+    );
+    let file = lab.program_file(&code);
+    let running = lab.claw().option(&["--require-signed", ring]).start(&["python3", &file]);
+    wait_for(lab, "up");
+    running
+}
+
+#[test]
+fn while_the_agent_runs_a_new_policy_must_be_signed_too() {
+    each(CLAW, |lab| {
+        let server = echo(Lab::PRIVATE);
+        policy(lab, &[]);
+        let (one, key) = key(lab, "one");
+        let ring = keyring(lab, "keys.toml", 1, &[&key]);
+        sign(lab, &one, &["--version", "5"]);
+        let running = trying(lab, &ring, "late.test", &server);
+        let old = fs::read(signature(lab)).unwrap();
+        // the old signature is of another policy
+        policy(lab, &[("late.test", &server)]);
+        thread::sleep(Duration::from_millis(200));
+        // none at all
+        fs::remove_file(signature(lab)).unwrap();
+        running.signal(1);
+        thread::sleep(Duration::from_millis(200));
+        // signed as an older version
+        sign(lab, &one, &["--version", "4"]);
+        running.signal(1);
+        thread::sleep(Duration::from_millis(200));
+        // signed as another policy
+        sign(lab, &one, &["--version", "6", "--name", "another"]);
+        running.signal(1);
+        thread::sleep(Duration::from_millis(200));
+        assert!(!lab.path("work/reached").exists(), "an unsigned policy held");
+        let _ = old;
+        sign(lab, &one, &["--version", "6"]);
+        wait_for(lab, "reached");
+        let run = running.end().ends(0).says("reached");
+        let run = run
+            .warns("the new policy is refused, the old one holds: the signature of")
+            .warns("is not signed: there is no")
+            .warns("version 4 is older than version 5")
+            .warns("is signed as `another`, not as `lab`")
+            .warns("policy changed");
+        let held: Vec<_> =
+            run.of_kind("policy").into_iter().filter(|record| !record["to"].is_null()).collect();
+        assert_eq!(held.len(), 1, "{run:#?}");
+        assert_eq!((&held[0]["signed"]["version"], &held[0]["signed"]["name"]), (&6.into(), &"lab".into()));
+        // what held while the agent ran was seen
+        sign(lab, &one, &["--version", "5"]);
+        refused(self::run(lab, &ring), "version 5 is older than version 6");
+    });
+}
+
+#[test]
+fn a_signature_that_comes_before_its_policy_is_no_reason_to_complain() {
+    once(CLAW, User::Root, |lab| {
+        let server = echo(Lab::PRIVATE);
+        policy(lab, &[("late.test", &server)]);
+        let (one, key) = key(lab, "one");
+        let ring = keyring(lab, "keys.toml", 1, &[&key]);
+        sign(lab, &one, &["--version", "2"]);
+        let (next, next_signature) =
+            (fs::read_to_string(lab.path("policy.yaml")).unwrap(), fs::read(signature(lab)).unwrap());
+        policy(lab, &[]);
+        sign(lab, &one, &["--version", "1"]);
+        let running = trying(lab, &ring, "late.test", &server);
+        fs::write(signature(lab), next_signature).unwrap();
+        thread::sleep(Duration::from_millis(300));
+        lab.write("policy.yaml", &next);
+        wait_for(lab, "reached");
+        let run = running.end().ends(0);
+        assert!(!run.stderr.contains("refused, the old one holds"), "{run:#?}");
+    });
+}
+
+#[test]
+fn the_holders_of_a_keyring_sign_policies() {
+    once(CLAW, User::Root, |lab| {
+        policy(lab, &[]);
+        let path_of = |name: &str| lab.path(name).to_string_lossy().into_owned();
+        let (ann, bo, ring) = (path_of("ann.key"), path_of("bo.key"), path_of("ring"));
+        for key in [&ann, &bo] {
+            lab.cli(&["keyring", "key", key]).ends(0);
+        }
+        let holder = |name: &str, key: &str| format!("--holder={name}={key}.pub");
+        let (one, other) = (holder("ann", &ann), holder("bo", &bo));
+        lab.cli(&["keyring", "new", &ring, &one, &other, "--threshold", "2"]).ends(0);
+        for key in [&ann, &bo] {
+            lab.cli(&["keyring", "sign", &ring, "--key", key]).ends(0);
+        }
+        let root = format!("{ring}/metadata/1.root.json");
+        sign(lab, &ann, &[]);
+        refused(run(lab, &root), "1 of the 2 pinned keys signed this, 2 are needed");
+        sign(lab, &bo, &["--add"]);
+        run(lab, &root).ends(0).says("ran");
+        let text = fs::read_to_string(&root).unwrap();
+        fs::write(&root, text.replacen("ann", "eve", 1)).unwrap();
+        refused(run(lab, &root), "cannot use the keys in");
+    });
+}
+
+#[test]
+fn a_key_that_a_keyring_took_back_signs_no_policy() {
+    once(CLAW, User::Root, |lab| {
+        policy(lab, &[]);
+        let path_of = |name: &str| lab.path(name).to_string_lossy().into_owned();
+        let (ann, bo, ring) = (path_of("ann.key"), path_of("bo.key"), path_of("ring"));
+        for key in [&ann, &bo] {
+            lab.cli(&["keyring", "key", key]).ends(0);
+        }
+        let (one, other) = (format!("--holder=ann={ann}.pub"), format!("--holder=bo={bo}.pub"));
+        lab.cli(&["keyring", "new", &ring, &one, &other]).ends(0);
+        lab.cli(&["keyring", "sign", &ring, "--key", &ann]).ends(0);
+        sign(lab, &bo, &[]);
+        refused(run(lab, &ring), "no root is pinned");
+        lab.directory("config/claw");
+        let root = lab.path("config/claw/root.json");
+        fs::copy(format!("{ring}/metadata/1.root.json"), &root).unwrap();
+        run(lab, &ring).ends(0).says("ran");
+        lab.cli(&["policy", "verify", &path(lab), "--keyring", &ring]).ends(0);
+        // bo's key is stolen
+        let before = path_of("before");
+        assert!(std::process::Command::new("cp").args(["-a", &ring, &before]).status().unwrap().success());
+        let pem = fs::read_to_string(format!("{bo}.pub")).unwrap();
+        let id = claw_verify::PublicKey::from_pem(&pem).unwrap().id().0.hex();
+        let taken = ["keyring", "revoke", &ring, "--key", &id, "--compromised", "--why", "stolen"];
+        lab.cli(&taken).ends(0);
+        lab.cli(&["keyring", "sign", &ring, "--key", &ann]).ends(0);
+        refused(run(lab, &ring), "0 of the 1 pinned keys signed this, 1 are needed");
+        // nor does it help to bring the keyring back as it was
+        refused(run(lab, &before), "cannot use the keys in");
+        sign(lab, &ann, &[]);
+        run(lab, &ring).ends(0).says("ran");
+    });
+}

@@ -1,0 +1,187 @@
+//! Signing a policy, or adding one's signature to those that it has.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use claw_policy::Policy;
+use claw_verify::Error;
+use claw_verify::envelope::{Envelope, IN_TOTO};
+use claw_verify::policy::Release;
+use claw_verify::sign::PrivateKey;
+use claw_verify::statement::Digests;
+use jiff::Timestamp;
+
+use super::{SignedError, files, signature, signature_of};
+
+/// What is to be signed.
+#[derive(Debug)]
+pub struct Signing<'a> {
+    /// The policy's file.
+    pub file: &'a Path,
+    /// Its text.
+    pub text: &'a str,
+    /// The same, read.
+    pub policy: &'a Policy,
+    /// Where the files that it names are found from.
+    pub directory: &'a Path,
+}
+
+/// On which terms.
+#[derive(Debug, Clone)]
+pub enum Terms {
+    /// Those of the signature that is there: one more signature.
+    Add,
+    /// New ones.
+    New {
+        /// The policy's name; its agent's if not given.
+        name: Option<String>,
+        /// Its number; one more than that of the signature that is there, if not given.
+        version: Option<u64>,
+        /// From when.
+        not_before: Timestamp,
+        /// Until when.
+        expires: Timestamp,
+    },
+}
+
+/// Why a policy was not signed.
+#[derive(Debug, thiserror::Error)]
+pub enum SignError {
+    /// A file cannot be used.
+    #[error(transparent)]
+    File(#[from] SignedError),
+    /// A key cannot be used.
+    #[error("cannot sign with `{}`", .path.display())]
+    Key {
+        /// The key's file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Error,
+    },
+    /// There is nothing to sign, or not in this way.
+    #[error("cannot sign `{}`", .path.display())]
+    Statement {
+        /// The policy.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Error,
+    },
+    /// It has no name.
+    #[error("`{}` has no `agent`, so its signature has no name", .path.display())]
+    Nameless {
+        /// The policy.
+        path: PathBuf,
+    },
+    /// A signature cannot be added.
+    #[error("no signature can be added to `{}`: {why}", .path.display())]
+    Differs {
+        /// The policy.
+        path: PathBuf,
+        /// Why.
+        why: &'static str,
+    },
+    /// The signature cannot be written.
+    #[error("cannot write `{}`", .path.display())]
+    Unwritten {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl SignError {
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            SignError::File(error) => error.hint(),
+            SignError::Key { .. } => "claw keyring key KEY makes one",
+            SignError::Nameless { .. } => "give --name",
+            SignError::Differs { .. } => "without --add it is signed anew, as a new version",
+            SignError::Statement { .. } => "give another --name, --version or --expires",
+            SignError::Unwritten { .. } => "the signature is written beside the policy",
+        }
+    }
+}
+
+/// Signs with each of these keys, and puts the signature beside the policy. What was signed is told, and how many
+/// signatures there are now.
+pub fn sign(what: &Signing<'_>, terms: Terms, keys: &[PathBuf]) -> Result<(Release, usize), SignError> {
+    let statement_error = |source| SignError::Statement { path: what.file.to_owned(), source };
+    let there = signature(what.file)?.map(|bytes| Envelope::read(&bytes).map_err(statement_error));
+    let named = files(what.policy, what.directory)?;
+    let (release, envelope) = match terms {
+        Terms::Add => {
+            let differs = |why| SignError::Differs { path: what.file.to_owned(), why };
+            let envelope = there.ok_or_else(|| differs("it has none yet"))??;
+            let (release, statement) = Release::unverified(&envelope).map_err(statement_error)?;
+            let sha256 = claw_model::digest::Digest::of(what.text.as_bytes());
+            let of = Digests { sha256, sha384: None, sha512: None };
+            statement.subject(&of).map_err(|_| differs("it changed since it was signed"))?;
+            if release.files != named {
+                return Err(differs("a file that it names changed since it was signed"));
+            }
+            (release, Some(envelope))
+        }
+        Terms::New { name, version, not_before, expires } => {
+            let agent = || what.policy.agent().map(str::to_owned);
+            let nameless = || SignError::Nameless { path: what.file.to_owned() };
+            let name = name.or_else(agent).ok_or_else(nameless)?;
+            // only to count on from it: whoever verifies remembers the versions that held
+            let last = there.and_then(Result::ok).and_then(|envelope| Release::unverified(&envelope).ok());
+            let last = last.filter(|(release, _)| release.name == name);
+            let next = last.map_or(1, |(release, _)| release.version.saturating_add(1));
+            let version = version.unwrap_or(next);
+            (Release { name, version, not_before, expires, files: named }, None)
+        }
+    };
+    let shown = what.file.file_name().unwrap_or_default().to_string_lossy();
+    let statement = release.statement(&shown, what.text.as_bytes()).map_err(statement_error)?;
+    let payload = statement.write().map_err(statement_error)?;
+    let mut envelope = envelope;
+    for path in keys {
+        let failed = |source| SignError::Key { path: path.clone(), source };
+        let key = PrivateKey::from_pem(&secret(path)?).map_err(failed)?;
+        envelope = Some(
+            match envelope.take() {
+                Some(envelope) => envelope.and_sign(&key),
+                None => Envelope::sign(IN_TOTO, payload.as_bytes(), &key),
+            }
+            .map_err(failed)?,
+        );
+    }
+    let Some(envelope) = envelope else {
+        return Err(SignError::Differs { path: what.file.to_owned(), why: "there is no key" });
+    };
+    let place = signature_of(what.file);
+    put(&place, format!("{}\n", envelope.write()).as_bytes())
+        .map_err(|source| SignError::Unwritten { path: place, source })?;
+    Ok((release, envelope.signatures()))
+}
+
+fn secret(path: &Path) -> Result<String, SignedError> {
+    let mut text = String::new();
+    let read = fs::File::open(path).and_then(|file| file.take(LARGEST_KEY).read_to_string(&mut text));
+    read.map(|_| text).map_err(|source| SignedError::Unread { path: path.to_owned(), source })
+}
+
+/// Replaces a file whole.
+fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let fresh = parent.join(format!(".{name}.{}", std::process::id()));
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&fresh)?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    let placed = written.and_then(|()| fs::rename(&fresh, path));
+    if placed.is_err() {
+        let _ = fs::remove_file(&fresh);
+    }
+    placed.and_then(|()| fs::File::open(parent)?.sync_all())
+}
+
+const LARGEST_KEY: u64 = 64 << 10;

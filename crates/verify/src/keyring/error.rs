@@ -1,0 +1,82 @@
+//! Why a keyring is not changed or signed.
+
+use crate::revocation::RevocationError;
+
+/// Why a keyring is not changed or signed.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyringError {
+    /// Nothing is there.
+    #[error("there is no root, and no draft of one")]
+    None,
+    /// A file that is not read.
+    #[error("`{}` is not read", path.escape_debug())]
+    File {
+        /// Which.
+        path: String,
+        /// Why.
+        #[source]
+        why: crate::Error,
+    },
+    /// Keys that are not read.
+    #[error("its keys are not read: {why}")]
+    Keys {
+        /// Why.
+        why: String,
+    },
+    /// A key did not sign.
+    #[error("it is not signed")]
+    Sign(#[source] crate::Error),
+    /// A threshold that nobody can meet.
+    #[error("{need} of {have} holders can never sign")]
+    Impossible {
+        /// How many are asked for.
+        need: usize,
+        /// How many there are.
+        have: usize,
+    },
+    /// A root without a role.
+    #[error("its root does not say who signs {role}")]
+    NoRole {
+        /// Which.
+        role: &'static str,
+    },
+    /// Not a holder's key.
+    #[error("no holder has the key `{}`", key.escape_debug())]
+    NoKey {
+        /// Its id.
+        key: String,
+    },
+    /// Not approved.
+    #[error("`{}` is not approved", name.escape_debug())]
+    NoTarget {
+        /// Its name.
+        name: String,
+    },
+    /// The list of what was taken back is not there.
+    #[error("the list of what was taken back is missing")]
+    NoRevocations,
+    /// The list of what was taken back is not read.
+    #[error("the list of what was taken back is not read")]
+    Revocations(#[source] RevocationError),
+    /// Nothing asks for this key.
+    #[error("no draft and no role asks for the key {key}")]
+    NotAsked {
+        /// Its id.
+        key: String,
+    },
+}
+
+impl KeyringError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<&'static str> {
+        Some(match self {
+            KeyringError::None => "make one with `claw keyring new`",
+            KeyringError::Impossible { .. } => {
+                "add a holder first, or lower the threshold with `claw keyring add --threshold`"
+            }
+            KeyringError::NoKey { .. } => "`claw keyring verify` lists the keys",
+            KeyringError::NotAsked { .. } => "`claw keyring verify` tells who is asked",
+            _ => return None,
+        })
+    }
+}

@@ -1,0 +1,94 @@
+//! Changes of a keyring, and who has to sign them.
+
+use super::*;
+use crate::pack::tests::{World, days};
+
+fn holder(name: &str) -> (PrivateKey, Holder) {
+    let key = PrivateKey::generate(Algorithm::Ed25519).unwrap();
+    let public = key.public().clone();
+    (key, Holder { name: name.to_owned(), key: public, from: None, until: None })
+}
+
+#[test]
+fn a_threshold_that_nobody_can_meet_is_refused() {
+    let world = World::new(1);
+    let (_, one) = holder("one");
+    for (need, have) in [(0, 1), (2, 1)] {
+        let error = Keyring::new(std::slice::from_ref(&one), need, world.term()).unwrap_err();
+        assert!(matches!(error, KeyringError::Impossible { need: n, have: h } if (n, h) == (need, have)));
+    }
+    let mut keyring = world.keyring.clone();
+    keyring.threshold(3, world.term()).unwrap();
+    let id = id(world.keys[0].public());
+    assert!(matches!(keyring.remove(&id, world.term()), Err(KeyringError::Impossible { need: 3, have: 2 })));
+}
+
+#[test]
+fn a_draft_is_published_when_enough_have_signed_and_not_before() {
+    let mut world = World::new(2);
+    let (new, entry) = holder("dee");
+    world.keyring.add(&entry, world.term()).unwrap();
+    let fresh = days(world.now, 30);
+    let first = world.keyring.sign(&world.keys[0], world.now, fresh).unwrap();
+    assert_eq!(first.waiting, [("root".to_owned(), 1, 2)]);
+    assert!(!world.keyring.files().contains_key("metadata/2.root.json"));
+    // the same key again changes nothing
+    let again = world.keyring.sign(&world.keys[0], world.now, fresh).unwrap();
+    assert_eq!(again.waiting, [("root".to_owned(), 1, 2)]);
+    // one who is not a holder yet cannot bring himself in with one holder: the old root asks for two of its own
+    let own = world.keyring.sign(&new, world.now, fresh).unwrap();
+    assert_eq!(own.waiting, [("root".to_owned(), 2, 3)]);
+    assert!(!world.keyring.files().contains_key("metadata/2.root.json"));
+    let second = world.keyring.sign(&world.keys[1], world.now, fresh).unwrap();
+    assert!(second.published.contains(&("root".to_owned(), 2)));
+    assert!(world.keyring.drafts().unwrap().is_empty());
+}
+
+#[test]
+fn a_stranger_s_key_signs_nothing() {
+    let mut world = World::new(1);
+    let (stranger, _) = holder("eve");
+    let before = world.keyring.clone();
+    let error = world.keyring.sign(&stranger, world.now, days(world.now, 30)).unwrap_err();
+    assert!(matches!(error, KeyringError::NotAsked { .. }));
+    assert_eq!(world.keyring, before);
+}
+
+#[test]
+fn what_was_approved_first_stays_known_when_it_is_approved_again() {
+    let mut world = World::new(1);
+    let since = |world: &World| {
+        let targets = world.keyring.published("targets").unwrap().unwrap();
+        targets.pointer("/targets/tool/custom/claw/since").and_then(Value::as_u64)
+    };
+    assert_eq!(since(&world), Some(1));
+    world.approve("tool", b"#!/bin/sh\necho tool\n", About::default());
+    world.sign(&[0]);
+    assert_eq!(since(&world), Some(1));
+    world.approve("tool", b"other", About::default());
+    world.sign(&[0]);
+    assert_eq!(since(&world), Some(3));
+}
+
+#[test]
+fn the_list_of_what_was_taken_back_grows_by_one_version() {
+    let mut world = World::new(1);
+    assert_eq!(world.keyring.revocations().unwrap().version, 1);
+    let entry =
+        |text: &[u8]| crate::revocation::Entry::Artefact { digest: Digest::of(text), why: "bug".into() };
+    world.keyring.revoke(entry(b"a"), world.term()).unwrap();
+    world.keyring.revoke(entry(b"b"), world.term()).unwrap();
+    assert_eq!(world.keyring.newly_revoked().unwrap(), [entry(b"a"), entry(b"b")]);
+    assert_eq!(world.keyring.revocations().unwrap().version, 2);
+    world.sign(&[0]);
+    assert!(world.keyring.newly_revoked().unwrap().is_empty());
+    let list = world.keyring.revocations().unwrap();
+    assert_eq!((list.version, list.entries.len()), (2, 2));
+}
+
+#[test]
+fn a_file_that_is_not_a_keyring_s_is_refused() {
+    assert!(matches!(Keyring::of(BTreeMap::new()), Err(KeyringError::None)));
+    let files = BTreeMap::from([("draft/root.json".to_owned(), b"{}".to_vec())]);
+    assert!(matches!(Keyring::of(files), Err(KeyringError::File { .. })));
+}

@@ -1,0 +1,355 @@
+//! The Update Framework (TUF 1.0), as a client without a network: metadata files in, a set that may be trusted out.
+//!
+//! `sigstore-tuf` follows the specification's workflow; here stands what it leaves to its caller. Files are read strictly, one
+//! key counts once whatever names it has, keys count only in their time, and what was seen before is never followed by less.
+//! Nothing is fetched: what is not among the files is not there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use sigstore_tuf::{Delegations, Role, Root, TargetFile, TrustedMetadataSet, Updater, UpdaterConfig};
+
+use crate::Clock;
+use crate::tuf::count::{Authority, Count};
+
+pub(crate) use self::count::{FROM, NAME, UNTIL};
+pub use self::error::TufError;
+pub use self::files::Files;
+pub use self::holders::{Holders, holders};
+pub use self::seen::{Known, Seen, SeenError};
+
+mod count;
+mod error;
+mod files;
+mod holders;
+mod seen;
+mod strict;
+#[cfg(test)]
+pub(crate) mod tests;
+pub mod uptane;
+
+/// Metadata that was verified from a pinned root down to the targets.
+#[derive(Debug)]
+pub struct Trusted {
+    updater: Updater,
+    files: Arc<Files>,
+    pinned: Vec<u8>,
+    pinned_version: u64,
+    now: Timestamp,
+    counts: BTreeMap<String, Count>,
+}
+
+/// A target as the signed metadata describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Its name.
+    pub path: String,
+    /// Its bytes.
+    pub length: u64,
+    /// Digests by algorithm, in hex.
+    pub hashes: BTreeMap<String, String>,
+    /// What whoever approved it says of it.
+    pub custom: Option<serde_json::Value>,
+}
+
+/// Which version of each role is trusted.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Versions {
+    /// Of the root.
+    pub root: u64,
+    /// Of the timestamp.
+    pub timestamp: u64,
+    /// Of the snapshot.
+    pub snapshot: u64,
+    /// Of each role that lists targets, by its name.
+    pub roles: BTreeMap<String, u64>,
+}
+
+/// Whether these bytes are a root that can be pinned: strict, and signed by its own keys.
+pub fn pin(root: &[u8]) -> Result<(), TufError> {
+    strict::check("the pinned root", root)?;
+    strict::root(root)?;
+    TrustedMetadataSet::from_root(root).map(drop).map_err(|error| TufError::of("root", error))
+}
+
+impl Trusted {
+    /// Follows the roots from the pinned one to the newest, then timestamp, snapshot and targets. `known` is what was trusted
+    /// before: anything lower is refused.
+    pub fn refresh(
+        pinned: &[u8],
+        files: &Files,
+        clock: &Clock,
+        known: Option<&Known>,
+    ) -> Result<Trusted, TufError> {
+        pin(pinned)?;
+        let files = Arc::new(files.strict()?);
+        let mut config = UpdaterConfig::default();
+        config.max_root_rotations = MOST_ROOTS;
+        let updater =
+            Updater::new(files.repository(), pinned).map_err(|error| TufError::of("root", error))?;
+        let pinned_version = updater.trusted().root().version;
+        let mut trusted = Trusted {
+            updater: updater.with_config(config),
+            files,
+            pinned: pinned.to_owned(),
+            pinned_version,
+            now: clock.now(),
+            counts: BTreeMap::new(),
+        };
+        trusted.older_roots()?;
+        let now = trusted.now;
+        let refreshed = files::now(trusted.updater.refresh(now)).ok_or(TufError::Waits)?;
+        refreshed.map_err(|error| TufError::of("metadata", error))?;
+        trusted.count_top()?;
+        if let Some(known) = known {
+            known.judge(&trusted)?;
+        }
+        Ok(trusted)
+    }
+
+    /// Looks a target up, along the delegations that lead to it.
+    pub fn target(&mut self, path: &str) -> Result<Target, TufError> {
+        let now = self.now;
+        let found = files::now(self.updater.get_target_info(path, now)).ok_or(TufError::Waits)?;
+        let found = found.map_err(|error| TufError::of("targets", error))?;
+        self.count_delegated()?;
+        match found {
+            Some(TargetFile { length, hashes, custom, .. }) => {
+                Ok(Target { path: path.to_owned(), length, hashes, custom })
+            }
+            None => Err(TufError::NoTarget { path: path.to_owned() }),
+        }
+    }
+
+    /// The names that the targets role lists, and delegated roles that a look-up has led to. Other roles are asked by name.
+    pub fn listed(&self) -> Vec<String> {
+        let roles = self.counts.keys().filter_map(|role| self.set().targets_role(role));
+        let names: BTreeSet<String> = roles.flat_map(|targets| targets.targets.keys().cloned()).collect();
+        names.into_iter().collect()
+    }
+
+    /// The versions.
+    pub fn versions(&self) -> Versions {
+        let set = self.set();
+        // what the snapshot names counts, looked at or not: a role that was rolled back must not wait to be asked
+        let roles = set.snapshot().map(|snapshot| {
+            let named = snapshot.meta.iter();
+            named.map(|(name, file)| (name.trim_end_matches(".json").to_owned(), file.version)).collect()
+        });
+        Versions {
+            root: set.root().version,
+            timestamp: set.timestamp().map(|timestamp| timestamp.version).unwrap_or_default(),
+            snapshot: set.snapshot().map(|snapshot| snapshot.version).unwrap_or_default(),
+            roles: roles.unwrap_or_default(),
+        }
+    }
+
+    /// Until when it holds: the first of the expiries of all that it stands on, keys included.
+    pub fn until(&self) -> Timestamp {
+        let set = self.set();
+        let targets = self.counts.keys().filter_map(|role| set.targets_role(role)).map(Role::expires);
+        let above =
+            [Some(set.root().expires), set.timestamp().map(Role::expires), set.snapshot().map(Role::expires)];
+        let keys = self.counts.values().filter_map(Count::until);
+        above.into_iter().flatten().chain(targets).chain(keys).min().unwrap_or(Timestamp::MIN)
+    }
+
+    /// The newest time at which one of the roles says that it was signed. It is signed, so it is a floor for the clock.
+    pub fn issued(&self) -> Option<Timestamp> {
+        let set = self.set();
+        let time = |extra: &BTreeMap<String, serde_json::Value>| {
+            extra.get(ISSUED).and_then(|value| value.as_str()).and_then(|text| text.parse::<Timestamp>().ok())
+        };
+        // nobody may lift the floor past what he signed for
+        let of = |extra, expires: Timestamp| time(extra).filter(|issued| *issued <= expires);
+        let root = of(&set.root().extra, set.root().expires);
+        let timestamp = set.timestamp().and_then(|role| of(&role.extra, role.expires));
+        let snapshot = set.snapshot().and_then(|role| of(&role.extra, role.expires));
+        let targets = set.targets_role("targets").and_then(|role| of(&role.extra, role.expires));
+        [root, timestamp, snapshot, targets].into_iter().flatten().max()
+    }
+
+    /// Who signed a role so that it counted, by key id, with the name that the keyring gives, if it gives one.
+    pub fn signers(&self, role: &str) -> BTreeMap<String, Option<String>> {
+        self.counts.get(role).map(Count::signers).unwrap_or_default()
+    }
+
+    /// The roles whose signatures were counted.
+    pub fn counted(&self) -> Vec<String> {
+        self.counts.keys().cloned().collect()
+    }
+
+    /// The role on whose word a target stands: the first that lists it, in the order in which delegations are followed.
+    pub fn role_of(&self, path: &str) -> Option<String> {
+        let mut todo = vec!["targets".to_owned()];
+        let mut done = BTreeSet::new();
+        while !todo.is_empty() {
+            let role = todo.remove(0);
+            let Some(targets) = self.set().targets_role(&role).filter(|_| done.insert(role.clone())) else {
+                continue;
+            };
+            if targets.target(path).is_some() {
+                return Some(role);
+            }
+            let mut children = Vec::new();
+            for child in targets.delegations.iter().flat_map(|delegations| &delegations.roles) {
+                if child.matches_path(path).ok()? {
+                    children.push(child.name.clone());
+                    if child.terminating {
+                        todo.clear();
+                        break;
+                    }
+                }
+            }
+            children.append(&mut todo);
+            todo = children;
+        }
+        None
+    }
+
+    /// How many signers the role needs.
+    pub fn threshold(&self, role: &str) -> usize {
+        self.counts.get(role).map(Count::threshold).unwrap_or_default()
+    }
+
+    /// Counts again without these keys: they were revoked after they signed.
+    pub fn without(&self, revoked: &BTreeSet<String>) -> Result<(), TufError> {
+        self.counts.iter().try_for_each(|(role, count)| count.without(role, revoked))
+    }
+
+    /// The root that is trusted now.
+    pub fn root(&self) -> &Root {
+        self.set().root()
+    }
+
+    /// The root that was pinned: its version and bytes.
+    pub fn pinned(&self) -> (u64, &[u8]) {
+        (self.pinned_version, &self.pinned)
+    }
+
+    /// Names of metadata files that nothing led to. Who carries files says what each is for.
+    pub fn unused(&self) -> Vec<String> {
+        self.files.unused()
+    }
+
+    /// The metadata files that something led to.
+    pub fn used(&self) -> Files {
+        self.files.those_used()
+    }
+
+    /// Every root that is held, by its version.
+    pub fn roots(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        self.files.roots()
+    }
+
+    fn set(&self) -> &TrustedMetadataSet {
+        self.updater.trusted()
+    }
+
+    /// Roots before the pinned one must lead to it. They are there for nodes that pinned an older one.
+    fn older_roots(&self) -> Result<(), TufError> {
+        let pinned = self.root().version;
+        let mut older = self.files.roots().filter(|(version, _)| *version <= pinned);
+        let Some((mut last, first)) = older.next() else { return Ok(()) };
+        let wrong = |error| TufError::of("root", error);
+        let mut set = TrustedMetadataSet::from_root(first).map_err(wrong)?;
+        self.named(&set, last)?;
+        for (version, bytes) in older {
+            set.update_root(bytes).map_err(wrong)?;
+            last = version;
+            self.named(&set, last)?;
+        }
+        if last != pinned {
+            return Err(TufError::RootGap { last, pinned });
+        }
+        match set.root_bytes() == self.pinned || set.root() == self.root() {
+            true => Ok(()),
+            false => Err(TufError::OtherRoot { version: pinned }),
+        }
+    }
+
+    fn named(&self, set: &TrustedMetadataSet, version: u64) -> Result<(), TufError> {
+        let new = set.root().version;
+        if new != version {
+            return Err(TufError::RootVersion { trusted: version, new });
+        }
+        self.files.used(&format!("{version}.root.json"));
+        Ok(())
+    }
+
+    fn count_top(&mut self) -> Result<(), TufError> {
+        let root = self.root().clone();
+        let newest = self.files.read(&format!("{}.root.json", root.version)).unwrap_or(&self.pinned).to_vec();
+        for role in ["root", "timestamp", "snapshot", "targets"] {
+            let Some(keys) = root.role(role) else {
+                return Err(TufError::NoRole { role: role.to_owned() });
+            };
+            let authority =
+                Authority { role, keys: &root.keys, ids: &keys.keyids, threshold: keys.threshold };
+            let version = match role {
+                "snapshot" => self.versions().snapshot,
+                _ => self.versions().roles.get(role).copied().unwrap_or_default(),
+            };
+            let bytes = match role {
+                "root" => newest.clone(),
+                "timestamp" => self.files.must("timestamp.json")?.to_vec(),
+                _ => self.files.must(&self.name(role, version))?.to_vec(),
+            };
+            let count = Count::of(&authority, &bytes, self.now)?;
+            self.counts.insert(role.to_owned(), count);
+        }
+        Ok(())
+    }
+
+    /// Counts roles that a look-up has loaded, each by the keys of the role that led there.
+    fn count_delegated(&mut self) -> Result<(), TufError> {
+        let mut todo = vec!["targets".to_owned()];
+        let mut done = BTreeSet::new();
+        while let Some(delegator) = todo.pop() {
+            if !done.insert(delegator.clone()) {
+                continue;
+            }
+            let targets = self.set().targets_role(&delegator);
+            let Some(Delegations { keys, roles, .. }) =
+                targets.and_then(|targets| targets.delegations.clone())
+            else {
+                continue;
+            };
+            for role in roles {
+                if self.set().targets_role(&role.name).is_none() {
+                    continue;
+                }
+                let ids = &role.keyids;
+                let authority = Authority { role: &role.name, keys: &keys, ids, threshold: role.threshold };
+                let version = self.versions().roles.get(&role.name).copied().unwrap_or_default();
+                let bytes = self.files.must(&self.name(&role.name, version))?.to_vec();
+                let count = Count::of(&authority, &bytes, self.now)?;
+                self.counts.insert(role.name.clone(), count);
+                todo.push(role.name);
+            }
+        }
+        Ok(())
+    }
+
+    fn name(&self, role: &str, version: u64) -> String {
+        let encoded = files::encoded(role);
+        match self.root().consistent_snapshot {
+            true => format!("{version}.{encoded}.json"),
+            false => format!("{encoded}.json"),
+        }
+    }
+}
+
+impl Target {
+    /// Its SHA-256, without which nothing is installed.
+    pub fn sha256(&self) -> Option<claw_model::digest::Digest> {
+        self.hashes.get("sha256").and_then(|hex| format!("sha256:{hex}").parse().ok())
+    }
+}
+
+/// Rotations that are followed at once: a node may have been away for long.
+const MOST_ROOTS: u32 = 1024;
+
+/// When a role was signed, on the word of those who signed it.
+pub(crate) const ISSUED: &str = "x-claw-issued";

@@ -1,0 +1,35 @@
+//! What the client below would read over: a key of JSON written twice, and one key that stands under two names.
+
+use std::collections::BTreeMap;
+
+use sigstore_tuf::{Key, Metadata, Root};
+
+use crate::json;
+use crate::tuf::TufError;
+
+/// Refuses what is no JSON with each key once.
+pub(super) fn check(name: &str, bytes: &[u8]) -> Result<(), TufError> {
+    json::value("metadata", bytes).map_err(|why| TufError::Json { name: name.to_owned(), why })?;
+    Ok(())
+}
+
+/// Refuses a root in which a role counts one key twice.
+pub(super) fn root(bytes: &[u8]) -> Result<(), TufError> {
+    let metadata = Metadata::<Root>::from_slice(bytes).map_err(|error| TufError::of("root", error))?;
+    let root = metadata.signed();
+    root.roles.iter().try_for_each(|(role, keys)| once(role, &keys.keyids, &root.keys))
+}
+
+/// Refuses a list of key ids in which an id, or the key behind two ids, stands twice: one person would count as two.
+pub(super) fn once(role: &str, ids: &[String], keys: &BTreeMap<String, Key>) -> Result<(), TufError> {
+    let mut seen: BTreeMap<Vec<u8>, &String> = BTreeMap::new();
+    for id in ids {
+        // a key of a kind that is not known cannot count, so it cannot count twice
+        let Some(key) = keys.get(id).and_then(|key| key.verification_key().ok()) else { continue };
+        if let Some(other) = seen.insert(key.as_bytes().to_vec(), id) {
+            let (one, other) = (other.clone(), id.clone());
+            return Err(TufError::SameKey { role: role.to_owned(), one, other });
+        }
+    }
+    Ok(())
+}
