@@ -117,7 +117,7 @@ pub fn parts(
     let mut subjects = BTreeMap::new();
     for item in items.iter().filter(|item| item.about.kind.is_artefact()) {
         let descriptor = match item.about.kind {
-            Kind::Manifest => parts.tree(item, item.digest, item.size, item.about.media(), DEEPEST)?,
+            Kind::Manifest => parts.tree(item.digest, item.size, item.about.media(), DEEPEST)?,
             _ => parts.wrapped(item, None)?,
         };
         subjects.insert(item.name.as_str(), descriptor.clone());
@@ -214,14 +214,7 @@ impl Parts<'_> {
     }
 
     /// A manifest or index of somebody else, and all below it.
-    fn tree(
-        &mut self,
-        item: &Item,
-        digest: Digest,
-        size: u64,
-        media: &str,
-        left: usize,
-    ) -> Result<Descriptor, PackError> {
+    fn tree(&mut self, digest: Digest, size: u64, media: &str, left: usize) -> Result<Descriptor, PackError> {
         let name = format!("{BLOBS}{}", digest.hex());
         let wrong = |why: &str| Flaw::Document { name: name.clone(), why: why.to_owned() };
         let left = left.checked_sub(1).ok_or_else(|| wrong("indexes nest too deep"))?;
@@ -236,7 +229,7 @@ impl Parts<'_> {
         }
         for child in list("manifests") {
             let (media, digest, size) = child_of(&child).ok_or_else(|| wrong("a descriptor is not one"))?;
-            self.tree(item, digest, size, &media, left)?;
+            self.tree(digest, size, &media, left)?;
         }
         let artifact = value.get("artifactType").and_then(|kind| kind.as_str()).map(str::to_owned);
         Ok(Descriptor { artifact, ..Descriptor::of(media, digest, size) })
