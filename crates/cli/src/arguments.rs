@@ -11,10 +11,12 @@ use claw_policy::import::Format;
 use claw_run::Answers;
 
 pub(crate) use footprint::{Footprint, FootprintCommand, Reading, ReportForm};
+pub(crate) use gate::{Commits, Gate, GateCommand};
 pub(crate) use verify::Verify;
 
 mod footprint;
 mod format;
+pub(crate) mod gate;
 mod verify;
 
 /// Runs any agent with nothing open but what its policy names.
@@ -47,6 +49,8 @@ pub(crate) enum Command {
     Top(Top),
     /// Review, apply or discard what an agent wrote
     Changes(Changes),
+    /// Judge what is about to be taken: the commits of a range
+    Gate(Gate),
     /// Tell what this kernel can enforce, what a missing feature costs, and how to get it
     Doctor(Doctor),
     /// The host as a trust zone

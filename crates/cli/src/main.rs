@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         Command::Phase(arguments) => command::phase::run(&arguments),
         Command::Top(arguments) => command::top::run(&arguments),
         Command::Changes(arguments) => command::changes::run(&arguments),
+        Command::Gate(arguments) => command::gate::run(&arguments),
         Command::Doctor(arguments) => command::doctor::run(&arguments),
         Command::Host(arguments) => command::host::run(&arguments),
         Command::ThreatModel(arguments) => command::threat_model::run(&arguments),

@@ -114,7 +114,10 @@ pub fn judge(
     let excluded = request.ranges.iter().flat_map(|range| numbers(&range.exclude));
     let settled = match request.pinned {
         Pinned::Outside => unjudged.clone(),
-        Pinned::Base => graph.ancestors(numbers(&request.since).into_iter().chain(excluded)),
+        Pinned::Base => {
+            let begun = numbers(&request.since).into_iter().chain(numbers(&request.trusted));
+            graph.ancestors(begun.chain(excluded))
+        }
     };
     let trees = Trees::new(source);
     let size = graph.len();
