@@ -29,6 +29,7 @@ pub(crate) fn run(what: &[&str]) -> Outcome<()> {
         ("observe", observe),
         ("firewall", firewall),
         ("host", host),
+        ("commits", crate::commits::bench),
     ];
     for (name, bench) in all {
         if what.is_empty() || what.contains(name) {

@@ -12,6 +12,7 @@ type Outcome = Result<(), Box<dyn Error>>;
 const TARGETS: &[&str] = &[
     "application",
     "client_hello",
+    "commits",
     "dns",
     "formats",
     "framing",

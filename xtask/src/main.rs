@@ -1,6 +1,7 @@
 //! Developer tasks: `cargo xtask test | lint | fuzz | bench | footprints | load`.
 
 mod bench;
+mod commits;
 mod footprints;
 mod fuzz;
 mod load;

@@ -626,10 +626,23 @@ fn hook(git: &Git, name: &str, input: &str, arguments: &[&str]) -> Said {
     said(&child.wait_with_output().unwrap())
 }
 
-fn executable(path: &Path, text: &str) {
+/// Puts a hook of `docs/` where git runs it.
+fn ready(name: &str, to: &Path) {
     use std::os::unix::fs::PermissionsExt;
-    fs::write(path, text).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/commit-gate").join(name);
+    fs::copy(from, to).unwrap();
+    fs::set_permissions(to, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// git with claw in its path, and the allowed signers where the hooks look for them.
+fn push(git: &Git, allowed: &str, arguments: &[&str]) -> (bool, String) {
+    let claw = Path::new(CLAW).parent().unwrap().display().to_string();
+    let path = format!("{claw}:{}", std::env::var("PATH").unwrap());
+    let mut command = git.command("git");
+    command.env("PATH", path).env("CLAW_ALLOWED", allowed).args(["push", "-q", "origin"]).args(arguments);
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    (output.status.success(), text)
 }
 
 #[test]
@@ -638,15 +651,9 @@ fn a_server_takes_nothing_that_the_gate_refuses() {
     let server = git.path("server.git");
     git.run(&["init", "-q", "--bare", "-b", "main", &server.to_string_lossy()]);
     let bare = git.at(&server);
-    executable(
-        &server.join("hooks/pre-receive"),
-        &format!("#!/bin/sh\nexec {CLAW} gate commits --hook pre-receive --allowed {allowed}\n"),
-    );
+    ready("pre-receive", &server.join("hooks/pre-receive"));
     git.run(&["remote", "add", "origin", &server.to_string_lossy()]);
-    let push = |arguments: &[&str]| {
-        let output = git.attempt(&[&["push", "-q", "origin"], arguments].concat());
-        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
-    };
+    let push = |arguments: &[&str]| push(&git, &allowed, arguments);
     let first = git.commit("a", "1");
     assert!(push(&["main"]).0);
     assert_eq!(bare.run(&["rev-parse", "main"]), first);
@@ -683,16 +690,109 @@ fn a_client_sends_nothing_that_the_gate_refuses() {
     let server = git.path("server.git");
     git.run(&["init", "-q", "--bare", "-b", "main", &server.to_string_lossy()]);
     git.run(&["remote", "add", "origin", &server.to_string_lossy()]);
-    executable(
-        &git.repo().join(".git/hooks/pre-push"),
-        &format!("#!/bin/sh\nexec {CLAW} gate commits --hook pre-push --allowed {allowed}\n"),
-    );
+    ready("pre-push", &git.repo().join(".git/hooks/pre-push"));
     git.commit("a", "1");
-    git.run(&["push", "-q", "origin", "main"]);
+    let (sent, text) = push(&git, &allowed, &["main"]);
+    assert!(sent, "{text}");
     let hidden = git.commit_with("a", "2", &["--no-gpg-sign"]);
-    let output = git.attempt(&["push", "-q", "origin", "main"]);
-    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && text.contains(&hidden), "{text}");
+    let (sent, text) = push(&git, &allowed, &["main"]);
+    assert!(!sent && text.contains(&hidden), "{text}");
     hook(&git, "pre-push", "nonsense\n", &["--allowed", &allowed]).unusable("the hook's input cannot be read");
     hook(&git, "pre-push", "", &["--allowed", &allowed]).clean();
+}
+
+/// A key of gpg; its fingerprint.
+fn gpg_key(git: &Git, name: &str, expires: &str) -> String {
+    use std::os::unix::fs::PermissionsExt;
+    let home = git.path("gnupg");
+    fs::create_dir_all(&home).unwrap();
+    fs::set_permissions(&home, fs::Permissions::from_mode(0o700)).unwrap();
+    let user = format!("{name} <{name}@example.com>");
+    // order: the key is older than what it signs, as real ones are
+    gpg(git, &["--faked-system-time", "20230101T000000", "--quick-gen-key", &user, "ed25519", "cert", expires]);
+    let listed = gpg(git, &["--with-colons", "--list-keys", name]);
+    let fingerprint = listed.lines().find_map(|line| line.strip_prefix("fpr:::::::::")).unwrap();
+    let fingerprint = fingerprint.trim_end_matches(':').to_owned();
+    gpg(git, &["--faked-system-time", "20230101T000000", "--quick-add-key", &fingerprint, "ed25519", "sign", expires]);
+    fingerprint
+}
+
+fn gpg(git: &Git, arguments: &[&str]) -> String {
+    let mut command = git.command("gpg");
+    command.args(["--batch", "--yes", "--no-tty", "--pinentry-mode", "loopback", "--passphrase", ""]);
+    let output = command.args(arguments).output().unwrap();
+    assert!(output.status.success(), "gpg {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn openpgp(git: &Git, name: &str, more: &str) -> String {
+    let certificate = gpg(git, &["--armor", "--export", name]);
+    format!("[[signer]]\nname = \"{name}\"\nprincipals = [\"{name}@example.com\"]\nopenpgp = \"\"\"\n{certificate}\"\"\"\n{more}\n")
+}
+
+/// Commits with a key of gpg.
+fn gpg_commit(git: &Git, text: &str, key: &str) -> String {
+    let (format, key) = ("gpg.format=openpgp", format!("--gpg-sign={key}"));
+    fs::write(git.repo().join("a"), text).unwrap();
+    git.run(&["add", "-A"]);
+    git.run(&["-c", format, "commit", "-q", "-m", "by gpg", &key]);
+    assert!(git.run(&["cat-file", "commit", "HEAD"]).contains("PGP SIGNATURE"));
+    git.head()
+}
+
+#[test]
+fn openpgp_signatures_count_as_gpg_says() {
+    let (git, _) = adas();
+    let (gil, eve) = (gpg_key(&git, "gil", "never"), gpg_key(&git, "eve-gpg", "never"));
+    let file = signers(
+        1,
+        1,
+        &[entry("ada", &git.key("ada"), "roles = [\"commit\", \"policy\"]"), openpgp(&git, "gil", "")],
+    );
+    let allowed = git.beside("gpg.toml", &file).to_string_lossy().into_owned();
+    git.commit("a", "1");
+    let good = gpg_commit(&git, "2", &gil);
+    assert!(git.attempt(&["verify-commit", &good]).status.success());
+    gate(&git, &["main", "--allowed", &allowed]).clean();
+    // by a key that gpg knows and the file does not
+    let foreign = gpg_commit(&git, "3", &eve);
+    assert!(git.attempt(&["verify-commit", &foreign]).status.success());
+    // and changed after it was signed
+    let text = git.run(&["cat-file", "commit", &good]).replace("by gpg", "by GPG") + "\n";
+    let forged = git.beside("forged", &text);
+    let forged = git.run(&["hash-object", "-w", "-t", "commit", &forged.to_string_lossy()]);
+    assert!(!git.attempt(&["verify-commit", &forged]).status.success());
+    gate(&git, &["main", "--allowed", &allowed]).refuses(&[("unknown-key", &foreign)]);
+    gate(&git, &[&forged, "--allowed", &allowed]).refuses(&[("bad-signature", &forged)]);
+    // with SHA-1, which gpg still makes if it is told to
+    let conf = git.path("gnupg/gpg.conf");
+    fs::write(&conf, "digest-algo SHA1\nweak-digest MD5\n").unwrap();
+    git.run(&["reset", "-q", "--hard", &good]);
+    let weak = gpg_commit(&git, "4", &gil);
+    gate(&git, &["main", "--allowed", &allowed]).refuses(&[("bad-signature", &weak)]);
+}
+
+#[test]
+fn an_openpgp_key_that_ended_or_was_revoked_counts_only_where_the_file_says_so() {
+    let (git, _) = adas();
+    // it ended in 2024, and signed in 2023
+    let gil = gpg_key(&git, "gil", "1y");
+    fs::write(git.path("gnupg/gpg.conf"), "faked-system-time 20230601T000000\n").unwrap();
+    let first = git.commit("a", "1");
+    let signed = gpg_commit(&git, "2", &gil);
+    fs::remove_file(git.path("gnupg/gpg.conf")).unwrap();
+    let with = |more: &str| {
+        let ada = entry("ada", &git.key("ada"), "roles = [\"commit\", \"policy\"]");
+        let file = signers(1, 1, &[ada, openpgp(&git, "gil", more)]);
+        git.beside("gpg.toml", &file).to_string_lossy().into_owned()
+    };
+    gate(&git, &["main", "--allowed", &with("")]).refuses(&[("expired", &signed)]);
+    gate(&git, &["main", "--allowed", &with(&format!("until = \"{signed}\""))]).clean();
+    gate(&git, &["main", "--allowed", &with(&format!("until = \"{first}\""))]).refuses(&[("out-of-range", &signed)]);
+    // revoked by its owner: gpg writes the revocation when it makes the key, without a reason
+    let file = git.path(&format!("gnupg/openpgp-revocs.d/{gil}.rev"));
+    let text = fs::read_to_string(file).unwrap().replace(":-----BEGIN", "-----BEGIN");
+    let revocation = git.beside("revocation", &text);
+    gpg(&git, &["--import", &revocation.to_string_lossy()]);
+    gate(&git, &["main", "--allowed", &with(&format!("until = \"{signed}\""))]).refuses(&[("revoked", &signed)]);
 }

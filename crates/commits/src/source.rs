@@ -97,3 +97,35 @@ pub fn check_id(id: &ObjectId, what: What, data: &[u8]) -> Result<(), ReadError>
         Err(_) => Err(ReadError::Collision(*id)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two blocks of 320 bytes of the SHAttered attack (Stevens et al., 2017, shattered.io): the first bytes of two documents
+    /// whose SHA-1 is the same.
+    const FIRST: &[u8] = include_bytes!("../tests/data/shattered-1.head");
+    const SECOND: &[u8] = include_bytes!("../tests/data/shattered-2.head");
+
+    #[test]
+    fn a_content_made_to_collide_is_refused() {
+        let plain = |data: &[u8]| {
+            aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY, data).as_ref().to_vec()
+        };
+        // the attack: two contents, one id
+        assert!(FIRST != SECOND && plain(FIRST) == plain(SECOND));
+        for half in [FIRST, SECOND] {
+            let mut hasher = gix_hash::hasher(Kind::Sha1);
+            hasher.update(half);
+            assert!(hasher.try_finalize().is_err(), "the hash behind every id finds it");
+        }
+    }
+
+    #[test]
+    fn another_content_is_refused() {
+        let id = gix_object::compute_hash(Kind::Sha1, gix_object::Kind::Blob, b"a").unwrap();
+        assert!(check_id(&id, What::Blob, b"a").is_ok());
+        assert!(matches!(check_id(&id, What::Blob, b"b"), Err(ReadError::Id { .. })));
+        assert!(matches!(check_id(&id, What::Tree, b"a"), Err(ReadError::Id { .. })));
+    }
+}
