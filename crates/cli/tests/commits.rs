@@ -205,7 +205,7 @@ fn a_retired_key_gains_nothing_by_a_date_or_an_old_branch() {
     git.become_("bob");
     git.run(&["checkout", "-q", "-b", "old", &first]);
     let backdated = git.commit_with("a", "evil", &["-S", "--date", "2020-01-01T00:00:00Z"]);
-    let lines = format!("bob@example.com valid-before=\"20300101\" {}\n", git.key("bob"));
+    let lines = format!("bob@example.com valid-before=\"20240101\" {}\n", git.key("bob"));
     let file = git.beside("dated", &lines);
     let setting = format!("gpg.ssh.allowedSignersFile={}", file.display());
     assert!(git.attempt(&["-c", &setting, "verify-commit", &backdated]).status.success());

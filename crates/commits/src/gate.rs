@@ -5,12 +5,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use gix_hash::ObjectId;
+use sigstore_verify::Verifier;
+use sigstore_verify::trust_root::{SIGSTORE_PRODUCTION_TRUSTED_ROOT, TrustedRoot};
 use thiserror::Error;
 
 use crate::finding::{Code, Finding, Report};
 use crate::head::{FORMAT, Head, HeadError};
 use crate::hook::{self, Hook, HookError, Update};
-use crate::judge::{JudgeError, Named, Progress, Range, Request, judge};
+use crate::judge::{JudgeError, Means, Named, Progress, Range, Request, judge};
 use crate::lineage::{PLACE, Pinned};
 use crate::repo::{RepoError, Repository, Surroundings};
 use crate::revision::{RevisionError, Written, peel, resolve};
@@ -37,6 +39,8 @@ pub struct Options {
     pub head: Option<PathBuf>,
     /// Whether every file's content is read.
     pub contents: bool,
+    /// Sigstore's trusted root, for X.509; without it the public one that is compiled in.
+    pub trust_root: Option<PathBuf>,
     /// What git's environment says.
     pub around: Surroundings,
     /// Seconds since 1970.
@@ -88,6 +92,9 @@ pub enum GateError {
     /// The hook's input.
     #[error("the hook's input cannot be read")]
     Hook(#[from] HookError),
+    /// Sigstore's trusted root.
+    #[error("the trusted root of Sigstore cannot be used")]
+    TrustRoot(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A recorded head is that of one range.
     #[error("--head records one range, and there are {0}")]
     Several(usize),
@@ -142,7 +149,8 @@ pub fn run(options: &Options, tell: &mut dyn FnMut(Progress)) -> Result<Report, 
         return Ok(Report { findings: report_first, ..Report::default() }.finish());
     }
     let (signers, pinned) = first_signers(options, &repository, &since, &trusted, &ranges)?;
-    let request = Request { ranges, since, trusted, signers, pinned, now: options.now, contents: options.contents };
+    let means = Means { now: options.now, sigstore: sigstore(options)? };
+    let request = Request { ranges, since, trusted, signers, pinned, means, contents: options.contents };
     let mut report = judge(&repository, &request, tell)?;
     report.findings.append(&mut report_first);
     let report = report.finish();
@@ -150,6 +158,18 @@ pub fn run(options: &Options, tell: &mut dyn FnMut(Progress)) -> Result<Report, 
         record(path, &report, recorded.as_ref())?;
     }
     Ok(report)
+}
+
+/// Sigstore's roots: the given ones, or the public ones.
+fn sigstore(options: &Options) -> Result<Verifier, GateError> {
+    let text = match &options.trust_root {
+        Some(path) => {
+            fs::read_to_string(path).map_err(|source| GateError::File { path: path.clone(), source })?
+        }
+        None => SIGSTORE_PRODUCTION_TRUSTED_ROOT.to_owned(),
+    };
+    let root = TrustedRoot::from_json(&text).map_err(|error| GateError::TrustRoot(Box::new(error)))?;
+    Verifier::new(&root).map_err(|error| GateError::TrustRoot(Box::new(error)))
 }
 
 fn asked(repository: &Repository, text: &str) -> Result<Range, GateError> {

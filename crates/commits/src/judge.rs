@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use gix_hash::ObjectId;
+use sigstore_verify::Verifier;
 use thiserror::Error;
 
 use crate::finding::{Code, Finding, Judged, Level, Report};
@@ -23,7 +24,6 @@ use crate::tree::{Own, OwnKind, Trees};
 mod mend;
 
 /// What is to be judged.
-#[derive(Debug)]
 pub struct Request {
     /// The ranges.
     pub ranges: Vec<Range>,
@@ -35,10 +35,18 @@ pub struct Request {
     pub signers: Signers,
     /// Where that comes from.
     pub pinned: Pinned,
-    /// The time, in seconds since 1970: only for keys that end by themselves.
-    pub now: u64,
+    /// What signatures are verified with.
+    pub means: Means,
     /// Whether every file's content is read, and its id recomputed.
     pub contents: bool,
+}
+
+/// What signatures are verified with, beside the allowed signers.
+pub struct Means {
+    /// The time, in seconds since 1970: only for keys that end by themselves.
+    pub now: u64,
+    /// Sigstore's roots, for X.509.
+    pub sigstore: Verifier,
 }
 
 /// One range.
@@ -121,7 +129,7 @@ pub fn judge(
     };
     let trees = Trees::new(source);
     let size = graph.len();
-    let given = (&request.signers, request.pinned, &settled, request.now);
+    let given = (&request.signers, request.pinned, &settled, &request.means);
     let mut lineage =
         Lineage::read(source, &graph, &trees, given, &mut |walked| tell(Progress::Walked(walked, size)))
             .map_err(|error| match error {
@@ -303,7 +311,7 @@ impl Judge<'_> {
         let mut strict = (Merges::Report, Authors::Report);
         for version in self.lineage.before(self.graph, number) {
             let Some(version) = self.lineage.get(version) else { continue };
-            let signer = match stands(&version.signers, &seal, self.request.now) {
+            let signer = match stands(&version.signers, &seal, &self.request.means) {
                 Ok(signer) => signer,
                 Err(why) => {
                     own.push(why.finding());
@@ -411,7 +419,7 @@ impl Judge<'_> {
             let why = "the key is no longer among the allowed signers, and the commit is not from before that change";
             return Ok(Some(Finding::error(Code::OutOfRange, why)));
         };
-        if let Err(why) = stands(signers, seal, self.request.now) {
+        if let Err(why) = stands(signers, seal, &self.request.means) {
             return Ok(Some(why.finding()));
         }
         if let Err(misplaced) = self.position.holds(signer, number) {
@@ -422,16 +430,18 @@ impl Judge<'_> {
 
     /// What the key that made a signature is known by.
     fn key_of(&self, seal: &Seal) -> Option<String> {
-        match seal {
-            Seal::Ssh(key) => Some(key.to_string()),
-            Seal::OpenPgp(_) => self.lineage.versions.iter().find_map(|version| {
-                let signer = version.signers.keys.iter().find(|signer| match &signer.key {
-                    Key::OpenPgp(certificate) => certificate_made(certificate, seal, self.request.now),
-                    Key::Ssh(_) => false,
-                });
-                signer.map(|signer| signer.key.id())
-            }),
-        }
+        let made = |signer: &&Signer| match (&signer.key, seal) {
+            (Key::Ssh(key), Seal::Ssh(other)) => key == other,
+            (Key::OpenPgp(certificate), Seal::OpenPgp(pgp)) => {
+                certificate.judge(pgp, self.request.means.now).is_some()
+            }
+            (Key::X509 { identity, issuer }, Seal::X509(x509)) => {
+                x509.verify(&self.request.means.sigstore, identity, issuer).is_ok()
+            }
+            _ => false,
+        };
+        let mut keys = self.lineage.versions.iter().flat_map(|version| &version.signers.keys);
+        keys.find(made).map(|signer| signer.key.id())
     }
 
     /// Tells what a merge changes beside its sides.
@@ -560,7 +570,7 @@ impl Judge<'_> {
         let mut versions: BTreeSet<usize> = self.newest.iter().copied().collect();
         versions.insert(self.lineage.after(tip));
         for version in versions.into_iter().filter_map(|version| self.lineage.get(version)) {
-            let signer = match stands(&version.signers, &seal, self.request.now) {
+            let signer = match stands(&version.signers, &seal, &self.request.means) {
                 Ok(signer) => signer,
                 Err(why) => return Some(why.finding()),
             };
@@ -684,7 +694,7 @@ impl Why {
 }
 
 /// The allowed signer who made a signature.
-pub(crate) fn stands<'a>(signers: &'a Signers, seal: &Seal, now: u64) -> Result<&'a Signer, Why> {
+pub(crate) fn stands<'a>(signers: &'a Signers, seal: &Seal, means: &Means) -> Result<&'a Signer, Why> {
     match seal {
         Seal::Ssh(key) => {
             let own = |signer: &&Signer| matches!(&signer.key, Key::Ssh(other) if other == key);
@@ -692,8 +702,8 @@ pub(crate) fn stands<'a>(signers: &'a Signers, seal: &Seal, now: u64) -> Result<
         }
         Seal::OpenPgp(pgp) => {
             let judged = signers.keys.iter().find_map(|signer| match &signer.key {
-                Key::OpenPgp(certificate) => certificate.judge(pgp, now).map(|judged| (signer, judged)),
-                Key::Ssh(_) => None,
+                Key::OpenPgp(certificate) => certificate.judge(pgp, means.now).map(|judged| (signer, judged)),
+                Key::Ssh(_) | Key::X509 { .. } => None,
             });
             let Some((signer, judged)) = judged else { return Err(Why::Unknown(pgp.issuer())) };
             match judged.map_err(Why::Broken)? {
@@ -703,13 +713,17 @@ pub(crate) fn stands<'a>(signers: &'a Signers, seal: &Seal, now: u64) -> Result<
                 Standing::Revoked(how) => Err(Why::Revoked(signer.name.clone(), how)),
             }
         }
-    }
-}
-
-fn certificate_made(certificate: &crate::signature::Certificate, seal: &Seal, now: u64) -> bool {
-    match seal {
-        Seal::OpenPgp(pgp) => certificate.judge(pgp, now).is_some(),
-        Seal::Ssh(_) => false,
+        Seal::X509(x509) => {
+            let mut why = Why::Unknown("a certificate of Sigstore".to_owned());
+            for signer in &signers.keys {
+                let Key::X509 { identity, issuer } = &signer.key else { continue };
+                match x509.verify(&means.sigstore, identity, issuer) {
+                    Ok(()) => return Ok(signer),
+                    Err(error) => why = Why::Broken(error),
+                }
+            }
+            Err(why)
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use gix_hash::ObjectId;
 
 use crate::finding::{Code, Finding};
 use crate::graph::{Graph, Set, to_usize};
-use crate::judge::{Position, sealed, stands};
+use crate::judge::{Means, Position, sealed, stands};
 use crate::object::Commit;
 use crate::signature::{Broken, Seal, blocks};
 use crate::signers::{Role, Signer, Signers, digest_of};
@@ -58,7 +58,7 @@ struct Walk<'a> {
     source: &'a dyn Source,
     graph: &'a Graph,
     trees: &'a Trees<'a>,
-    now: u64,
+    means: &'a Means,
     pinned: Pinned,
     raw: Vec<Option<ObjectId>>,
     digests: RefCell<HashMap<ObjectId, String>>,
@@ -90,14 +90,14 @@ impl Lineage {
         source: &dyn Source,
         graph: &Graph,
         trees: &Trees<'_>,
-        (signers, pinned, unjudged, now): (&Signers, Pinned, &Set, u64),
+        (signers, pinned, unjudged, means): (&Signers, Pinned, &Set, &Means),
         tell: &mut dyn FnMut(usize),
     ) -> Result<Lineage, LineageError> {
         let first =
             Version { signers: signers.clone(), by: None, line: BTreeSet::from([0]), before: Vec::new() };
         let found = Lineage { versions: vec![first], at: Vec::with_capacity(graph.len()), findings: Vec::new() };
         let raw = Vec::with_capacity(graph.len());
-        let mut walk = Walk { source, graph, trees, now, pinned, raw, digests: RefCell::default(), found };
+        let mut walk = Walk { source, graph, trees, means, pinned, raw, digests: RefCell::default(), found };
         for number in graph.all() {
             let tree = graph.tree(number);
             let same = graph.parents(number).iter().find(|parent| graph.tree(**parent) == tree);
@@ -335,7 +335,7 @@ impl Walk<'_> {
         };
         let mut agreed = BTreeSet::new();
         let mut take = |seal: Result<Seal, Broken>| {
-            let signer = seal.ok().and_then(|seal| stands(by, &seal, self.now).ok().cloned());
+            let signer = seal.ok().and_then(|seal| stands(by, &seal, self.means).ok().cloned());
             if let Some(signer) = signer.filter(|signer| counts(signer)) {
                 agreed.insert(signer.name);
             }

@@ -1,16 +1,18 @@
 //! Signatures of three kinds, told apart by their first line.
 //!
 //! An SSH signature carries its key, so it is verified here and now, and the allowed signers are asked about the key afterwards. An OpenPGP
-//! signature names a key that only the allowed signers have.
+//! signature names a key that only the allowed signers have, and an X.509 signature an identity that they name.
 
 use thiserror::Error;
 
 mod openpgp;
 mod ssh;
+mod x509;
 
 pub use openpgp::{Certificate, CertificateError};
 pub(crate) use openpgp::{Pgp, Revoked, Standing};
 pub use ssh::{SshKey, SshKeyError};
+pub use x509::X509;
 
 /// A signature block that was read, over bytes that it was read with.
 #[derive(Debug, Clone)]
@@ -19,6 +21,8 @@ pub enum Seal {
     Ssh(SshKey),
     /// An OpenPGP signature: verified once the key is known.
     OpenPgp(Box<Pgp>),
+    /// An X.509 signature with its log entry: verified for an identity.
+    X509(Box<X509>),
 }
 
 /// Why a signature does not count.
@@ -45,6 +49,12 @@ pub enum Broken {
     /// A security key was not touched when it signed.
     #[error("the security key was not touched when it signed")]
     NotTouched,
+    /// Its certificate lived for minutes, and nothing but the signer says when it signed.
+    #[error("no log entry is in the signature, so only the signer says when the certificate was used (gitsign: rekorMode = offline)")]
+    NoTime,
+    /// Sigstore's check refused it.
+    #[error("the X.509 signature does not hold: {0}")]
+    Sigstore(String),
 }
 
 impl Seal {
@@ -57,6 +67,9 @@ impl Seal {
             }
             text if text.starts_with("-----BEGIN PGP SIGNATURE-----") => {
                 Pgp::read(text, payload).map(Box::new).map(Seal::OpenPgp)
+            }
+            text if text.starts_with("-----BEGIN SIGNED MESSAGE-----") => {
+                X509::read(text, payload).map(Box::new).map(Seal::X509)
             }
             _ => Err(Broken::Kind),
         }

@@ -35,6 +35,8 @@ pub struct Signers {
     pub adopted: BTreeMap<ObjectId, String>,
     /// The digest of its text.
     pub digest: String,
+    /// Where each key's entry is.
+    index: BTreeMap<String, usize>,
 }
 
 /// A person's key and what it is good for.
@@ -65,6 +67,13 @@ pub enum Key {
     Ssh(SshKey),
     /// An OpenPGP certificate.
     OpenPgp(Box<Certificate>),
+    /// An identity that an issuer vouched for, in a certificate of Fulcio.
+    X509 {
+        /// The address, or the workflow.
+        identity: String,
+        /// Who vouched for it.
+        issuer: String,
+    },
 }
 
 /// What a key may sign.
@@ -125,14 +134,14 @@ impl Signers {
         }
         let raw: Raw = toml::from_str(text).map_err(|error| unreadable(text, &error))?;
         let at = |span: Range<usize>, what: String| SignersError { line: line(text, span.start), what, hint: None };
-        let mut keys = Vec::new();
+        let mut keys: Vec<Signer> = Vec::new();
         for raw in raw.signer {
             let span = raw.span();
             keys.push(raw.into_inner().read().map_err(|error| at(span, error.to_string()))?);
         }
-        let mut known = BTreeSet::new();
-        for key in &keys {
-            if !known.insert(key.key.id()) {
+        let mut index = BTreeMap::new();
+        for (place, key) in keys.iter().enumerate() {
+            if index.insert(key.key.id(), place).is_some() {
                 return Err(at(0..0, format!("the key {} is there twice", key.key.id())));
             }
         }
@@ -171,12 +180,13 @@ impl Signers {
             keys,
             adopted,
             digest: digest_of(text.as_bytes()),
+            index,
         })
     }
 
     /// The entry of a key.
     pub fn by_id(&self, id: &str) -> Option<&Signer> {
-        self.keys.iter().find(|signer| signer.key.id() == id)
+        self.index.get(id).and_then(|place| self.keys.get(*place))
     }
 
     /// People who may change this file.
@@ -203,6 +213,7 @@ impl Key {
         match self {
             Key::Ssh(key) => key.to_string(),
             Key::OpenPgp(certificate) => certificate.fingerprint().to_owned(),
+            Key::X509 { identity, issuer } => format!("{identity} by {issuer}"),
         }
     }
 }
@@ -238,6 +249,8 @@ struct RawSigner {
     principals: Vec<String>,
     ssh: Option<String>,
     openpgp: Option<String>,
+    identity: Option<String>,
+    issuer: Option<String>,
     roles: Option<BTreeSet<Role>>,
     paths: Option<Vec<String>>,
     from: Option<String>,
@@ -257,7 +270,7 @@ struct RawAdopt {
 enum EntryError {
     #[error("a signer has no name")]
     Nameless,
-    #[error("signer `{0}` needs one of `ssh` and `openpgp`, and only one")]
+    #[error("signer `{0}` needs one of `ssh`, `openpgp`, and `identity` with `issuer`, and only one")]
     OneKey(String),
     #[error("signer `{0}` has no role: leave `roles` out for `commit`")]
     NoRole(String),
@@ -278,9 +291,12 @@ impl RawSigner {
         if self.name.trim().is_empty() {
             return Err(EntryError::Nameless);
         }
-        let key = match (&self.ssh, &self.openpgp) {
-            (Some(ssh), None) => Key::Ssh(SshKey::parse(ssh)?),
-            (None, Some(openpgp)) => Key::OpenPgp(Box::new(Certificate::parse(openpgp)?)),
+        let key = match (&self.ssh, &self.openpgp, &self.identity, &self.issuer) {
+            (Some(ssh), None, None, None) => Key::Ssh(SshKey::parse(ssh)?),
+            (None, Some(openpgp), None, None) => Key::OpenPgp(Box::new(Certificate::parse(openpgp)?)),
+            (None, None, Some(identity), Some(issuer)) if !identity.is_empty() && !issuer.is_empty() => {
+                Key::X509 { identity: identity.clone(), issuer: issuer.clone() }
+            }
             _ => return Err(EntryError::OneKey(self.name)),
         };
         let roles = self.roles.unwrap_or_else(|| BTreeSet::from([Role::Commit]));

@@ -45,6 +45,9 @@ pub(crate) struct Commits {
     /// Read every file's content too, and recompute its id
     #[arg(long)]
     pub(crate) contents: bool,
+    /// Sigstore's trusted root, for X.509 signatures [default: the public one, compiled in]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trust_root: Option<PathBuf>,
     /// Write the findings as SARIF 2.1.0 into this file
     #[arg(long, value_name = "FILE")]
     pub(crate) sarif: Option<PathBuf>,

@@ -62,6 +62,7 @@ fn options(arguments: &Commits) -> io::Result<Options> {
         trusted: arguments.trusted.clone(),
         head: arguments.head.clone(),
         contents: arguments.contents,
+        trust_root: arguments.trust_root.clone(),
         around,
         now: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs()),
     })
