@@ -796,3 +796,90 @@ fn an_openpgp_key_that_ended_or_was_revoked_counts_only_where_the_file_says_so()
     gpg(&git, &["--import", &revocation.to_string_lossy()]);
     gate(&git, &["main", "--allowed", &with(&format!("until = \"{signed}\""))]).refuses(&[("revoked", &signed)]);
 }
+
+#[test]
+fn a_file_under_a_wrong_name_is_found_where_contents_are_read() {
+    let (git, allowed) = adas();
+    git.commit("a", "1");
+    git.commit("b", "2");
+    let (a, b) = (git.run(&["rev-parse", "HEAD:a"]), git.run(&["rev-parse", "HEAD:b"]));
+    let file = |id: &str| git.repo().join(format!(".git/objects/{}/{}", &id[..2], &id[2..]));
+    fs::remove_file(file(&b)).unwrap();
+    fs::copy(file(&a), file(&b)).unwrap();
+    gate(&git, &["main", "--allowed", &allowed]).clean();
+    let tip = git.head();
+    let said = gate(&git, &["main", "--allowed", &allowed, "--contents"]);
+    said.refuses(&[("id-mismatch", &tip)]);
+    assert!(said.report["findings"][0]["why"].as_str().unwrap().contains(&b));
+}
+
+#[test]
+fn ids_of_sha_256_and_linked_work_trees_are_read() {
+    let (git, allowed) = adas();
+    let wide = git.path("wide");
+    git.run(&["init", "-q", "-b", "main", "--object-format=sha256", &wide.to_string_lossy()]);
+    let mut wide = git.at(&wide);
+    wide.become_("ada");
+    let commit = wide.commit("a", "1");
+    assert!(commit.len() == 64 && wide.run(&["cat-file", "commit", "HEAD"]).contains("gpgsig-sha256"));
+    gate(&wide, &["main", "--allowed", &allowed]).clean();
+    let bad = wide.commit_with("a", "2", &["--no-gpg-sign"]);
+    gate(&wide, &["main", "--allowed", &allowed]).refuses(&[("unsigned", &bad)]);
+
+    git.commit("a", "1");
+    let linked = git.path("linked");
+    git.run(&["worktree", "add", "-q", "-b", "side", &linked.to_string_lossy()]);
+    let linked = git.at(&linked);
+    let bad = linked.commit_with("a", "2", &["--no-gpg-sign"]);
+    gate(&linked, &["main..HEAD", "--allowed", &allowed]).refuses(&[("unsigned", &bad)]);
+    // packed objects and refs read the same
+    git.run(&["gc", "-q"]);
+    gate(&linked, &["main..HEAD", "--allowed", &allowed]).refuses(&[("unsigned", &bad)]);
+}
+
+#[test]
+fn two_keys_of_one_person_are_one_person() {
+    let (git, _) = adas();
+    let both = "roles = [\"commit\", \"policy\"]";
+    let second = entry("ada", &git.key("ada-second"), both);
+    let entries = [entry("ada", &git.key("ada"), both), second, entry("bob", &git.key("bob"), both)];
+    let one = signers(1, 2, &entries);
+    let allowed = git.beside("one.toml", &one).to_string_lossy().into_owned();
+    git.commit(PLACE, &one);
+    let two = next(2, 1, &one, &entries);
+    let alone = change(&git, &two, &["ada", "ada-second"]);
+    gate(&git, &["main", "--allowed", &allowed]).refuses(&[("policy-unauthorised", &alone)]);
+}
+
+#[test]
+fn where_two_sides_change_the_file_the_merge_follows_both_or_neither() {
+    let (git, _) = adas();
+    let ada = entry("ada", &git.key("ada"), "roles = [\"commit\", \"policy\"]");
+    let (bob, eve) = (entry("bob", &git.key("bob"), ""), entry("eve", &git.key("eve"), ""));
+    let one = signers(1, 1, &[ada.clone(), bob.clone(), eve.clone()]);
+    let allowed = git.beside("one.toml", &one).to_string_lossy().into_owned();
+    git.commit(PLACE, &one);
+    // one side takes bob out, the other eve
+    git.run(&["checkout", "-q", "-b", "side"]);
+    let right = next(2, 1, &one, &[ada.clone(), bob.clone()]);
+    change(&git, &right, &[]);
+    git.run(&["checkout", "-q", "main"]);
+    let left = next(2, 1, &one, &[ada.clone(), eve]);
+    change(&git, &left, &[]);
+    let merge = |text: &str| {
+        git.attempt(&["merge", "-q", "--no-commit", "side"]);
+        git.commit(PLACE, text)
+    };
+    // the attack: the merge keeps one side, so that the other's removal is undone
+    let kept = merge(&left);
+    gate(&git, &["main", "--allowed", &allowed]).refuses(&[("policy-unauthorised", &kept)]);
+    git.run(&["reset", "-q", "--hard", "HEAD~1"]);
+    let both = signers(3, 1, &[ada]).replace(
+        "threshold",
+        &format!("previous = [\"{}\", \"{}\"]\nthreshold", digest(&left), digest(&right)),
+    );
+    merge(&both);
+    let said = gate(&git, &["main", "--allowed", &allowed]);
+    said.clean();
+    assert_eq!(said.report["ranges"][0]["version"], 3);
+}

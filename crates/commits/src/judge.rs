@@ -256,7 +256,11 @@ impl Judge<'_> {
             finding.author = written(&commit.author);
         }
         let refused = own.iter().any(|finding| finding.level == Level::Error);
-        if let (true, Some(reason)) = (refused, self.adopted(&id)) {
+        // who adopts a commit has seen its content: one that lies about it was not seen
+        let lies = own.iter().any(|finding| {
+            matches!(finding.code, Code::IdMismatch | Code::Collision | Code::Malformed)
+        });
+        if let (true, false, Some(reason)) = (refused, lies, self.adopted(&id)) {
             let codes: BTreeSet<String> = own.iter().map(|finding| finding.code.name()).collect();
             let codes: Vec<String> = codes.into_iter().collect();
             let why = format!("adopted by the allowed signers: {reason} (otherwise: {})", codes.join(", "));
