@@ -102,8 +102,13 @@ pub(crate) fn load(arguments: &[&str]) -> Outcome<()> {
             println!("{}", load::many(&way(host, "-"), port.parse()?, count.parse()?)?)
         }
         ["model", port] => crate::observe::model(port.parse()?)?,
+        ["history", count] => crate::commits::make(count.parse()?)?,
         ["files", count] => println!("{}", load::files(count.parse()?)?),
-        _ => return Err("load: serve | relay | connect | bulk | http | hold | many | model | files".into()),
+        _ => {
+            return Err(
+                "load: serve | relay | connect | bulk | http | hold | many | model | history | files".into()
+            );
+        }
     }
     Ok(())
 }

@@ -13,14 +13,20 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// Every tenth commit is a merge, every commit changes one of a hundred files in ten directories; 20 people sign.
 pub(crate) fn bench(claw: &Path) -> Outcome<()> {
-    let count: usize = std::env::var("CLAW_BENCH_COMMITS").ok().and_then(|text| text.parse().ok()).unwrap_or(100_000);
+    let count: usize =
+        std::env::var("CLAW_BENCH_COMMITS").ok().and_then(|text| text.parse().ok()).unwrap_or(100_000);
     let git = Git::new();
     let begun = Instant::now();
     let (tip, allowed) = history(&git, count)?;
     let made = begun.elapsed();
-    println!("## Commit gate\n\n{count} commits, SSH signatures (Ed25519), made in {:.1} s; one run each.\n", made.as_secs_f64());
+    println!(
+        "## Commit gate\n\n{count} commits, SSH signatures (Ed25519), made in {:.1} s; one run each.\n",
+        made.as_secs_f64()
+    );
     println!("| what | seconds | µs for each | memory, MiB |\n|---|---|---|---|");
-    for (what, tip) in [("the whole history", tip.clone()), ("its last hundredth", format!("{tip}~{}..{tip}", count / 100))] {
+    for (what, tip) in
+        [("the whole history", tip.clone()), ("its last hundredth", format!("{tip}~{}..{tip}", count / 100))]
+    {
         let begun = Instant::now();
         let output = Command::new("/usr/bin/env")
             .args(["time", "-f", "%M"])
@@ -32,10 +38,16 @@ pub(crate) fn bench(claw: &Path) -> Outcome<()> {
         let seconds = begun.elapsed().as_secs_f64();
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         if !output.status.success() {
-            return Err(format!("the gate refuses: {} {text}", String::from_utf8_lossy(&output.stdout)).into());
+            return Err(
+                format!("the gate refuses: {} {text}", String::from_utf8_lossy(&output.stdout)).into()
+            );
         }
         let kilobytes: f64 = text.lines().last().unwrap_or_default().trim().parse()?;
-        println!("| {what} | {seconds:.2} | {:.1} | {:.0} |", seconds * 1e6 / count_of(count), kilobytes / 1024.0);
+        println!(
+            "| {what} | {seconds:.2} | {:.1} | {:.0} |",
+            seconds * 1e6 / count_of(count),
+            kilobytes / 1024.0
+        );
     }
     let sample = 50;
     let begun = Instant::now();
@@ -48,7 +60,19 @@ pub(crate) fn bench(claw: &Path) -> Outcome<()> {
         }
     }
     let each = begun.elapsed().as_secs_f64() * 1e6 / f64::from(sample);
-    println!("| `git verify-commit`, {sample} of them | {:.2} | {each:.1} | |\n", begun.elapsed().as_secs_f64());
+    println!(
+        "| `git verify-commit`, {sample} of them | {:.2} | {each:.1} | |\n",
+        begun.elapsed().as_secs_f64()
+    );
+    Ok(())
+}
+
+/// Makes such a history and says where it is; it stays until somebody presses enter.
+pub(crate) fn make(count: usize) -> Outcome<()> {
+    let git = Git::new();
+    let (tip, allowed) = history(&git, count)?;
+    println!("{} {tip} {allowed}", git.repo().display());
+    std::io::stdin().read_line(&mut String::new())?;
     Ok(())
 }
 
@@ -93,7 +117,13 @@ fn history(git: &Git, count: usize) -> Outcome<(String, String)> {
             (false, false) => vec![&tip],
         };
         let person = number % people.len();
-        let next = history.commit(&root, &parents, &format!("p{person}"), &format!("change {number}"), people.get(person));
+        let next = history.commit(
+            &root,
+            &parents,
+            &format!("p{person}"),
+            &format!("change {number}"),
+            people.get(person),
+        );
         before = std::mem::replace(&mut tip, next);
     }
     history.write(git.repo(), "main", &tip);

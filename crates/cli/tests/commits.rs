@@ -38,7 +38,8 @@ impl Said {
         let text = |finding: &Value, key: &str| finding[key].as_str().unwrap_or_default().to_owned();
         let findings = self.report["findings"].as_array().cloned().unwrap_or_default();
         let kept = findings.iter().filter(|finding| finding["level"] == level);
-        let mut found: Vec<_> = kept.map(|finding| (text(finding, "code"), text(finding, "commit"))).collect();
+        let mut found: Vec<_> =
+            kept.map(|finding| (text(finding, "code"), text(finding, "commit"))).collect();
         found.sort();
         found
     }
@@ -123,10 +124,8 @@ fn one_unsigned_commit_of_five_thousand_behind_a_merge_is_named() {
         &[entry("ada", &ada.line(), "roles = [\"commit\", \"policy\"]"), entry("bob", &bob.line(), "")],
     );
     let allowed = git.beside("allowed.toml", &text).to_string_lossy().into_owned();
-    let setting_file = git.beside(
-        "git-signers",
-        &format!("ada@example.com {}\nbob@example.com {}\n", ada.line(), bob.line()),
-    );
+    let setting_file = git
+        .beside("git-signers", &format!("ada@example.com {}\nbob@example.com {}\n", ada.line(), bob.line()));
     let setting = format!("gpg.ssh.allowedSignersFile={}", setting_file.display());
     // the attack: whoever looks at the tip, or follows first parents, sees nothing
     assert!(git.attempt(&["-c", &setting, "verify-commit", &tip]).status.success());
@@ -252,8 +251,7 @@ fn replaced_and_grafted_histories_are_judged_as_they_are_and_told() {
     // the attack: git no longer sees the commit at all
     git.run(&["replace", "--graft", &tip, &base]);
     assert!(!git.run(&["rev-list", "main"]).contains(&hidden));
-    gate(&git, &["main", "--allowed", &allowed])
-        .refuses(&[("replace-ref", &tip), ("unsigned", &hidden)]);
+    gate(&git, &["main", "--allowed", &allowed]).refuses(&[("replace-ref", &tip), ("unsigned", &hidden)]);
     git.run(&["replace", "-d", &tip]);
     fs::create_dir_all(git.repo().join(".git/info")).unwrap();
     fs::write(git.repo().join(".git/info/grafts"), format!("{tip} {base}\n")).unwrap();
@@ -281,7 +279,8 @@ fn what_is_cut_off_or_elsewhere_cannot_be_judged() {
     let parent = git.run(&["rev-parse", "HEAD~1"]);
     let (a, b) = parent.split_at(2);
     fs::remove_file(git.repo().join(format!(".git/objects/{a}/{b}"))).unwrap();
-    gate(&git, &["main", "--allowed", &allowed]).unusable(&format!("object {parent} is not in the repository"));
+    gate(&git, &["main", "--allowed", &allowed])
+        .unusable(&format!("object {parent} is not in the repository"));
 }
 
 #[test]
@@ -324,11 +323,16 @@ fn a_baseline_is_told_and_does_not_move_silently() {
     let said = gate(&git, &["main", "--allowed", &allowed, "--since", &old, "--head", &head]);
     said.clean();
     assert_eq!(said.report["ranges"][0]["since"][0], old.as_str());
-    assert_eq!((said.report["ranges"][0]["unjudged"].as_u64(), said.report["ranges"][0]["commits"].as_u64()), (Some(2), Some(1)));
-    let text = git.command(CLAW).args(["gate", "commits", "main", "--allowed", &allowed, "--since", &old]).output();
+    assert_eq!(
+        (said.report["ranges"][0]["unjudged"].as_u64(), said.report["ranges"][0]["commits"].as_u64()),
+        (Some(2), Some(1))
+    );
+    let text =
+        git.command(CLAW).args(["gate", "commits", "main", "--allowed", &allowed, "--since", &old]).output();
     assert!(String::from_utf8_lossy(&text.unwrap().stdout).contains(&format!("2 commits up to {old}")));
     let tip = git.head();
-    gate(&git, &["main", "--allowed", &allowed, "--since", &tip, "--head", &head]).unusable("was judged since");
+    gate(&git, &["main", "--allowed", &allowed, "--since", &tip, "--head", &head])
+        .unusable("was judged since");
     gate(&git, &["main", "--allowed", &allowed, "--head", &head]).unusable("was judged since");
 }
 
@@ -380,7 +384,9 @@ fn what_a_merge_brings_by_itself_is_named() {
     assert_eq!(said.level("note"), [("merge-content".to_owned(), evil.clone())], "{}", said.report);
     assert_eq!(said.report["findings"][0]["paths"], serde_json::json!(["b", "c", "door"]));
     // where the file of signers says so, it is refused
-    let strict = fs::read_to_string(&allowed).unwrap().replace("threshold = 1\n", "threshold = 1\nmerges = \"refuse\"\n");
+    let strict = fs::read_to_string(&allowed)
+        .unwrap()
+        .replace("threshold = 1\n", "threshold = 1\nmerges = \"refuse\"\n");
     let strict = git.beside("strict.toml", &strict).to_string_lossy().into_owned();
     gate(&git, &["main", "--allowed", &strict]).refuses(&[("merge-content", &evil)]);
     // and a signer with few paths answers for what the merge brings
@@ -442,7 +448,9 @@ fn a_signer_who_is_not_the_author_is_told() {
     let said = gate(&git, &["main", "--allowed", &allowed]);
     said.clean();
     assert_eq!(said.level("note"), [("signer-not-author".to_owned(), commit.clone())]);
-    let strict = fs::read_to_string(&allowed).unwrap().replace("threshold = 1\n", "threshold = 1\nauthors = \"refuse\"\n");
+    let strict = fs::read_to_string(&allowed)
+        .unwrap()
+        .replace("threshold = 1\n", "threshold = 1\nauthors = \"refuse\"\n");
     let strict = git.beside("strict.toml", &strict).to_string_lossy().into_owned();
     gate(&git, &["main", "--allowed", &strict]).refuses(&[("signer-not-author", &commit)]);
 }
@@ -461,7 +469,8 @@ fn names_with_two_readings_are_refused() {
     with("HEAD~5").unusable("goes back further");
     gate(&git, &["main"]).unusable("nothing says who may sign");
     gate(&git, &["main", "--allowed", "/absent"]).unusable("cannot read");
-    let wrong = git.beside("wrong.toml", "version = 1\nthreshold = 1\nsinger = []\n").to_string_lossy().into_owned();
+    let wrong =
+        git.beside("wrong.toml", "version = 1\nthreshold = 1\nsinger = []\n").to_string_lossy().into_owned();
     let said = gate(&git, &["main", "--allowed", &wrong]);
     said.unusable("wrong.toml:3");
     assert!(said.text.contains("did you mean `signer`?"), "{}", said.text);
@@ -492,8 +501,11 @@ fn next(version: u64, threshold: u64, before: &str, entries: &[String]) -> Strin
 fn the_file_of_signers_changes_only_as_its_last_version_allows() {
     let (mut git, _) = adas();
     let both = "roles = [\"commit\", \"policy\"]";
-    let (ada, bob, eve) =
-        (entry("ada", &git.key("ada"), both), entry("bob", &git.key("bob"), both), entry("eve", &git.key("eve"), both));
+    let (ada, bob, eve) = (
+        entry("ada", &git.key("ada"), both),
+        entry("bob", &git.key("bob"), both),
+        entry("eve", &git.key("eve"), both),
+    );
     let one = signers(1, 2, &[ada.clone(), bob.clone()]);
     let allowed = git.beside("one.toml", &one).to_string_lossy().into_owned();
     let start = git.commit("a", "1");
@@ -531,6 +543,7 @@ fn the_file_of_signers_changes_only_as_its_last_version_allows() {
     git.run(&["reset", "-q", "--hard", "HEAD~1"]);
     // nor does it come back by a merge that takes it from an old side
     git.run(&["checkout", "-q", "-b", "old", &start]);
+    git.commit("side", "1");
     git.commit(PLACE, &one);
     git.run(&["checkout", "-q", "main"]);
     git.run(&["merge", "-q", "--no-commit", "-s", "ours", "old"]);
@@ -551,8 +564,10 @@ fn the_file_of_signers_changes_only_as_its_last_version_allows() {
 #[test]
 fn a_key_that_is_taken_out_counts_for_what_came_before_and_for_nothing_beside() {
     let (mut git, _) = adas();
-    let (ada, bob) =
-        (entry("ada", &git.key("ada"), "roles = [\"commit\", \"policy\"]"), entry("bob", &git.key("bob"), ""));
+    let (ada, bob) = (
+        entry("ada", &git.key("ada"), "roles = [\"commit\", \"policy\"]"),
+        entry("bob", &git.key("bob"), ""),
+    );
     let one = signers(1, 1, &[ada.clone(), bob.clone()]);
     let allowed = git.beside("one.toml", &one).to_string_lossy().into_owned();
     git.commit(PLACE, &one);
@@ -641,7 +656,8 @@ fn push(git: &Git, allowed: &str, arguments: &[&str]) -> (bool, String) {
     let mut command = git.command("git");
     command.env("PATH", path).env("CLAW_ALLOWED", allowed).args(["push", "-q", "origin"]).args(arguments);
     let output = command.output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let text =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     (output.status.success(), text)
 }
 
@@ -697,7 +713,8 @@ fn a_client_sends_nothing_that_the_gate_refuses() {
     let hidden = git.commit_with("a", "2", &["--no-gpg-sign"]);
     let (sent, text) = push(&git, &allowed, &["main"]);
     assert!(!sent && text.contains(&hidden), "{text}");
-    hook(&git, "pre-push", "nonsense\n", &["--allowed", &allowed]).unusable("the hook's input cannot be read");
+    hook(&git, "pre-push", "nonsense\n", &["--allowed", &allowed])
+        .unusable("the hook's input cannot be read");
     hook(&git, "pre-push", "", &["--allowed", &allowed]).clean();
 }
 
@@ -709,11 +726,25 @@ fn gpg_key(git: &Git, name: &str, expires: &str) -> String {
     fs::set_permissions(&home, fs::Permissions::from_mode(0o700)).unwrap();
     let user = format!("{name} <{name}@example.com>");
     // order: the key is older than what it signs, as real ones are
-    gpg(git, &["--faked-system-time", "20230101T000000", "--quick-gen-key", &user, "ed25519", "cert", expires]);
+    gpg(
+        git,
+        &["--faked-system-time", "20230101T000000", "--quick-gen-key", &user, "ed25519", "cert", expires],
+    );
     let listed = gpg(git, &["--with-colons", "--list-keys", name]);
     let fingerprint = listed.lines().find_map(|line| line.strip_prefix("fpr:::::::::")).unwrap();
     let fingerprint = fingerprint.trim_end_matches(':').to_owned();
-    gpg(git, &["--faked-system-time", "20230101T000000", "--quick-add-key", &fingerprint, "ed25519", "sign", expires]);
+    gpg(
+        git,
+        &[
+            "--faked-system-time",
+            "20230101T000000",
+            "--quick-add-key",
+            &fingerprint,
+            "ed25519",
+            "sign",
+            expires,
+        ],
+    );
     fingerprint
 }
 
@@ -727,7 +758,9 @@ fn gpg(git: &Git, arguments: &[&str]) -> String {
 
 fn openpgp(git: &Git, name: &str, more: &str) -> String {
     let certificate = gpg(git, &["--armor", "--export", name]);
-    format!("[[signer]]\nname = \"{name}\"\nprincipals = [\"{name}@example.com\"]\nopenpgp = \"\"\"\n{certificate}\"\"\"\n{more}\n")
+    format!(
+        "[[signer]]\nname = \"{name}\"\nprincipals = [\"{name}@example.com\"]\nopenpgp = \"\"\"\n{certificate}\"\"\"\n{more}\n"
+    )
 }
 
 /// Commits with a key of gpg.
@@ -788,13 +821,15 @@ fn an_openpgp_key_that_ended_or_was_revoked_counts_only_where_the_file_says_so()
     };
     gate(&git, &["main", "--allowed", &with("")]).refuses(&[("expired", &signed)]);
     gate(&git, &["main", "--allowed", &with(&format!("until = \"{signed}\""))]).clean();
-    gate(&git, &["main", "--allowed", &with(&format!("until = \"{first}\""))]).refuses(&[("out-of-range", &signed)]);
+    gate(&git, &["main", "--allowed", &with(&format!("until = \"{first}\""))])
+        .refuses(&[("out-of-range", &signed)]);
     // revoked by its owner: gpg writes the revocation when it makes the key, without a reason
     let file = git.path(&format!("gnupg/openpgp-revocs.d/{gil}.rev"));
     let text = fs::read_to_string(file).unwrap().replace(":-----BEGIN", "-----BEGIN");
     let revocation = git.beside("revocation", &text);
     gpg(&git, &["--import", &revocation.to_string_lossy()]);
-    gate(&git, &["main", "--allowed", &with(&format!("until = \"{signed}\""))]).refuses(&[("revoked", &signed)]);
+    gate(&git, &["main", "--allowed", &with(&format!("until = \"{signed}\""))])
+        .refuses(&[("revoked", &signed)]);
 }
 
 #[test]

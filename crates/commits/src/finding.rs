@@ -110,7 +110,10 @@ pub enum Code {
 impl Code {
     /// Its name.
     pub fn name(self) -> String {
-        serde_json::to_value(self).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+        serde_json::to_value(self)
+            .ok()
+            .and_then(|value| value.as_str().map(str::to_owned))
+            .unwrap_or_default()
     }
 }
 
@@ -148,7 +151,8 @@ impl Finding {
     }
 
     pub(crate) fn paths(mut self, paths: &[Vec<u8>]) -> Finding {
-        self.paths = paths.iter().take(MOST_PATHS).map(|path| String::from_utf8_lossy(path).into_owned()).collect();
+        self.paths =
+            paths.iter().take(MOST_PATHS).map(|path| String::from_utf8_lossy(path).into_owned()).collect();
         self
     }
 

@@ -130,7 +130,10 @@ pub fn run(options: &Options, tell: &mut dyn FnMut(Progress)) -> Result<Report, 
     let repository = Repository::open(&options.repo, &options.around)?;
     let mut report_first = repository.disguises()?;
     let ids = |names: &[String]| {
-        names.iter().map(|name| resolve(&repository, name).map(|found| found.commit)).collect::<Result<Vec<_>, _>>()
+        names
+            .iter()
+            .map(|name| resolve(&repository, name).map(|found| found.commit))
+            .collect::<Result<Vec<_>, _>>()
     };
     let (since, mut trusted) = (ids(&options.since)?, ids(&options.trusted)?);
     let mut ranges = match &options.hook {
@@ -238,7 +241,8 @@ fn first_signers(
     ranges: &[Range],
 ) -> Result<(Signers, Pinned), GateError> {
     if let Some(path) = &options.allowed {
-        let text = fs::read_to_string(path).map_err(|source| GateError::File { path: path.clone(), source })?;
+        let text =
+            fs::read_to_string(path).map_err(|source| GateError::File { path: path.clone(), source })?;
         return Ok((parse(&text, &path.display().to_string())?, Pinned::Outside));
     }
     let bases = ranges.iter().flat_map(|range| &range.exclude);

@@ -72,7 +72,9 @@ mod tests {
             read(Hook::PrePush, &format!("(delete) {zero} refs/heads/x {one}\n"), Kind::Sha1).unwrap(),
             [Update { name: name(), old: Some(id), new: None }]
         );
-        for bad in ["x", "a b refs/heads/x", &format!("{zero} {one} x"), &format!("{zero} {one}  refs/heads/x")] {
+        for bad in
+            ["x", "a b refs/heads/x", &format!("{zero} {one} x"), &format!("{zero} {one}  refs/heads/x")]
+        {
             assert_eq!(read(Hook::PreReceive, bad, Kind::Sha1), Err(HookError { line: 1 }));
         }
     }

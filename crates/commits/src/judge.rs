@@ -91,7 +91,9 @@ pub enum JudgeError {
     #[error("the history cannot be read")]
     Read(#[from] ReadError),
     /// The history begins with other allowed signers than those given.
-    #[error("commit {commit}, where judging begins, carries other allowed signers ({found}) than those given ({given})")]
+    #[error(
+        "commit {commit}, where judging begins, carries other allowed signers ({found}) than those given ({given})"
+    )]
     Mismatch {
         /// The commit.
         commit: ObjectId,
@@ -208,7 +210,11 @@ impl Judge<'_> {
             tip: range.tip.to_string(),
             base: range.exclude.iter().map(ToString::to_string).collect(),
             since: self.request.since.iter().map(ToString::to_string).collect(),
-            unjudged: self.graph.all().filter(|number| within.contains(*number) && unjudged.contains(*number)).count(),
+            unjudged: self
+                .graph
+                .all()
+                .filter(|number| within.contains(*number) && unjudged.contains(*number))
+                .count(),
             commits: judged.len(),
             signed: BTreeMap::new(),
             version: last.map_or(0, |version| version.signers.version),
@@ -257,9 +263,9 @@ impl Judge<'_> {
         }
         let refused = own.iter().any(|finding| finding.level == Level::Error);
         // who adopts a commit has seen its content: one that lies about it was not seen
-        let lies = own.iter().any(|finding| {
-            matches!(finding.code, Code::IdMismatch | Code::Collision | Code::Malformed)
-        });
+        let lies = own
+            .iter()
+            .any(|finding| matches!(finding.code, Code::IdMismatch | Code::Collision | Code::Malformed));
         if let (true, false, Some(reason)) = (refused, lies, self.adopted(&id)) {
             let codes: BTreeSet<String> = own.iter().map(|finding| finding.code.name()).collect();
             let codes: Vec<String> = codes.into_iter().collect();
@@ -464,7 +470,8 @@ impl Judge<'_> {
         let (slipped, resolved) = (of(changes, OwnKind::Slipped), of(changes, OwnKind::Resolved));
         if !slipped.is_empty() {
             let level = if merges == Merges::Refuse { Level::Error } else { Level::Note };
-            let why = format!("the merge changes {} that no side of it changed like this", paths(slipped.len()));
+            let why =
+                format!("the merge changes {} that no side of it changed like this", paths(slipped.len()));
             let finding = Finding { level, ..Finding::error(Code::MergeContent, why) };
             own.push(finding.paths(&slipped).signer(name));
         }
@@ -476,11 +483,7 @@ impl Judge<'_> {
     }
 
     /// The paths that a commit answers for, read once.
-    fn touched<'b>(
-        &self,
-        number: u32,
-        changes: &'b mut Option<Vec<Own>>,
-    ) -> Result<&'b [Own], ReadError> {
+    fn touched<'b>(&self, number: u32, changes: &'b mut Option<Vec<Own>>) -> Result<&'b [Own], ReadError> {
         if changes.is_none() {
             let parents = self.graph.parents(number);
             let bases = if parents.len() > 1 { self.graph.bases(parents) } else { Vec::new() };
@@ -554,7 +557,9 @@ impl Judge<'_> {
             if let Some(finding) = self.tag_signed(&tag, tip) {
                 let tagger = tag.tagger.as_ref().map(written).unwrap_or_default();
                 let fix = format!("git tag -s -f {} {}", shell(&tag.name), tag.target);
-                report.findings.push(Finding { author: tagger.clone(), ..finding }.on(id).who([tagger]).fix(fix));
+                report
+                    .findings
+                    .push(Finding { author: tagger.clone(), ..finding }.on(id).who([tagger]).fix(fix));
             }
             id = tag.target;
         }
@@ -565,7 +570,10 @@ impl Judge<'_> {
 
     fn tag_signed(&self, tag: &Tag, tip: u32) -> Option<Finding> {
         let Some(signature) = &tag.signature else {
-            return Some(Finding::error(Code::TagUnsigned, format!("the tag `{}` has no signature", tag.name)));
+            return Some(Finding::error(
+                Code::TagUnsigned,
+                format!("the tag `{}` has no signature", tag.name),
+            ));
         };
         let seal = match Seal::read(signature, &tag.payload, PURPOSE_GIT) {
             Ok(seal) => seal,
@@ -648,12 +656,15 @@ impl<'a> Position<'a> {
 impl Misplaced {
     fn finding(&self, name: &str) -> Finding {
         let (code, why) = match self {
-            Misplaced::Early(from) => {
-                (Code::OutOfRange, format!("the key of {name} counts from {from} on, and this commit does not follow it"))
-            }
+            Misplaced::Early(from) => (
+                Code::OutOfRange,
+                format!("the key of {name} counts from {from} on, and this commit does not follow it"),
+            ),
             Misplaced::Late(until) => (
                 Code::OutOfRange,
-                format!("the key of {name} counts up to {until}, and this commit is not part of what led there"),
+                format!(
+                    "the key of {name} counts up to {until}, and this commit is not part of what led there"
+                ),
             ),
             Misplaced::Unknown(id) => (
                 Code::OutOfRange,
@@ -676,13 +687,16 @@ pub(crate) enum Why {
 impl Why {
     fn finding(&self) -> Finding {
         match self {
-            Why::Unknown(key) => {
-                Finding::error(Code::UnknownKey, format!("signed with {key}, which no allowed signer has here"))
-            }
+            Why::Unknown(key) => Finding::error(
+                Code::UnknownKey,
+                format!("signed with {key}, which no allowed signer has here"),
+            ),
             Why::Broken(error) => Finding::error(Code::BadSignature, error.to_string()),
             Why::Expired(name) => Finding::error(
                 Code::Expired,
-                format!("the key of {name} has ended; `until` with its last commit keeps what it signed before"),
+                format!(
+                    "the key of {name} has ended; `until` with its last commit keeps what it signed before"
+                ),
             )
             .signer(name.as_str()),
             Why::Revoked(name, how) => {
@@ -712,7 +726,9 @@ pub(crate) fn stands<'a>(signers: &'a Signers, seal: &Seal, means: &Means) -> Re
             let Some((signer, judged)) = judged else { return Err(Why::Unknown(pgp.issuer())) };
             match judged.map_err(Why::Broken)? {
                 Standing::Good => Ok(signer),
-                Standing::Expired(_) | Standing::Revoked(Revoked::Retired) if signer.until.is_some() => Ok(signer),
+                Standing::Expired(_) | Standing::Revoked(Revoked::Retired) if signer.until.is_some() => {
+                    Ok(signer)
+                }
                 Standing::Expired(_) | Standing::MadeAfterEnd(_) => Err(Why::Expired(signer.name.clone())),
                 Standing::Revoked(how) => Err(Why::Revoked(signer.name.clone(), how)),
             }
@@ -771,7 +787,11 @@ fn paths(count: usize) -> String {
 /// A name as a shell reads it.
 fn shell(name: &str) -> String {
     let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | '+'));
-    if plain && !name.starts_with('-') { name.to_owned() } else { format!("'{}'", name.replace('\'', "'\\''")) }
+    if plain && !name.starts_with('-') {
+        name.to_owned()
+    } else {
+        format!("'{}'", name.replace('\'', "'\\''"))
+    }
 }
 
 /// What git's signatures are made for.

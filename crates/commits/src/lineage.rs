@@ -95,7 +95,8 @@ impl Lineage {
     ) -> Result<Lineage, LineageError> {
         let first =
             Version { signers: signers.clone(), by: None, line: BTreeSet::from([0]), before: Vec::new() };
-        let found = Lineage { versions: vec![first], at: Vec::with_capacity(graph.len()), findings: Vec::new() };
+        let found =
+            Lineage { versions: vec![first], at: Vec::with_capacity(graph.len()), findings: Vec::new() };
         let raw = Vec::with_capacity(graph.len());
         let mut walk = Walk { source, graph, trees, means, pinned, raw, digests: RefCell::default(), found };
         for number in graph.all() {
@@ -120,7 +121,8 @@ impl Lineage {
 
     /// The versions that hold before a commit: those of its parents that no other of them follows.
     pub(crate) fn before(&self, graph: &Graph, number: u32) -> Vec<usize> {
-        let parents: BTreeSet<usize> = graph.parents(number).iter().map(|parent| self.after(*parent)).collect();
+        let parents: BTreeSet<usize> =
+            graph.parents(number).iter().map(|parent| self.after(*parent)).collect();
         if parents.is_empty() { vec![0] } else { self.newest(parents) }
     }
 
@@ -179,20 +181,20 @@ impl Walk<'_> {
         Ok(self.found.get(version).is_some_and(|version| version.signers.digest == digest))
     }
 
-    fn version(
-        &mut self,
-        number: u32,
-        raw: Option<ObjectId>,
-        unjudged: &Set,
-    ) -> Result<usize, LineageError> {
+    fn version(&mut self, number: u32, raw: Option<ObjectId>, unjudged: &Set) -> Result<usize, LineageError> {
         let parents = self.graph.parents(number).to_vec();
-        let given = parents.iter().filter(|parent| self.pinned == Pinned::Outside && unjudged.contains(**parent));
+        let given =
+            parents.iter().filter(|parent| self.pinned == Pinned::Outside && unjudged.contains(**parent));
         for parent in given {
             let Some(blob) = self.raw(*parent) else { continue };
             if !self.is(0, &blob)? {
                 return Err(LineageError::Mismatch(Mismatch {
                     commit: self.graph.id(*parent),
-                    given: self.found.get(0).map(|version| version.signers.digest.clone()).unwrap_or_default(),
+                    given: self
+                        .found
+                        .get(0)
+                        .map(|version| version.signers.digest.clone())
+                        .unwrap_or_default(),
                     found: self.digest(&blob)?,
                 }));
             }
@@ -203,8 +205,7 @@ impl Walk<'_> {
             _ => None,
         };
         // what a parent of the version that holds already had is no change of this commit, but a merge takes the file that holds
-        let inherited =
-            |parent: &u32| self.raw(*parent) == raw && Some(self.found.after(*parent)) == only;
+        let inherited = |parent: &u32| self.raw(*parent) == raw && Some(self.found.after(*parent)) == only;
         if let (Some(only), true) = (only, parents.iter().any(inherited)) {
             let mut offered = false;
             for blob in parents.iter().filter_map(|parent| self.raw(*parent)) {
@@ -246,7 +247,8 @@ impl Walk<'_> {
 
     fn add(&mut self, number: u32, tops: &[usize], signers: Signers) -> usize {
         let version = self.found.versions.len();
-        let lines = tops.iter().filter_map(|top| self.found.get(*top)).flat_map(|top| top.line.iter().copied());
+        let lines =
+            tops.iter().filter_map(|top| self.found.get(*top)).flat_map(|top| top.line.iter().copied());
         let line = lines.chain([version]).collect();
         self.found.versions.push(Version { signers, by: Some(number), line, before: tops.to_vec() });
         version
@@ -330,9 +332,8 @@ impl Walk<'_> {
         signatures: &str,
     ) -> Result<BTreeSet<String>, ReadError> {
         let position = Position::new(self.graph);
-        let counts = |signer: &Signer| {
-            signer.roles.contains(&Role::Policy) && position.holds(signer, number).is_ok()
-        };
+        let counts =
+            |signer: &Signer| signer.roles.contains(&Role::Policy) && position.holds(signer, number).is_ok();
         let mut agreed = BTreeSet::new();
         let mut take = |seal: Result<Seal, Broken>| {
             let signer = seal.ok().and_then(|seal| stands(by, &seal, self.means).ok().cloned());

@@ -86,7 +86,8 @@ impl Commit {
             parents.push(id(parent, hash, "parent")?);
             next = lines.next();
         }
-        let author = next.as_ref().and_then(|header| header.of("author")).ok_or(Malformed::Missing("author"))?;
+        let author =
+            next.as_ref().and_then(|header| header.of("author")).ok_or(Malformed::Missing("author"))?;
         let author = Person::parse(author);
         let committer = Person::parse(&lines.next_named("committer")?);
         let (mut signature, mut other) = (None, false);
@@ -146,10 +147,11 @@ impl Tag {
         }
         let payload = without_signatures(data, headers.len());
         let start = signature_start(message).map(|start| message.len().saturating_sub(start));
-        let (payload, signature) = match start.map(|length| payload.split_at(payload.len().saturating_sub(length))) {
-            Some((payload, signature)) => (payload.to_vec(), Some(signature.to_vec())),
-            None => (payload, None),
-        };
+        let (payload, signature) =
+            match start.map(|length| payload.split_at(payload.len().saturating_sub(length))) {
+                Some((payload, signature)) => (payload.to_vec(), Some(signature.to_vec())),
+                None => (payload, None),
+            };
         Ok(Tag { target, kind, name, tagger, signature, payload })
     }
 }
@@ -312,7 +314,9 @@ mod tests {
     const TREE: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
 
     fn commit(extra: &str) -> String {
-        format!("tree {TREE}\nauthor A <a@x.test> 1 +0000\ncommitter B <b@x.test> 1 +0000\n{extra}\nsubject\n\nbody\n")
+        format!(
+            "tree {TREE}\nauthor A <a@x.test> 1 +0000\ncommitter B <b@x.test> 1 +0000\n{extra}\nsubject\n\nbody\n"
+        )
     }
 
     fn parse(text: &str) -> Result<Commit, Malformed> {

@@ -52,10 +52,14 @@ pub enum RepoError {
         source: io::Error,
     },
     /// Its history was cut off when it was cloned.
-    #[error("the repository is a shallow clone: its history is cut off, and what is behind the cut cannot be judged")]
+    #[error(
+        "the repository is a shallow clone: its history is cut off, and what is behind the cut cannot be judged"
+    )]
     Shallow,
     /// Its objects are partly elsewhere.
-    #[error("the repository is a partial clone ({0}): objects are missing and would be fetched, and cannot be judged")]
+    #[error(
+        "the repository is a partial clone ({0}): objects are missing and would be fetched, and cannot be judged"
+    )]
     Partial(String),
     /// It says it is in a format that is not known here.
     #[error("the repository's `{key}` is `{value}`, which is not known here")]
@@ -78,7 +82,9 @@ impl RepoError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             RepoError::None(_) => Some("name it with --repo"),
-            RepoError::Shallow => Some("git fetch --unshallow; in a workflow of GitHub: fetch-depth: 0; in GitLab: GIT_DEPTH: 0"),
+            RepoError::Shallow => Some(
+                "git fetch --unshallow; in a workflow of GitHub: fetch-depth: 0; in GitLab: GIT_DEPTH: 0",
+            ),
             RepoError::Partial(_) => Some("clone it again without --filter"),
             _ => None,
         }
@@ -106,7 +112,8 @@ impl Repository {
             if let Some(name) = promised(&place)? {
                 return Err(RepoError::Partial(name));
             }
-            let options = Options { object_hash: hash, alloc_limit_bytes: Some(LARGEST), ..Options::default() };
+            let options =
+                Options { object_hash: hash, alloc_limit_bytes: Some(LARGEST), ..Options::default() };
             let mut handle = gix_odb::at_opts(place.clone(), Vec::new(), options)
                 .map_err(|source| RepoError::File { path: place.clone(), source })?;
             handle.set_pack_cache(|| Box::<gix_pack::cache::lru::StaticLinkedList<64>>::default());
@@ -214,7 +221,8 @@ impl Source for Repository {
 impl Repository {
     fn find(&self, id: &ObjectId, buffer: &mut Vec<u8>) -> Result<gix_object::Kind, ReadError> {
         for store in &self.stores {
-            let found = store.try_find(id, buffer).map_err(|source| ReadError::Storage { id: *id, source })?;
+            let found =
+                store.try_find(id, buffer).map_err(|source| ReadError::Storage { id: *id, source })?;
             if let Some(kind) = found.map(|found| found.kind) {
                 return Ok(kind);
             }
@@ -293,14 +301,23 @@ fn promised(objects: &Path) -> Result<Option<String>, RepoError> {
 fn read(path: &Path) -> Result<Option<String>, RepoError> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
         Err(source) => Err(RepoError::File { path: path.to_owned(), source }),
     }
 }
 
 /// Extensions that change nothing of what is read here.
-const KNOWN: &[&str] =
-    &["noop", "noop-v1", "objectformat", "refstorage", "worktreeconfig", "preciousobjects", "relativeworktrees"];
+const KNOWN: &[&str] = &[
+    "noop",
+    "noop-v1",
+    "objectformat",
+    "refstorage",
+    "worktreeconfig",
+    "preciousobjects",
+    "relativeworktrees",
+];
 const DEEPEST_REF: usize = 8;
 /// No object is read that is larger.
 const LARGEST: usize = 1 << 30;

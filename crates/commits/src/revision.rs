@@ -66,9 +66,10 @@ impl RevisionError {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            RevisionError::Range(text) => {
-                Some(format!("write `{}`: all that the second has and the first has not", text.replace("...", "..")))
-            }
+            RevisionError::Range(text) => Some(format!(
+                "write `{}`: all that the second has and the first has not",
+                text.replace("...", "..")
+            )),
             RevisionError::Short(text) => Some(format!("write the whole id: git rev-parse {text}")),
             RevisionError::Ambiguous { first, .. } => Some(format!("write `{first}`")),
             RevisionError::Repo(error) => error.hint().map(str::to_owned),
@@ -110,7 +111,8 @@ pub fn resolve(repository: &Repository, text: &str) -> Result<Resolved, Revision
         let (times, parent) = if step == '~' { (count, 1) } else { (1, count) };
         for _ in 0..times {
             let data = repository.read(&commit, What::Commit)?;
-            let parents = object::links(&data, repository.hash()).map(|(_, parents)| parents).unwrap_or_default();
+            let parents =
+                object::links(&data, repository.hash()).map(|(_, parents)| parents).unwrap_or_default();
             let next = parent.checked_sub(1).map_or(Some(commit), |place| parents.get(place).copied());
             commit = next.ok_or_else(|| RevisionError::Past(text.to_owned()))?;
         }

@@ -50,7 +50,9 @@ pub enum Broken {
     #[error("the security key was not touched when it signed")]
     NotTouched,
     /// Its certificate lived for minutes, and nothing but the signer says when it signed.
-    #[error("no log entry is in the signature, so only the signer says when the certificate was used (gitsign: rekorMode = offline)")]
+    #[error(
+        "no log entry is in the signature, so only the signer says when the certificate was used (gitsign: rekorMode = offline)"
+    )]
     NoTime,
     /// Sigstore's check refused it.
     #[error("the X.509 signature does not hold: {0}")]

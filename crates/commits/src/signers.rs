@@ -133,7 +133,11 @@ impl Signers {
             });
         }
         let raw: Raw = toml::from_str(text).map_err(|error| unreadable(text, &error))?;
-        let at = |span: Range<usize>, what: String| SignersError { line: line(text, span.start), what, hint: None };
+        let at = |span: Range<usize>, what: String| SignersError {
+            line: line(text, span.start),
+            what,
+            hint: None,
+        };
         let mut keys: Vec<Signer> = Vec::new();
         for raw in raw.signer {
             let span = raw.span();
@@ -167,7 +171,10 @@ impl Signers {
                 deciding.len()
             );
             return Err(SignersError {
-                hint: Some("nobody could ever change this file: a threshold is 1 or more, and at most their number".into()),
+                hint: Some(
+                    "nobody could ever change this file: a threshold is 1 or more, and at most their number"
+                        .into(),
+                ),
                 ..at(raw.threshold.span(), what)
             });
         }
@@ -191,7 +198,11 @@ impl Signers {
 
     /// People who may change this file.
     pub fn deciding(&self) -> BTreeSet<&str> {
-        self.keys.iter().filter(|key| key.roles.contains(&Role::Policy)).map(|key| key.name.as_str()).collect()
+        self.keys
+            .iter()
+            .filter(|key| key.roles.contains(&Role::Policy))
+            .map(|key| key.name.as_str())
+            .collect()
     }
 }
 
@@ -357,7 +368,9 @@ mod tests {
     const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
 
     fn file(extra: &str) -> String {
-        format!("version = 1\nthreshold = 1\n\n[[signer]]\nname = \"ada\"\nssh = \"{KEY}\"\nroles = [\"policy\"]\n{extra}")
+        format!(
+            "version = 1\nthreshold = 1\n\n[[signer]]\nname = \"ada\"\nssh = \"{KEY}\"\nroles = [\"policy\"]\n{extra}"
+        )
     }
 
     #[test]
@@ -386,8 +399,18 @@ mod tests {
             "`threshold` is 2, and 1 people",
             Some("nobody could ever change this file: a threshold is 1 or more, and at most their number"),
         );
-        check(&file("").replace("[\"policy\"]", "[\"polcy\"]"), 7, "unknown variant `polcy`", Some("did you mean `policy`?"));
+        check(
+            &file("").replace("[\"policy\"]", "[\"polcy\"]"),
+            7,
+            "unknown variant `polcy`",
+            Some("did you mean `policy`?"),
+        );
         check(&file("name = \"x\"\n"), 8, "duplicate key", None);
-        check(&file("[[adopt]]\ncommit = \"4b825dc642cb6eb9a060e54bf8d69288fbee4904\"\nreason = \" \"\n"), 8, "no reason", None);
+        check(
+            &file("[[adopt]]\ncommit = \"4b825dc642cb6eb9a060e54bf8d69288fbee4904\"\nreason = \" \"\n"),
+            8,
+            "no reason",
+            None,
+        );
     }
 }

@@ -141,8 +141,7 @@ impl<'a> Trees<'a> {
         let leaf = |entry: Option<Entry>| entry.filter(|entry| !entry.is_tree());
         let files: Vec<_> = parents.iter().map(|entry| leaf(*entry)).collect();
         let base_files: Vec<_> = bases.iter().map(|entry| leaf(*entry)).collect();
-        let any_file =
-            leaf(result).is_some() || files.iter().chain(&base_files).any(Option::is_some);
+        let any_file = leaf(result).is_some() || files.iter().chain(&base_files).any(Option::is_some);
         if any_file {
             self.compare(path, leaf(result), &files, &base_files, take)?;
         }

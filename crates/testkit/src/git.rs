@@ -53,7 +53,10 @@ impl Git {
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command.current_dir(&self.repo).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        command.env("HOME", &self.root).env("GIT_CONFIG_NOSYSTEM", "1").env("GNUPGHOME", self.root.join("gnupg"));
+        command
+            .env("HOME", &self.root)
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GNUPGHOME", self.root.join("gnupg"));
         for role in ["AUTHOR", "COMMITTER"] {
             command.env(format!("GIT_{role}_NAME"), &self.who);
             command.env(format!("GIT_{role}_EMAIL"), format!("{}@example.com", self.who));

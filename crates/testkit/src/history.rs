@@ -98,7 +98,8 @@ impl History {
         let person = format!("{author} <{author}@example.com> 1700000000 +0000");
         head.push_str(&format!("author {person}\ncommitter {person}\n"));
         let plain = format!("{head}\n{message}\n");
-        let signed = signer.map(|signer| signer.sign("git", plain.as_bytes()).trim_end().replace('\n', "\n "));
+        let signed =
+            signer.map(|signer| signer.sign("git", plain.as_bytes()).trim_end().replace('\n', "\n "));
         let data = match signed {
             Some(signature) => format!("{head}gpgsig {signature}\n\n{message}\n"),
             None => plain,
@@ -124,7 +125,8 @@ impl History {
         index.stdin.take().unwrap().write_all(&pack).unwrap();
         assert!(index.wait().unwrap().success(), "git does not take the pack");
         let reference = format!("refs/heads/{branch}");
-        let done = Command::new("git").current_dir(repo).args(["update-ref", &reference, tip]).status().unwrap();
+        let done =
+            Command::new("git").current_dir(repo).args(["update-ref", &reference, tip]).status().unwrap();
         assert!(done.success());
     }
 

@@ -90,7 +90,8 @@ fn table(report: &Report) {
         show(finding);
     }
     for range in &report.ranges {
-        let signed: Vec<String> = range.signed.iter().map(|(name, count)| format!("{name} {count}")).collect();
+        let signed: Vec<String> =
+            range.signed.iter().map(|(name, count)| format!("{name} {count}")).collect();
         let signed = if signed.is_empty() { "nobody".to_owned() } else { signed.join(", ") };
         line(&format!("{}: {} commits judged; signed by {signed}", range.range, range.commits));
         if !range.since.is_empty() {
@@ -141,7 +142,9 @@ fn progress() -> impl FnMut(Progress) {
         last = Instant::now();
         print::say(&match progress {
             Progress::Read(read) => format!("claw: {read} commits read"),
-            Progress::Walked(walked, of) => format!("claw: allowed signers known at {walked} of {of} commits"),
+            Progress::Walked(walked, of) => {
+                format!("claw: allowed signers known at {walked} of {of} commits")
+            }
             Progress::Judged(judged, of) => format!("claw: {judged} of {of} commits judged"),
         });
     }

@@ -50,7 +50,8 @@ mod tests {
     #[test]
     fn sections_keys_and_comments_are_told_apart() {
         let text = "[core] bare = false ; x\n# [extensions]\n[Remote \"o]r\"]\n\n[remote \"origin\"]\n\tPromisor\n\turl = x\n";
-        let found: Vec<String> = read(text).iter().map(|entry| format!("{}={}", entry.name(), entry.value)).collect();
+        let found: Vec<String> =
+            read(text).iter().map(|entry| format!("{}={}", entry.name(), entry.value)).collect();
         assert!(found.contains(&"core.bare=false".to_owned()));
         assert!(found.contains(&"remote.origin.promisor=true".to_owned()), "{found:?}");
         assert!(!found.iter().any(|entry| entry.starts_with("extensions")));

@@ -69,9 +69,8 @@ impl Pgp {
         if text.matches("-----BEGIN ").count() != 1 {
             return Err(Broken::More);
         }
-        let mut all = DetachedSignature::from_armor_many(text.as_bytes())
-            .map_err(|_| Broken::Unreadable("OpenPGP"))?
-            .0;
+        let mut all =
+            DetachedSignature::from_armor_many(text.as_bytes()).map_err(|_| Broken::Unreadable("OpenPGP"))?.0;
         let first = all.next().ok_or(Broken::Unreadable("OpenPGP"))?;
         let signature = first.map_err(|_| Broken::Unreadable("OpenPGP"))?;
         if all.next().is_some() {
@@ -165,7 +164,8 @@ impl Certificate {
         }
         let made = pgp.made();
         let own = pgp.signature.signature.signature_expiration_time();
-        let own = own.filter(|own| own.as_secs() > 0).map(|own| made.saturating_add(u64::from(own.as_secs())));
+        let own =
+            own.filter(|own| own.as_secs() > 0).map(|own| made.saturating_add(u64::from(own.as_secs())));
         match (ends, own) {
             (Some(end), _) if made >= end => Standing::MadeAfterEnd(end),
             (Some(end), _) | (_, Some(end)) if now >= end => Standing::Expired(end),
@@ -243,4 +243,3 @@ fn weak(signature: &Signature) -> Result<(), Broken> {
         None => Err(Broken::Unreadable("OpenPGP")),
     }
 }
-

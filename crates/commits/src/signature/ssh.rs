@@ -66,8 +66,8 @@ pub(super) fn verify(text: &str, payload: &[u8], purpose: &str) -> Result<SshKey
     if signature.namespace() != purpose {
         return Err(Broken::Purpose(signature.namespace().escape_debug().to_string()));
     }
-    let signed = SshSig::signed_data(purpose, signature.hash_alg(), payload)
-        .map_err(|_| Broken::Unreadable("SSH"))?;
+    let signed =
+        SshSig::signed_data(purpose, signature.hash_alg(), payload).map_err(|_| Broken::Unreadable("SSH"))?;
     let bytes = signature.signature_bytes();
     let refused = || Broken::Algorithm(signature.algorithm().to_string());
     match (signature.public_key(), signature.algorithm()) {
