@@ -106,7 +106,7 @@ pub(crate) fn load(arguments: &[&str]) -> Outcome<()> {
         ["files", count] => println!("{}", load::files(count.parse()?)?),
         _ => {
             return Err(
-                "load: serve | relay | connect | bulk | http | hold | many | model | history | files".into()
+                "load: serve | relay | connect | bulk | http | hold | many | model | history | files".into(),
             );
         }
     }

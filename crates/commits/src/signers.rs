@@ -11,10 +11,15 @@ use claw_model::nearest::nearest;
 use gix_hash::ObjectId;
 use serde::Deserialize;
 use thiserror::Error;
-use toml::Spanned;
 
-use crate::pattern::{Pattern, PatternError};
-use crate::signature::{Certificate, CertificateError, SshKey, SshKeyError};
+use crate::pattern::Pattern;
+use crate::signature::{Certificate, SshKey};
+
+use raw::{EntryError, Raw};
+
+mod raw;
+#[cfg(test)]
+mod tests;
 
 /// One version of the allowed signers.
 #[derive(Debug, Clone, PartialEq)]
@@ -235,105 +240,6 @@ pub fn digest_of(bytes: &[u8]) -> String {
     format!("sha256:{hex}")
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Raw {
-    version: u64,
-    #[serde(default)]
-    previous: Vec<String>,
-    threshold: Spanned<u64>,
-    #[serde(default)]
-    merges: Merges,
-    #[serde(default)]
-    authors: Authors,
-    #[serde(default)]
-    signer: Vec<Spanned<RawSigner>>,
-    #[serde(default)]
-    adopt: Vec<Spanned<RawAdopt>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawSigner {
-    name: String,
-    #[serde(default)]
-    principals: Vec<String>,
-    ssh: Option<String>,
-    openpgp: Option<String>,
-    identity: Option<String>,
-    issuer: Option<String>,
-    roles: Option<BTreeSet<Role>>,
-    paths: Option<Vec<String>>,
-    from: Option<String>,
-    until: Option<String>,
-    revoked: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawAdopt {
-    commit: String,
-    reason: String,
-}
-
-/// What is wrong with one entry.
-#[derive(Debug, Error)]
-enum EntryError {
-    #[error("a signer has no name")]
-    Nameless,
-    #[error("signer `{0}` needs one of `ssh`, `openpgp`, and `identity` with `issuer`, and only one")]
-    OneKey(String),
-    #[error("signer `{0}` has no role: leave `roles` out for `commit`")]
-    NoRole(String),
-    #[error("signer `{0}` is revoked without a reason")]
-    NoReason(String),
-    #[error(transparent)]
-    Ssh(#[from] SshKeyError),
-    #[error(transparent)]
-    OpenPgp(#[from] CertificateError),
-    #[error(transparent)]
-    Pattern(#[from] PatternError),
-    #[error("`{0}` is no full commit id in lower case")]
-    Id(String),
-}
-
-impl RawSigner {
-    fn read(self) -> Result<Signer, EntryError> {
-        if self.name.trim().is_empty() {
-            return Err(EntryError::Nameless);
-        }
-        let key = match (&self.ssh, &self.openpgp, &self.identity, &self.issuer) {
-            (Some(ssh), None, None, None) => Key::Ssh(SshKey::parse(ssh)?),
-            (None, Some(openpgp), None, None) => Key::OpenPgp(Box::new(Certificate::parse(openpgp)?)),
-            (None, None, Some(identity), Some(issuer)) if !identity.is_empty() && !issuer.is_empty() => {
-                Key::X509 { identity: identity.clone(), issuer: issuer.clone() }
-            }
-            _ => return Err(EntryError::OneKey(self.name)),
-        };
-        let roles = self.roles.unwrap_or_else(|| BTreeSet::from([Role::Commit]));
-        if roles.is_empty() {
-            return Err(EntryError::NoRole(self.name));
-        }
-        if self.revoked.as_ref().is_some_and(|reason| reason.trim().is_empty()) {
-            return Err(EntryError::NoReason(self.name));
-        }
-        let paths = self.paths.unwrap_or_else(|| vec!["**".to_owned()]);
-        let paths = paths.iter().map(|path| Pattern::parse(path)).collect::<Result<_, _>>()?;
-        let id = |text: &Option<String>| text.as_deref().map(object_id).transpose();
-        let (from, until) = (id(&self.from)?, id(&self.until)?);
-        Ok(Signer {
-            name: self.name,
-            principals: self.principals,
-            key,
-            roles,
-            paths,
-            from,
-            until,
-            revoked: self.revoked,
-        })
-    }
-}
-
 fn object_id(text: &str) -> Result<ObjectId, EntryError> {
     let lower = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     let id = ObjectId::from_hex(text.as_bytes()).ok().filter(|_| lower);
@@ -360,57 +266,3 @@ fn line(text: &str, start: usize) -> usize {
 
 /// A file of signers is never larger.
 const LARGEST: usize = 1 << 20;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
-
-    fn file(extra: &str) -> String {
-        format!(
-            "version = 1\nthreshold = 1\n\n[[signer]]\nname = \"ada\"\nssh = \"{KEY}\"\nroles = [\"policy\"]\n{extra}"
-        )
-    }
-
-    #[test]
-    fn a_file_says_who_may_sign_what() {
-        let read = Signers::parse(&file("paths = [\"src/**\"]\n")).unwrap();
-        let ada = read.keys.first().unwrap();
-        assert!(ada.may_touch(b"src/a") && !ada.may_touch(b"docs/a"));
-        assert_eq!(read.by_id("SHA256:UCUiLr7Pjs9wFFJMDByLgc3NrtdU344OgUM45wZPcIQ"), Some(ada));
-    }
-
-    #[test]
-    fn what_is_not_understood_is_refused_with_its_line() {
-        let check = |text: &str, line: usize, what: &str, hint: Option<&str>| {
-            let error = Signers::parse(text).unwrap_err();
-            assert!(error.what.contains(what), "{error:?}");
-            assert_eq!((error.line, error.hint.as_deref()), (line, hint), "{error:?}");
-        };
-        check(&file("pahts = [\"a\"]\n"), 8, "unknown field `pahts`", Some("did you mean `paths`?"));
-        check(&file("from = \"HEAD\"\n"), 4, "`HEAD` is no full commit id", None);
-        check(&file("paths = [\"/etc\"]\n"), 4, "is not a path below", None);
-        check(&file("openpgp = \"x\"\n"), 4, "only one", None);
-        check(&file(&format!("[[signer]]\nname = \"b\"\nssh = \"{KEY}\"\n")), 1, "is there twice", None);
-        check(
-            &file("").replace("threshold = 1", "threshold = 2"),
-            2,
-            "`threshold` is 2, and 1 people",
-            Some("nobody could ever change this file: a threshold is 1 or more, and at most their number"),
-        );
-        check(
-            &file("").replace("[\"policy\"]", "[\"polcy\"]"),
-            7,
-            "unknown variant `polcy`",
-            Some("did you mean `policy`?"),
-        );
-        check(&file("name = \"x\"\n"), 8, "duplicate key", None);
-        check(
-            &file("[[adopt]]\ncommit = \"4b825dc642cb6eb9a060e54bf8d69288fbee4904\"\nreason = \" \"\n"),
-            8,
-            "no reason",
-            None,
-        );
-    }
-}

@@ -1,7 +1,8 @@
 //! Who could mend a finding, and the command to do so.
 
-use super::{Judge, PLACE, written};
+use super::{Judge, written};
 use crate::finding::{Code, Finding, Level};
+use crate::lineage::PLACE;
 use crate::object::Commit;
 
 impl Judge<'_> {
