@@ -690,6 +690,9 @@ fn a_server_takes_nothing_that_the_gate_refuses() {
     git.commit("a", "other");
     let (taken, text) = push(&["-f", "main"]);
     assert!(!taken && text.contains("REWRITTEN") && text.contains(&second), "{text}");
+    // a ref that shows another history to all who fetch it
+    let (taken, text) = push(&[&format!("{first}:refs/replace/{second}")]);
+    assert!(!taken && text.contains("REPLACE-REF"), "{text}");
     // neither tag without a signature, nor the end of the main branch
     git.run(&["tag", "light", &first]);
     assert!(!push(&["light"]).0);

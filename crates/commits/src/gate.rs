@@ -198,6 +198,11 @@ fn from_hook(
     let main = repository.head_name()?;
     let mut ranges = Vec::new();
     for update in updates {
+        if update.name.starts_with("refs/replace/") {
+            let why = format!("`{}` would show git another history", update.name);
+            findings.push(Finding::error(Code::ReplaceRef, why));
+            continue;
+        }
         let Some(new) = update.new else {
             if hook == Hook::PreReceive && main.as_ref() == Some(&update.name) {
                 let why = format!("`{}` is the main branch, and is not deleted", update.name);

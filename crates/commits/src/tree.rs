@@ -124,13 +124,15 @@ impl<'a> Trees<'a> {
         take: &mut dyn FnMut(Vec<u8>, OwnKind),
     ) -> Result<(), ReadError> {
         let outcomes: Vec<Outcome> = bases.iter().map(|base| outcome(*base, parents)).collect();
-        if outcomes.contains(&Outcome::Expect(result)) {
+        // order: where the bases of a crossed history say different things, whoever merges chose between them
+        if outcomes.iter().all(|outcome| *outcome == Outcome::Expect(result)) {
             return Ok(());
         }
         let whole = [result].into_iter().chain(parents.iter().copied()).chain(bases.iter().copied());
         let below = whole.flatten().any(Entry::is_tree);
         if !below {
-            let conflict = outcomes.contains(&Outcome::Conflict);
+            let agreed = outcomes.windows(2).all(|pair| matches!(pair, [one, other] if one == other));
+            let conflict = !agreed || outcomes.contains(&Outcome::Conflict);
             take(path.clone(), if conflict { OwnKind::Resolved } else { OwnKind::Slipped });
             return Ok(());
         }
@@ -206,3 +208,44 @@ fn parse(id: &ObjectId, data: &[u8]) -> Result<BTreeMap<Vec<u8>, Entry>, ReadErr
 
 const KEPT: usize = 2048;
 const DEEPEST: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(text: &str) -> Option<Entry> {
+        let id = gix_object::compute_hash(gix_hash::Kind::Sha1, gix_object::Kind::Blob, text.as_bytes());
+        (!text.is_empty()).then(|| Entry { mode: 0o100_644, id: id.unwrap() })
+    }
+
+    #[test]
+    fn one_side_that_changed_is_expected_and_two_are_a_conflict() {
+        let check = |base: &str, sides: &[&str], expect: Option<&str>| {
+            let sides: Vec<_> = sides.iter().map(|side| entry(side)).collect();
+            let expect = expect.map_or(Outcome::Conflict, |text| Outcome::Expect(entry(text)));
+            assert_eq!(outcome(entry(base), &sides), expect, "{base}");
+        };
+        check("a", &["a", "a"], Some("a"));
+        check("a", &["b", "a"], Some("b"));
+        check("a", &["a", "b"], Some("b"));
+        check("a", &["b", "b"], Some("b"));
+        check("a", &["", "a"], Some(""));
+        check("", &["", "b"], Some("b"));
+        check("a", &["b", "c"], None);
+        check("a", &["a", "b", "c"], None);
+        check("a", &["", "b"], None);
+    }
+
+    #[test]
+    fn a_tree_with_two_readings_is_refused() {
+        let id = ObjectId::empty_tree(gix_hash::Kind::Sha1);
+        let line = |mode: &str, name: &str| [format!("{mode} {name}\0").as_bytes(), &[7; 20]].concat();
+        let read = |lines: &[Vec<u8>]| parse(&id, &lines.concat()).is_ok();
+        assert!(read(&[line("100644", "a"), line("40000", "b")]));
+        for name in ["..", ".", "a/b", ".GIT"] {
+            assert!(!read(&[line("100644", name)]), "{name}");
+        }
+        assert!(!read(&[line("100644", "a"), line("40000", "a")]));
+        assert!(!read(&[b"100644 a".to_vec()]));
+    }
+}

@@ -12,6 +12,7 @@ use claw_commits::judge::Progress;
 use claw_commits::repo::Surroundings;
 use claw_commits::sarif;
 
+use super::top::cell;
 use crate::arguments::gate::HookName;
 use crate::arguments::{Commits, Gate, GateCommand};
 use crate::environment;
@@ -127,9 +128,9 @@ fn show(finding: &Finding) {
     }
 }
 
-/// Text of a commit is somebody else's: one line, nothing that moves the cursor.
+/// Text of a commit is somebody else's: one line, nothing that moves the cursor or turns the text.
 fn line(text: &str) {
-    print::line(&print::plain(text).replace('\n', " "));
+    print::line(&cell::clean(text));
 }
 
 /// Tells how far it is, once it takes longer than a moment.
