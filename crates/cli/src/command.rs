@@ -3,8 +3,8 @@
 pub(crate) mod changes;
 pub(crate) mod doctor;
 pub(crate) mod footprint;
-pub(crate) mod host;
 pub(crate) mod gate;
+pub(crate) mod host;
 pub(crate) mod ledger;
 pub(crate) mod manual;
 pub(crate) mod observe;

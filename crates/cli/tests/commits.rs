@@ -921,3 +921,29 @@ fn where_two_sides_change_the_file_the_merge_follows_both_or_neither() {
     said.clean();
     assert_eq!(said.report["ranges"][0]["version"], 3);
 }
+
+#[test]
+fn people_who_were_taken_out_agree_to_nothing_beside_that_change() {
+    let (mut git, _) = adas();
+    let both = "roles = [\"commit\", \"policy\"]";
+    let (ada, bob, cy) = (
+        entry("ada", &git.key("ada"), both),
+        entry("bob", &git.key("bob"), both),
+        entry("cy", &git.key("cy"), ""),
+    );
+    let one = signers(1, 1, &[ada.clone(), bob.clone(), cy.clone()]);
+    let allowed = git.beside("one.toml", &one).to_string_lossy().into_owned();
+    let start = git.commit(PLACE, &one);
+    change(&git, &next(2, 1, &one, &[ada.clone(), cy.clone()]), &[]);
+    // the attack: beside it, cy lets eve in with the key that bob lost
+    git.become_("cy");
+    git.run(&["checkout", "-q", "-b", "old", &start]);
+    let eve = entry("eve", &git.key("eve"), "");
+    let let_in = change(&git, &next(2, 1, &one, &[ada, bob, cy, eve]), &["bob"]);
+    git.become_("eve");
+    git.commit("a", "evil");
+    gate(&git, &["old", "--allowed", &allowed]).clean();
+    gate(&git, &["main..old", "--allowed", &allowed]).refuses(&[("policy-unauthorised", &let_in)]);
+    gate(&git, &["old", "--trusted", "main", "--allowed", &allowed])
+        .refuses(&[("policy-unauthorised", &let_in)]);
+}

@@ -15,7 +15,7 @@ use crate::finding::{Code, Finding, Judged, Level, Report};
 use crate::graph::{Graph, Set};
 use crate::lineage::{Lineage, LineageError, Pinned};
 use crate::object::{Commit, Person};
-use crate::signers::Signers;
+use crate::signers::{Signer, Signers};
 use crate::source::{ReadError, Source, What};
 use crate::tree::Trees;
 
@@ -226,6 +226,9 @@ impl Judge<'_> {
             allowed: last.map(|version| version.signers.digest.clone()).unwrap_or_default(),
             allowed_by: last.and_then(|version| version.by).map(|by| self.graph.id(by).to_string()),
         };
+        let is_judged =
+            |number: u32| within.contains(number) && !excluded.contains(number) && !unjudged.contains(number);
+        report.findings.extend(self.lapsed(is_judged));
         if let Some(tag) = &range.tag {
             self.tag(tag, tip, report)?;
         }
@@ -302,6 +305,24 @@ impl Judge<'_> {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Changes of the allowed signers whose people no longer count, by a newest version that does not follow them: keys that were
+    /// taken out agree to nothing beside that change.
+    fn lapsed(&self, is_judged: impl Fn(u32) -> bool) -> Vec<Finding> {
+        let mut found = Vec::new();
+        for (place, version) in self.lineage.versions.iter().enumerate() {
+            let Some(by) = version.by.filter(|by| is_judged(*by)) else { continue };
+            let mut beside = self.newest.iter().filter(|newest| {
+                self.lineage.get(**newest).is_some_and(|newest| !newest.line.contains(&place))
+            });
+            let counts = |signer: &Signer| self.position.holds(signer, by).is_ok();
+            if !beside.all(|newest| self.lineage.would_agree(version, *newest, counts)) {
+                let why = "the people who agreed to this version of the allowed signers no longer decide";
+                found.push(Finding::error(Code::PolicyUnauthorised, why).on(self.graph.id(by)));
+            }
+        }
+        found
     }
 
     fn adopted(&self, id: &ObjectId) -> Option<String> {

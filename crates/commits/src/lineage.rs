@@ -5,18 +5,18 @@
 //! Where histories join, the version that follows all the others holds; if none does, the join is a change of each of them.
 
 use std::cell::RefCell;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use gix_hash::ObjectId;
 
 use crate::finding::{Code, Finding};
 use crate::graph::{Graph, Set, to_usize};
-use crate::judge::{Means, Position, sealed, stands};
-use crate::object::Commit;
-use crate::signature::{Broken, Seal, blocks};
+use crate::judge::Means;
 use crate::signers::{Role, Signer, Signers, digest_of};
 use crate::source::{ReadError, Source, What};
 use crate::tree::Trees;
+
+mod change;
 
 /// Where the allowed signers are in a repository.
 pub const PLACE: &str = ".claw/allowed-signers.toml";
@@ -44,6 +44,10 @@ pub(crate) struct Version {
     pub(crate) line: BTreeSet<usize>,
     /// The versions just before it.
     pub(crate) before: Vec<usize>,
+    /// The keys that agreed to it, each with its person.
+    pub(crate) agreed: BTreeMap<String, String>,
+    /// How many people that took.
+    pub(crate) threshold: usize,
 }
 
 /// All versions, and which holds where.
@@ -93,8 +97,14 @@ impl Lineage {
         (signers, pinned, unjudged, means): (&Signers, Pinned, &Set, &Means),
         tell: &mut dyn FnMut(usize),
     ) -> Result<Lineage, LineageError> {
-        let first =
-            Version { signers: signers.clone(), by: None, line: BTreeSet::from([0]), before: Vec::new() };
+        let first = Version {
+            signers: signers.clone(),
+            by: None,
+            line: BTreeSet::from([0]),
+            before: Vec::new(),
+            agreed: BTreeMap::new(),
+            threshold: 0,
+        };
         let found =
             Lineage { versions: vec![first], at: Vec::with_capacity(graph.len()), findings: Vec::new() };
         let raw = Vec::with_capacity(graph.len());
@@ -136,6 +146,17 @@ impl Lineage {
 
     pub(crate) fn get(&self, version: usize) -> Option<&Version> {
         self.versions.get(version)
+    }
+
+    /// Whether as many people as a version took would still agree to it, by another version that does not follow it.
+    pub(crate) fn would_agree(&self, version: &Version, by: usize, counts: impl Fn(&Signer) -> bool) -> bool {
+        let Some(other) = self.get(by) else { return true };
+        let still = version.agreed.iter().filter(|(key, _)| match other.signers.by_id(key) {
+            Some(signer) => signer.roles.contains(&Role::Policy) && counts(signer),
+            None => !self.ever_knew(by, key),
+        });
+        let people: BTreeSet<&String> = still.map(|(_, person)| person).collect();
+        people.len() >= version.threshold
     }
 
     /// The commits that changed or removed a key's entry, in the line of this version.
@@ -250,132 +271,9 @@ impl Walk<'_> {
         let lines =
             tops.iter().filter_map(|top| self.found.get(*top)).flat_map(|top| top.line.iter().copied());
         let line = lines.chain([version]).collect();
-        self.found.versions.push(Version { signers, by: Some(number), line, before: tops.to_vec() });
+        let before = tops.to_vec();
+        let (agreed, threshold) = (BTreeMap::new(), 0);
+        self.found.versions.push(Version { signers, by: Some(number), line, before, agreed, threshold });
         version
     }
-
-    fn change(&mut self, number: u32, tops: &[usize], blob: ObjectId) -> Result<usize, LineageError> {
-        let text = self.source.read(&blob, What::Blob)?;
-        let read = std::str::from_utf8(&text).ok();
-        let signers = match read.map(Signers::parse) {
-            Some(Ok(signers)) => signers,
-            other => {
-                let why = match other {
-                    Some(Err(error)) => format!("`{PLACE}` cannot be read: {error}"),
-                    _ => format!("`{PLACE}` is no text"),
-                };
-                let deciding = self.deciding(tops);
-                let finding = self.on(number, Finding::error(Code::PolicyInvalid, why)).who(deciding);
-                self.found.findings.push(finding);
-                return Ok(self.stay(number, tops));
-            }
-        };
-        let signatures = match self.trees.find(&self.graph.tree(number), SIGNATURES)? {
-            Some(blob) => self.source.read(&blob, What::Blob)?,
-            None => Vec::new(),
-        };
-        let signatures = String::from_utf8_lossy(&signatures).into_owned();
-        let next = tops.iter().filter_map(|top| self.found.get(*top)).map(|top| top.signers.version).max();
-        let next = next.unwrap_or(0).saturating_add(1);
-        let mut missing = Vec::new();
-        if signers.version != next {
-            missing.push(format!("its `version` is {}, and must be {next}", signers.version));
-        }
-        for top in tops {
-            let Some(top) = self.found.get(*top) else { continue };
-            if !signers.previous.contains(&top.signers.digest) {
-                missing.push(format!("its `previous` does not name \"{}\"", top.signers.digest));
-            }
-            let agreed = self.agreed(number, &top.signers, &text, &signatures)?;
-            if agreed.len() < top.signers.threshold {
-                let names: Vec<&str> = agreed.iter().map(String::as_str).collect();
-                let others: Vec<&str> =
-                    top.signers.deciding().into_iter().filter(|name| !agreed.contains(*name)).collect();
-                missing.push(format!(
-                    "{} of {} people agreed ({}); {} could",
-                    agreed.len(),
-                    top.signers.threshold,
-                    if names.is_empty() { "nobody".to_owned() } else { names.join(", ") },
-                    others.join(", ")
-                ));
-            }
-        }
-        if missing.is_empty() {
-            let why = format!("the allowed signers are version {} from here", signers.version);
-            let finding = self.on(number, Finding::note(Code::PolicyChanged, why));
-            self.found.findings.push(finding);
-            return Ok(self.add(number, tops, signers));
-        }
-        let why = format!("the allowed signers were changed without leave: {}", missing.join("; "));
-        let fix = format!(
-            "ssh-keygen -Y sign -n {PURPOSE} -f KEY {PLACE} && cat {PLACE}.sig >> {SIGNATURES}, then amend the commit"
-        );
-        let deciding = self.deciding(tops);
-        let finding = self.on(number, Finding::error(Code::PolicyUnauthorised, why)).who(deciding).fix(fix);
-        self.found.findings.push(finding);
-        Ok(self.stay(number, tops))
-    }
-
-    fn stay(&mut self, number: u32, tops: &[usize]) -> usize {
-        match tops {
-            [only] => *only,
-            _ => self.join(number, tops),
-        }
-    }
-
-    /// Who of a version's people agrees to a text: by signing the commit, or the text itself.
-    fn agreed(
-        &self,
-        number: u32,
-        by: &Signers,
-        text: &[u8],
-        signatures: &str,
-    ) -> Result<BTreeSet<String>, ReadError> {
-        let position = Position::new(self.graph);
-        let counts =
-            |signer: &Signer| signer.roles.contains(&Role::Policy) && position.holds(signer, number).is_ok();
-        let mut agreed = BTreeSet::new();
-        let mut take = |seal: Result<Seal, Broken>| {
-            let signer = seal.ok().and_then(|seal| stands(by, &seal, self.means).ok().cloned());
-            if let Some(signer) = signer.filter(|signer| counts(signer)) {
-                agreed.insert(signer.name);
-            }
-        };
-        let data = self.source.read(&self.graph.id(number), What::Commit)?;
-        if let Ok(commit) = Commit::parse(&data, self.source.hash()) {
-            if let Some(seal) = sealed(&commit) {
-                take(seal);
-            }
-        }
-        for block in blocks(signatures).into_iter().take(MOST_SIGNATURES) {
-            take(Seal::read(block.as_bytes(), text, PURPOSE));
-        }
-        Ok(agreed)
-    }
-
-    fn deciding(&self, tops: &[usize]) -> Vec<String> {
-        let tops = tops.iter().filter_map(|top| self.found.get(*top));
-        let names: BTreeSet<String> =
-            tops.flat_map(|top| top.signers.deciding()).map(str::to_owned).collect();
-        names.into_iter().collect()
-    }
-
-    fn parent(&self, number: u32) -> String {
-        let parent = self.graph.parents(number).first();
-        parent.map(|parent| self.graph.id(*parent).to_string()).unwrap_or_default()
-    }
-
-    fn on(&self, number: u32, finding: Finding) -> Finding {
-        let id = self.graph.id(number);
-        let mut finding = finding.on(id).paths(&[PLACE.as_bytes().to_vec()]);
-        if let Ok(data) = self.source.read(&id, What::Commit) {
-            if let Ok(commit) = Commit::parse(&data, self.source.hash()) {
-                finding.subject = commit.subject;
-                finding.author = format!("{} <{}>", commit.author.name, commit.author.email);
-            }
-        }
-        finding
-    }
 }
-
-const MOST_SIGNATURES: usize = 64;
