@@ -197,10 +197,10 @@ impl Judge<'_> {
         let within = self.graph.ancestors([tip]);
         let excluded: Vec<u32> = range.exclude.iter().filter_map(|id| self.graph.find(id)).collect();
         let excluded = self.graph.ancestors(excluded);
-        if let Some((commit, why)) = range.must_hold {
-            if !self.graph.find(&commit).is_some_and(|number| within.contains(number)) {
-                report.findings.push(rewritten(range, commit, why));
-            }
+        if let Some((commit, why)) = range.must_hold
+            && !self.graph.find(&commit).is_some_and(|number| within.contains(number))
+        {
+            report.findings.push(rewritten(range, commit, why));
         }
         let judged: Vec<u32> = self
             .graph

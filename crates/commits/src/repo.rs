@@ -238,10 +238,10 @@ fn discover(directory: &Path) -> Result<PathBuf, RepoError> {
         if dot.is_dir() {
             return Ok(dot);
         }
-        if let Some(text) = read(&dot).ok().flatten() {
-            if let Some(path) = text.trim().strip_prefix("gitdir: ") {
-                return Ok(at.join(path));
-            }
+        if let Some(text) = read(&dot).ok().flatten()
+            && let Some(path) = text.trim().strip_prefix("gitdir: ")
+        {
+            return Ok(at.join(path));
         }
         if at.join("HEAD").is_file() && at.join("objects").is_dir() && at.join("refs").is_dir() {
             return Ok(at.to_owned());

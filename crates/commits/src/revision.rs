@@ -128,10 +128,11 @@ fn named(
     text: &str,
 ) -> Result<(ObjectId, Option<String>), RevisionError> {
     let hex = name.len() >= 4 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if hex && name.len() == repository.hash().len_in_hex() {
-        if let Ok(id) = ObjectId::from_hex(name.as_bytes()) {
-            return Ok((id, None));
-        }
+    if hex
+        && name.len() == repository.hash().len_in_hex()
+        && let Ok(id) = ObjectId::from_hex(name.as_bytes())
+    {
+        return Ok((id, None));
     }
     let name = if name == "@" { "HEAD" } else { name };
     if name == "HEAD" || name.starts_with("refs/") {

@@ -56,10 +56,10 @@ impl<'a> Position<'a> {
         if let (true, Some(until)) = (late, signer.until) {
             return Err(Misplaced::Late(until));
         }
-        if let Some(from) = signer.from {
-            if !self.is_after(number, find(from)?) {
-                return Err(Misplaced::Early(from));
-            }
+        if let Some(from) = signer.from
+            && !self.is_after(number, find(from)?)
+        {
+            return Err(Misplaced::Early(from));
         }
         Ok(())
     }

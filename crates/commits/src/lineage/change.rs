@@ -115,10 +115,9 @@ impl Walk<'_> {
             }
         };
         let data = self.source.read(&self.graph.id(number), What::Commit)?;
-        if let Ok(commit) = Commit::parse(&data, self.source.hash()) {
-            if let Some(seal) = sealed(&commit) {
-                take(seal);
-            }
+        let commit = Commit::parse(&data, self.source.hash()).ok();
+        if let Some(seal) = commit.as_ref().and_then(sealed) {
+            take(seal);
         }
         for block in blocks(signatures).into_iter().take(MOST_SIGNATURES) {
             take(Seal::read(block.as_bytes(), text, PURPOSE));
@@ -141,11 +140,10 @@ impl Walk<'_> {
     pub(super) fn on(&self, number: u32, finding: Finding) -> Finding {
         let id = self.graph.id(number);
         let mut finding = finding.on(id).paths(&[PLACE.as_bytes().to_vec()]);
-        if let Ok(data) = self.source.read(&id, What::Commit) {
-            if let Ok(commit) = Commit::parse(&data, self.source.hash()) {
-                finding.subject = commit.subject;
-                finding.author = format!("{} <{}>", commit.author.name, commit.author.email);
-            }
+        let data = self.source.read(&id, What::Commit).ok();
+        if let Some(commit) = data.and_then(|data| Commit::parse(&data, self.source.hash()).ok()) {
+            finding.subject = commit.subject;
+            finding.author = format!("{} <{}>", commit.author.name, commit.author.email);
         }
         finding
     }
