@@ -1,5 +1,7 @@
 //! The commit gate on real histories: made by git, ssh-keygen and gpg, and judged beside `git verify-commit`.
 
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -35,9 +37,11 @@ impl Said {
     }
 
     fn level(&self, level: &str) -> Vec<(String, String)> {
-        let text = |finding: &Value, key: &str| finding[key].as_str().unwrap_or_default().to_owned();
-        let findings = self.report["findings"].as_array().cloned().unwrap_or_default();
-        let kept = findings.iter().filter(|finding| finding["level"] == level);
+        let text = |finding: &Value, key: &str| {
+            finding.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        let findings = self.report.get("findings").and_then(Value::as_array).cloned().unwrap_or_default();
+        let kept = findings.iter().filter(|finding| text(finding, "level") == level);
         let mut found: Vec<_> =
             kept.map(|finding| (text(finding, "code"), text(finding, "commit"))).collect();
         found.sort();
