@@ -30,6 +30,7 @@ pub(crate) fn run(what: &[&str]) -> Outcome<()> {
         ("observe", observe),
         ("firewall", firewall),
         ("host", host),
+        ("commits", crate::commits::bench),
     ];
     for (name, bench) in all {
         if what.is_empty() || what.contains(name) {
@@ -102,8 +103,13 @@ pub(crate) fn load(arguments: &[&str]) -> Outcome<()> {
             println!("{}", load::many(&way(host, "-"), port.parse()?, count.parse()?)?)
         }
         ["model", port] => crate::observe::model(port.parse()?)?,
+        ["history", count] => crate::commits::make(count.parse()?)?,
         ["files", count] => println!("{}", load::files(count.parse()?)?),
-        _ => return Err("load: serve | relay | connect | bulk | http | hold | many | model | files".into()),
+        _ => {
+            return Err(
+                "load: serve | relay | connect | bulk | http | hold | many | model | history | files".into(),
+            );
+        }
     }
     Ok(())
 }

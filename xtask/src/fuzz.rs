@@ -14,6 +14,7 @@ const TARGETS: &[&str] = &[
     "application",
     "bundle",
     "client_hello",
+    "commits",
     "dns",
     "dsse",
     "formats",

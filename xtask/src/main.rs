@@ -2,6 +2,7 @@
 
 mod agree;
 mod bench;
+mod commits;
 mod footprints;
 mod fuzz;
 mod load;

@@ -22,6 +22,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("claw-enforce", 3),
     ("claw-gate", 3),
     ("claw-run", 3),
+    ("claw-commits", 3),
     ("claw-cli", 4),
     ("claw-testkit", 5),
     ("xtask", 5),

@@ -13,6 +13,7 @@ use claw_run::Answers;
 pub(crate) use adapter::{Adapter, AdapterCommand, AdapterKind};
 pub(crate) use bundle::{Bundle, BundleCommand, BundleTrust};
 pub(crate) use footprint::{Footprint, FootprintCommand, Reading, ReportForm};
+pub(crate) use gate::{Commits, Gate, GateCommand};
 pub(crate) use keyring::{ApprovedKind, KeyKind, Keyring, KeyringCommand, Revoked, TermArguments};
 pub(crate) use named::Named;
 pub(crate) use sign::{PolicySign, PolicyVerify};
@@ -22,6 +23,7 @@ mod adapter;
 mod bundle;
 mod footprint;
 mod format;
+pub(crate) mod gate;
 mod keyring;
 mod named;
 mod sign;
@@ -63,6 +65,8 @@ pub(crate) enum Command {
     Keyring(Keyring),
     /// Signed tool adapters: make, sign, verify, install, list
     Adapter(Adapter),
+    /// Judge what is about to be taken: the commits of a range
+    Gate(Gate),
     /// Tell what this kernel can enforce, what a missing feature costs, and how to get it
     Doctor(Doctor),
     /// The host as a trust zone

@@ -6,6 +6,7 @@ pub(crate) mod bundle;
 pub(crate) mod changes;
 pub(crate) mod doctor;
 pub(crate) mod footprint;
+pub(crate) mod gate;
 pub(crate) mod host;
 pub(crate) mod keyring;
 pub(crate) mod ledger;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::env;
 use std::path::PathBuf;
 
+use claw_commits::repo::Surroundings;
 use claw_run::Host;
 
 /// Where things are for this user (XDG Base Directory Specification).
@@ -35,4 +36,15 @@ pub(crate) fn no_color() -> bool {
 /// The connection that a remote shell came in by, as sshd tells it (ssh(1)).
 pub(crate) fn ssh_connection() -> Option<String> {
     env::var("SSH_CONNECTION").ok()
+}
+
+/// Where git says that its repository is, in a hook: objects that are not taken yet lie in quarantine.
+pub(crate) fn git() -> Surroundings {
+    let path = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let alternates = env::var_os("GIT_ALTERNATE_OBJECT_DIRECTORIES").unwrap_or_default();
+    Surroundings {
+        git_dir: path("GIT_DIR"),
+        objects: path("GIT_OBJECT_DIRECTORY"),
+        alternates: env::split_paths(&alternates).filter(|path| !path.as_os_str().is_empty()).collect(),
+    }
 }

@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         Command::Bundle(arguments) => command::bundle::run(&arguments),
         Command::Keyring(arguments) => command::keyring::run(&arguments),
         Command::Adapter(arguments) => command::adapter::run(&arguments),
+        Command::Gate(arguments) => command::gate::run(&arguments),
         Command::Doctor(arguments) => command::doctor::run(&arguments),
         Command::Host(arguments) => command::host::run(&arguments),
         Command::ThreatModel(arguments) => command::threat_model::run(&arguments),

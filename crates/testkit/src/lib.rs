@@ -16,6 +16,8 @@
 
 mod claw;
 mod cpio;
+mod git;
+mod history;
 mod lab;
 mod outcome;
 mod server;
@@ -24,6 +26,8 @@ mod vm;
 mod web;
 
 pub use claw::{Claw, Running};
+pub use git::Git;
+pub use history::{History, SshSigner};
 pub use lab::{Lab, User, each, once};
 pub use outcome::Outcome;
 pub use server::{

@@ -151,5 +151,8 @@ fn one_public_key_is_a_file_of_one_key() {
     let (key, _) = public();
     let keys = Pins::read(&key.to_pem()).unwrap().keys(&at("2026-01-01T00:00:00Z")).unwrap();
     assert_eq!((keys.len(), keys.need(), keys.find(&key.id()).is_some()), (1, 1, true));
-    assert!(Pins::read(&format!("{}{}", key.to_pem(), key.to_pem())).is_err(), "two say nothing of how many must sign");
+    assert!(
+        Pins::read(&format!("{}{}", key.to_pem(), key.to_pem())).is_err(),
+        "two say nothing of how many must sign"
+    );
 }

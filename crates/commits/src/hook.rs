@@ -1,0 +1,81 @@
+//! What git tells its hooks on standard input.
+
+use gix_hash::{Kind, ObjectId};
+use thiserror::Error;
+
+/// A hook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hook {
+    /// On the server, before anything is taken: `old new ref`.
+    PreReceive,
+    /// On the client, before anything is sent: `local-ref local remote-ref remote`.
+    PrePush,
+}
+
+/// One ref that is to change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Update {
+    /// The ref, where it is to change.
+    pub name: String,
+    /// What it names now.
+    pub old: Option<ObjectId>,
+    /// What it is to name; none if it is to be deleted.
+    pub new: Option<ObjectId>,
+}
+
+/// Why a hook's input is refused.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("line {line} is not what git writes to this hook")]
+pub struct HookError {
+    line: usize,
+}
+
+/// Reads a hook's input.
+pub fn read(hook: Hook, input: &str, hash: Kind) -> Result<Vec<Update>, HookError> {
+    let mut updates = Vec::new();
+    for (index, line) in input.lines().enumerate() {
+        let refused = HookError { line: index.saturating_add(1) };
+        let words: Vec<&str> = line.split(' ').collect();
+        let (old, new, name) = match (hook, words.as_slice()) {
+            (Hook::PreReceive, [old, new, name]) => (old, new, name),
+            (Hook::PrePush, [_, new, name, old]) => (old, new, name),
+            _ => return Err(refused),
+        };
+        let id = |text: &str| {
+            let id = ObjectId::from_hex(text.as_bytes()).ok().filter(|id| id.kind() == hash);
+            id.ok_or_else(|| refused.clone())
+        };
+        let (old, new) = (id(old)?, id(new)?);
+        if !name.starts_with("refs/") {
+            return Err(refused);
+        }
+        let some = |id: ObjectId| (!id.is_null()).then_some(id);
+        updates.push(Update { name: (*name).to_owned(), old: some(old), new: some(new) });
+    }
+    Ok(updates)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_read_as_git_writes_them() {
+        let (zero, one) = ("0".repeat(40), "1".repeat(40));
+        let id = ObjectId::from_hex(one.as_bytes()).unwrap();
+        let name = || "refs/heads/x".to_owned();
+        assert_eq!(
+            read(Hook::PreReceive, &format!("{zero} {one} refs/heads/x\n"), Kind::Sha1).unwrap(),
+            [Update { name: name(), old: None, new: Some(id) }]
+        );
+        assert_eq!(
+            read(Hook::PrePush, &format!("(delete) {zero} refs/heads/x {one}\n"), Kind::Sha1).unwrap(),
+            [Update { name: name(), old: Some(id), new: None }]
+        );
+        for bad in
+            ["x", "a b refs/heads/x", &format!("{zero} {one} x"), &format!("{zero} {one}  refs/heads/x")]
+        {
+            assert_eq!(read(Hook::PreReceive, bad, Kind::Sha1), Err(HookError { line: 1 }));
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Whether a commit's key may do what the commit does: signature, place, paths, and what a merge brings by itself.
+
+use super::{Judge, sealed, stands, written};
+use crate::finding::{Code, Finding, Level};
+use crate::lineage::{PLACE, SIGNATURES};
+use crate::object::Commit;
+use crate::signature::Seal;
+use crate::signers::{Authors, Key, Merges, Role, Signer};
+use crate::source::ReadError;
+use crate::tree::{Own, OwnKind};
+
+impl Judge<'_> {
+    /// Judges signature, place and paths.
+    pub(super) fn signed(
+        &self,
+        number: u32,
+        commit: &Commit,
+        own: &mut Vec<Finding>,
+    ) -> Result<Option<String>, ReadError> {
+        let seal = match sealed(commit) {
+            None => {
+                own.push(Finding::error(Code::Unsigned, "the commit has no signature"));
+                return Ok(None);
+            }
+            Some(Err(error)) => {
+                own.push(Finding::error(Code::BadSignature, error.to_string()));
+                return Ok(None);
+            }
+            Some(Ok(seal)) => seal,
+        };
+        let (mut name, mut changes) = (None, None);
+        let mut strict = (Merges::Report, Authors::Report);
+        for version in self.lineage.before(self.graph, number) {
+            let Some(version) = self.lineage.get(version) else { continue };
+            let signer = match stands(&version.signers, &seal, &self.request.means) {
+                Ok(signer) => signer,
+                Err(why) => {
+                    own.push(why.finding());
+                    return Ok(None);
+                }
+            };
+            if version.signers.merges == Merges::Refuse {
+                strict.0 = Merges::Refuse;
+            }
+            if version.signers.authors == Authors::Refuse {
+                strict.1 = Authors::Refuse;
+            }
+            let allowed = self.allowed(signer, number, &mut changes)?;
+            name = Some((signer.name.clone(), signer.principals.clone()));
+            if let Some(finding) = allowed {
+                own.push(finding.signer(signer.name.as_str()));
+                return Ok(None);
+            }
+        }
+        let Some((name, principals)) = name else { return Ok(None) };
+        for version in &self.newest {
+            if let Some(finding) = self.newest(*version, &seal, number, &mut changes)? {
+                own.push(finding.signer(name.as_str()));
+                return Ok(None);
+            }
+        }
+        if self.graph.parents(number).len() > 1 {
+            self.merge(number, &name, strict.0, &mut changes, own)?;
+        }
+        if !principals.contains(&commit.author.email) {
+            let why = format!("signed by {name}, written by {}", written(&commit.author));
+            let level = if strict.1 == Authors::Refuse { Level::Error } else { Level::Note };
+            let finding = Finding { level, ..Finding::error(Code::SignerNotAuthor, why) };
+            own.push(finding.signer(name.as_str()));
+        }
+        Ok(Some(name))
+    }
+
+    /// Whether an entry allows a commit at its place.
+    fn allowed(
+        &self,
+        signer: &Signer,
+        number: u32,
+        changes: &mut Option<Vec<Own>>,
+    ) -> Result<Option<Finding>, ReadError> {
+        if let Err(misplaced) = self.position.holds(signer, number) {
+            return Ok(Some(misplaced.finding(&signer.name)));
+        }
+        self.rights(signer, number, changes)
+    }
+
+    fn rights(
+        &self,
+        signer: &Signer,
+        number: u32,
+        changes: &mut Option<Vec<Own>>,
+    ) -> Result<Option<Finding>, ReadError> {
+        let deciding = signer.roles.contains(&Role::Policy);
+        if !signer.roles.contains(&Role::Commit) {
+            let others = self.touched(number, changes)?.iter().any(|own| !is_policy(&own.path));
+            if others || !deciding {
+                let why = format!("the key of {} may not sign commits", signer.name);
+                return Ok(Some(Finding::error(Code::Role, why)));
+            }
+        }
+        if signer.may_touch_everything() {
+            return Ok(None);
+        }
+        // the file of signers itself is held by its threshold, whoever commits it
+        let outside: Vec<Vec<u8>> = self
+            .touched(number, changes)?
+            .iter()
+            .filter(|own| !signer.may_touch(&own.path) && !(deciding && is_policy(&own.path)))
+            .map(|own| own.path.clone())
+            .collect();
+        if outside.is_empty() {
+            return Ok(None);
+        }
+        let patterns: Vec<String> = signer.paths.iter().map(ToString::to_string).collect();
+        let why = format!("the key of {} may touch {} only", signer.name, patterns.join(", "));
+        Ok(Some(Finding::error(Code::Path, why).paths(&outside)))
+    }
+
+    /// What the newest versions say of a key that an older one allowed.
+    fn newest(
+        &self,
+        version: usize,
+        seal: &Seal,
+        number: u32,
+        changes: &mut Option<Vec<Own>>,
+    ) -> Result<Option<Finding>, ReadError> {
+        let Some(found) = self.lineage.get(version) else { return Ok(None) };
+        let signers = &found.signers;
+        let Some(id) = self.key_of(seal) else { return Ok(None) };
+        // order: what came before a change of the key's entry keeps what it was allowed then
+        let settled = self
+            .lineage
+            .changes_of(version, &id)
+            .into_iter()
+            .any(|change| self.position.is_before(number, change));
+        let Some(signer) = signers.by_id(&id) else {
+            if settled || !self.lineage.ever_knew(version, &id) {
+                return Ok(None);
+            }
+            let why = "the key is no longer among the allowed signers, and the commit is not from before that change";
+            return Ok(Some(Finding::error(Code::OutOfRange, why)));
+        };
+        if let Err(why) = stands(signers, seal, &self.request.means) {
+            return Ok(Some(why.finding()));
+        }
+        if let Err(misplaced) = self.position.holds(signer, number) {
+            return Ok(Some(misplaced.finding(&signer.name)));
+        }
+        if settled { Ok(None) } else { self.rights(signer, number, changes) }
+    }
+
+    /// What the key that made a signature is known by.
+    fn key_of(&self, seal: &Seal) -> Option<String> {
+        let made = |signer: &&Signer| match (&signer.key, seal) {
+            (Key::Ssh(key), Seal::Ssh(other)) => key == other,
+            (Key::OpenPgp(certificate), Seal::OpenPgp(pgp)) => {
+                certificate.judge(pgp, self.request.means.now).is_some()
+            }
+            (Key::X509 { identity, issuer }, Seal::X509(x509)) => {
+                x509.verify(&self.request.means.sigstore, identity, issuer).is_ok()
+            }
+            _ => false,
+        };
+        let mut keys = self.lineage.versions.iter().flat_map(|version| &version.signers.keys);
+        keys.find(made).map(|signer| signer.key.id())
+    }
+
+    /// Tells what a merge changes beside its sides.
+    fn merge(
+        &self,
+        number: u32,
+        name: &str,
+        merges: Merges,
+        changes: &mut Option<Vec<Own>>,
+        own: &mut Vec<Finding>,
+    ) -> Result<(), ReadError> {
+        let of = |changes: &[Own], kind| -> Vec<Vec<u8>> {
+            changes.iter().filter(|own| own.why == kind).map(|own| own.path.clone()).collect()
+        };
+        let changes = self.touched(number, changes)?;
+        let (slipped, resolved) = (of(changes, OwnKind::Slipped), of(changes, OwnKind::Resolved));
+        if !slipped.is_empty() {
+            let level = if merges == Merges::Refuse { Level::Error } else { Level::Note };
+            let why =
+                format!("the merge changes {} that no side of it changed like this", paths(slipped.len()));
+            let finding = Finding { level, ..Finding::error(Code::MergeContent, why) };
+            own.push(finding.paths(&slipped).signer(name));
+        }
+        if !resolved.is_empty() {
+            let why = format!("the merge decides {} that several sides changed", paths(resolved.len()));
+            own.push(Finding::note(Code::MergeResolution, why).paths(&resolved).signer(name));
+        }
+        Ok(())
+    }
+
+    /// The paths that a commit answers for, read once.
+    fn touched<'b>(&self, number: u32, changes: &'b mut Option<Vec<Own>>) -> Result<&'b [Own], ReadError> {
+        if changes.is_none() {
+            let parents = self.graph.parents(number);
+            let bases = if parents.len() > 1 { self.graph.bases(parents) } else { Vec::new() };
+            let trees = |of: &[u32]| of.iter().map(|number| self.graph.tree(*number)).collect::<Vec<_>>();
+            *changes = Some(self.trees.own(&self.graph.tree(number), &trees(parents), &trees(&bases))?);
+        }
+        Ok(changes.as_deref().unwrap_or_default())
+    }
+}
+
+fn is_policy(path: &[u8]) -> bool {
+    path == PLACE.as_bytes() || path == SIGNATURES.as_bytes()
+}
+
+fn paths(count: usize) -> String {
+    if count == 1 { "a path".to_owned() } else { format!("{count} paths") }
+}
