@@ -250,7 +250,7 @@ mod tests {
     fn every_kind_has_its_line() {
         let lines: Vec<String> = every().into_iter().map(shown).collect();
         let expect = [
-            "start   quiet-otter  reviewer  python3 -c print(\\\"é\\\")  policy sha256:00  claw 0.1.0  kernel 6.8.0",
+            "start   quiet-otter  reviewer  python3 -c print(\\\"é\\\")  policy sha256:00  claw 0.1.0  kernel 6.8.0  signed reviewer version 7 until 2027-01-01T00:00:00Z by sha256:0a,sha256:0b",
             "applied namespaces net,pid  nft \"3 rules\"  landlock 4  seccomp standard  capabilities none  \
              limits \"{\\\"cpu\\\":1.5,\\\"memory\\\":1024}\"  missing nothing  apparmor \"claw-agent (enforce)\"  integrity \"ima: not read\"",
             "dns     ALLOW api.test A  agent_runtime.yaml:7",
@@ -261,7 +261,7 @@ mod tests {
             "repeat  12 times of record 4  no-rule",
             "revoke  agent_runtime.yaml:7  expired  2 connections closed",
             "phase   bootstrap to workload  attested",
-            "policy  sha256:00 to sha256:01  \"the file changed\"",
+            "policy  sha256:00 to sha256:01  \"the file changed\"  signed reviewer version 8 until 2027-01-01T00:00:00Z by sha256:0a,sha256:0b",
             "syscall execve SCMP_ACT_KILL_PROCESS  nano:5  curl(64)",
             "integrity /usr/bin/env  listed sha256:00  now sha256:01  says ima",
             "firewall \"table x missing\"",
