@@ -1,7 +1,5 @@
 //! Project Wycheproof's signatures, as keys here verify them: through the same function that everything else calls.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
 use claw_verify::PublicKey;
 use wycheproof::{TestResult, ecdsa, eddsa, rsa_pkcs1_verify, rsa_pss_verify};
 

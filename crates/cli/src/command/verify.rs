@@ -91,6 +91,13 @@ impl Failure {
     }
 }
 
+/// The signatures of one artefact: those that hold, and why others do not where not all must.
+struct Held {
+    artifact: String,
+    verified: Vec<Verified<Attested>>,
+    refused: Vec<String>,
+}
+
 /// What holds.
 struct Answer {
     artifact: String,
@@ -104,7 +111,7 @@ struct Answer {
 fn ask(arguments: &Verify) -> Result<(Clock, Answer), Failure> {
     let question = Question::read(arguments)?;
     let path = Path::new(&arguments.artifact);
-    let (artifact, mut verified, refused) = if path.is_dir() {
+    let Held { artifact, mut verified, refused } = if path.is_dir() {
         if !arguments.bundle.is_empty() {
             return Err(Failure::Usage(
                 "a layout has its own signatures; hint: leave out --bundle, or name a file",
@@ -173,7 +180,7 @@ impl Question {
     }
 
     /// Every bundle of a file. Without a threshold each must hold; with one, those that do are counted.
-    fn file(&self, arguments: &Verify) -> Result<(String, Vec<Verified<Attested>>, Vec<String>), Failure> {
+    fn file(&self, arguments: &Verify) -> Result<Held, Failure> {
         let path = Path::new(&arguments.artifact);
         let artifact = match Known::read(&arguments.artifact).filter(|_| !path.exists()) {
             Some(known) => Artifact::known(known),
@@ -196,7 +203,7 @@ impl Question {
                 Err(failure) => return Err(failure),
             }
         }
-        Ok((artifact.name(), verified, refused))
+        Ok(Held { artifact: artifact.name(), verified, refused })
     }
 
     fn bundle(

@@ -5,18 +5,13 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use claw_model::digest::Digest;
+use claw_verify::Error;
 use claw_verify::oci::{Choice, Descriptor, Image, named};
-use claw_verify::sigstore::Attested;
-use claw_verify::{Error, Verified};
 
-use super::{Failure, Question, small};
+use super::{Failure, Held, Question, small};
 use crate::arguments::Verify;
 
-pub(super) fn verify(
-    layout: &Path,
-    arguments: &Verify,
-    question: &Question,
-) -> Result<(String, Vec<Verified<Attested>>, Vec<String>), Failure> {
+pub(super) fn verify(layout: &Path, arguments: &Verify, question: &Question) -> Result<Held, Failure> {
     let what = layout.display().to_string();
     let wrong = |source| Failure::Refused { what: format!("`{what}`"), source };
     let mark = small(&layout.join("oci-layout"))?;
@@ -53,7 +48,7 @@ pub(super) fn verify(
             }
         }
     }
-    Ok((image.digest().to_string(), verified, Vec::new()))
+    Ok(Held { artifact: image.digest().to_string(), verified, refused: Vec::new() })
 }
 
 /// A blob that is signed only by its digest is worth as much as that comparison.
