@@ -1,6 +1,6 @@
 //! One file to carry: made here by people with keys, judged on machines that share nothing with them but a root.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -227,7 +227,7 @@ fn a_forger_who_mends_digests_and_sum_changes_nothing() {
     let pack = world.pack();
     let honest = entries(&pack);
     assert_eq!(forged(&honest), pack);
-    let change = |of: &str, change: &dyn Fn(&mut (String, Vec<u8>))| {
+    let change = |of: &str, change: &dyn Fn(&mut Document)| {
         let mut entries = honest.clone();
         let entry = entries.iter_mut().find(|(name, bytes)| name == of || bytes == of.as_bytes()).unwrap();
         change(entry);
@@ -678,7 +678,10 @@ proptest! {
 }
 
 /// Entries, root and time.
-type Honest = (Vec<(String, Vec<u8>)>, Vec<u8>, Timestamp);
+type Honest = (Vec<Document>, Vec<u8>, Timestamp);
+
+/// Name and content of an entry.
+type Document = (String, Vec<u8>);
 
 /// A pack that is accepted.
 static HONEST: std::sync::LazyLock<Honest> = std::sync::LazyLock::new(|| {
