@@ -93,23 +93,18 @@ impl Commit {
         let (mut signature, mut other) = (None, false);
         let (own, foreign) = signature_headers(hash);
         while let Some(header) = lines.next() {
-            match header.name {
-                b"tree" => return Err(Malformed::Twice("tree")),
-                b"author" => return Err(Malformed::Twice("author")),
-                b"committer" => return Err(Malformed::Twice("committer")),
+            let again = match header.name {
+                b"tree" => Some("tree"),
+                b"author" => Some("author"),
+                b"committer" => Some("committer"),
                 b"parent" => return Err(Malformed::Missing("parent")),
-                name if name == own.as_bytes() => {
-                    if signature.replace(header.value).is_some() {
-                        return Err(Malformed::Twice(own));
-                    }
-                }
-                name if name == foreign.as_bytes() => {
-                    if std::mem::replace(&mut other, true) {
-                        return Err(Malformed::Twice(foreign));
-                    }
-                }
+                name if name == own.as_bytes() => signature.replace(header.value).map(|_| own),
+                name if name == foreign.as_bytes() => std::mem::replace(&mut other, true).then_some(foreign),
                 name if name.starts_with(b"gpgsig") => return Err(Malformed::LikeSignature),
-                _ => {}
+                _ => None,
+            };
+            if let Some(name) = again {
+                return Err(Malformed::Twice(name));
             }
         }
         let subject = message.split(|byte| *byte == b'\n').find(|line| !line.is_empty()).unwrap_or_default();
@@ -130,19 +125,18 @@ impl Tag {
         let name = text(lines.next_named("tag")?, "tag")?;
         let mut tagger = None;
         while let Some(header) = lines.next() {
-            match header.name {
-                b"object" => return Err(Malformed::Twice("object")),
-                b"type" => return Err(Malformed::Twice("type")),
-                b"tag" => return Err(Malformed::Twice("tag")),
-                b"tagger" => {
-                    if tagger.replace(Person::parse(&header.value)).is_some() {
-                        return Err(Malformed::Twice("tagger"));
-                    }
-                }
+            let again = match header.name {
+                b"object" => Some("object"),
+                b"type" => Some("type"),
+                b"tag" => Some("tag"),
+                b"tagger" => tagger.replace(Person::parse(&header.value)).map(|_| "tagger"),
                 name if name.starts_with(b"gpgsig") && !is_signature_header(name) => {
                     return Err(Malformed::LikeSignature);
                 }
-                _ => {}
+                _ => None,
+            };
+            if let Some(name) = again {
+                return Err(Malformed::Twice(name));
             }
         }
         let payload = without_signatures(data, headers.len());

@@ -105,7 +105,7 @@ impl Judge<'_> {
         let outside: Vec<Vec<u8>> = self
             .touched(number, changes)?
             .iter()
-            .filter(|own| !signer.may_touch(&own.path) && !(deciding && is_policy(&own.path)))
+            .filter(|own| !(signer.may_touch(&own.path) || deciding && is_policy(&own.path)))
             .map(|own| own.path.clone())
             .collect();
         if outside.is_empty() {

@@ -156,3 +156,52 @@ fn touched<'a>(application: &str, bytes: &'a [u8], signed: &[u8]) -> Result<(&'a
 }
 
 const USER_PRESENT: u8 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    macro_rules! data {
+        ($name:literal) => {
+            include_str!(concat!("../../../../tests/data/verify/sshsig/", $name))
+        };
+    }
+
+    /// Signatures of the examples of RustCrypto's ssh-key: the message is `testing`, the namespace `example`.
+    const SIGNED: [(&str, &str); 5] = [
+        (data!("sshsig_ed25519"), data!("id_ed25519.pub")),
+        (data!("sshsig_ecdsa_p256"), data!("id_ecdsa_p256.pub")),
+        (data!("sshsig_ecdsa_p384"), data!("id_ecdsa_p384.pub")),
+        (data!("sshsig_rsa_3072"), data!("id_rsa_3072.pub")),
+        (data!("sshsig_sk_ed25519"), data!("id_sk_ed25519_2.pub")),
+    ];
+
+    #[test]
+    fn signatures_of_every_kind_hold_over_their_bytes_and_for_their_purpose() {
+        for (signature, key) in SIGNED {
+            let key = SshKey::parse(key).unwrap();
+            assert_eq!(verify(signature, b"testing", "example"), Ok(key.clone()), "{key}");
+            assert_eq!(verify(signature, b"tasting", "example"), Err(Broken::Mismatch), "{key}");
+            assert_eq!(verify(signature, b"testing", "git"), Err(Broken::Purpose("example".into())), "{key}");
+            let twice = format!("{signature}\n{signature}");
+            assert_eq!(verify(&twice, b"testing", "example"), Err(Broken::More), "{key}");
+        }
+    }
+
+    #[test]
+    fn keys_of_a_broken_kind_are_refused() {
+        let refused = verify(data!("sshsig_dsa_1024"), b"testing", "example");
+        assert!(matches!(refused, Err(Broken::Algorithm(_))), "{refused:?}");
+        assert!(matches!(SshKey::parse(data!("id_dsa_1024.pub")), Err(SshKeyError::Kind(_))));
+        assert!(matches!(SshKey::parse(data!("id_opaque.pub")), Err(SshKeyError::Kind(_))));
+        assert_eq!(SshKey::parse("ssh-ed25519 AAAA"), Err(SshKeyError::Unreadable));
+    }
+
+    #[test]
+    fn a_security_key_that_was_not_touched_is_refused() {
+        let bytes = [[0; 64].as_slice(), &[0, 0, 0, 0, 7]].concat();
+        assert_eq!(touched("ssh:", &bytes, b"x"), Err(Broken::NotTouched));
+        let bytes = [[0; 64].as_slice(), &[1, 0, 0, 0, 7]].concat();
+        assert_eq!(touched("ssh:", &bytes, b"x").map(|(signature, _)| signature.len()), Ok(64));
+    }
+}
