@@ -181,7 +181,7 @@ fn narrow(bands: &[Band], largest: u64, name: &str) -> String {
         for (place, row) in (0_i64..).zip(&band.rows) {
             let y = top + HEAD + place * ROW + ROW / 2;
             last = y;
-            line(&mut lines, row, band.lane, largest, &format!("M12 {}C12 {y} 12 {y} 46 {y}", y - 14));
+            line(&mut lines, row, band.lane, largest, &format!("M12 {y}H46"));
             host(&mut panels, row, band.lane, (46, y, false, 25));
         }
         more(&mut panels, band, (64, top, false));
