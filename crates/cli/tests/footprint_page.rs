@@ -100,6 +100,7 @@ fn request(host: &str, method: &str, path: &str) -> Event {
         status: Some(503),
         bytes_out: Some(10),
         query: vec![path.into()],
+        host: None,
         process: None,
     }
 }
