@@ -73,6 +73,8 @@ pub(crate) struct Asked {
     pub(crate) path: Box<str>,
     pub(crate) tally: Tally,
     pub(crate) user_agents: Vec<Box<str>>,
+    /// Some client did not say who it is, or there are more than are kept.
+    pub(crate) nameless: bool,
     pub(crate) credentials: Vec<Box<str>>,
     pub(crate) statuses: Vec<u16>,
     pub(crate) query: Vec<Box<str>>,
@@ -258,9 +260,11 @@ impl Fold {
         if let Some(asked) = place.and_then(|place| place.requests.get_mut(request as usize)) {
             asked.tally.add(&seen, *decision, reason.as_deref());
             asked.tally.bytes_out = asked.tally.bytes_out.saturating_add(bytes_out.unwrap_or_default());
-            if let Some(agent) = user_agent {
-                once(&mut asked.user_agents, cut(agent, LONGEST_WORD), MOST_WORDS);
+            match user_agent {
+                Some(agent) => once(&mut asked.user_agents, cut(agent, LONGEST_WORD), MOST_WORDS),
+                None => asked.nameless = true,
             }
+            asked.nameless |= asked.user_agents.len() >= MOST_WORDS;
             if let Some(credential) = credential {
                 once(&mut asked.credentials, cut(credential, LONGEST_WORD), MOST_WORDS);
             }
@@ -468,6 +472,7 @@ impl Fold {
                 path: path.into(),
                 tally: Tally::default(),
                 user_agents: Vec::new(),
+                nameless: false,
                 credentials: Vec::new(),
                 statuses: Vec::new(),
                 query: Vec::new(),

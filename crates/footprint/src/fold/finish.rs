@@ -74,13 +74,28 @@ impl<'a> Judge<'a> {
         HostName::parse(host).map(|name| self.catalog.about(&name, port, self.indexes)).unwrap_or_default()
     }
 
+    /// What is known of a request by who asks it, and how: of no use where somebody asked it without a name.
+    fn asked(&self, asked: &Asked) -> Vec<&'a Entry> {
+        if asked.nameless {
+            Vec::new()
+        } else {
+            self.catalog.asked(&asked.method, &asked.path, &asked.user_agents)
+        }
+    }
+
     /// The flows of one place.
     fn place(&self, host: &Host, place: &Place, about: &[&'a Entry]) -> Vec<Flow> {
         type Group<'a> = (Verdict<'a>, Tally, Vec<Request>);
         let mut groups: BTreeMap<(String, Says, Class), Group<'a>> = BTreeMap::new();
         for asked in &place.requests {
             let configured = self.indexes.of(&host.name, Some(place.port));
-            let known = Known::request(about, &asked.method, &asked.path, configured);
+            let mut about = about.to_vec();
+            for entry in self.asked(asked) {
+                if !about.iter().any(|known| std::ptr::eq(*known, entry)) {
+                    about.push(entry);
+                }
+            }
+            let known = Known::request(&about, &asked.method, &asked.path, configured);
             let verdict = self.verdict(host, place, known, &asked.tally);
             let key = (verdict.plane_word(), verdict.says, verdict.class);
             let (into, tally, requests) =
