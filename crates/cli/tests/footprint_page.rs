@@ -78,7 +78,12 @@ fn connect(host: &str, port: u16) -> Event {
         reason: None,
         sentence: None,
         assurance: None,
-        process: Some(Process { pid: 2, exe: "/usr/bin/python3".into(), package: Some("agent.py".into()) }),
+        process: Some(Process {
+            pid: 2,
+            exe: "/usr/bin/python3".into(),
+            package: Some("agent.py".into()),
+            via: Some("openai".into()),
+        }),
     }
 }
 

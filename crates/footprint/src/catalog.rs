@@ -292,4 +292,6 @@ impl<'a> Known<'a> {
 }
 
 #[cfg(test)]
+mod found_again;
+#[cfg(test)]
 mod tests;

@@ -15,7 +15,7 @@ use crate::indexes::Indexes;
 mod finish;
 mod tally;
 
-pub(crate) use tally::Tally;
+pub(crate) use tally::{Tally, Who};
 
 /// Takes records, gives a footprint.
 #[derive(Debug, Default)]
@@ -83,11 +83,14 @@ pub(crate) struct Asked {
 /// Where a record went.
 #[derive(Debug, Clone, Copy)]
 enum Spot {
-    Lookup(u32),
-    Connection(u32),
-    Request(u32, u32),
-    Close(u32),
+    Lookup(u32, Who),
+    Connection(u32, Who),
+    Request(u32, u32, Who),
+    Close(u32, Option<Carried>),
 }
+
+/// Whether the end of a connection says that it carried requests, and how it was decided.
+type Carried = (bool, Decision);
 
 #[derive(Debug)]
 struct Open {
@@ -104,9 +107,9 @@ impl Fold {
 
     /// The records that follow are those of another ledger.
     pub fn ledger(&mut self, name: &str) {
+        self.settle();
         self.runs.push(Run { ledger: name.to_owned(), mode: "run".to_owned(), ..Run::default() });
         self.recent.clear();
-        self.open.clear();
         self.observed = false;
     }
 
@@ -141,7 +144,8 @@ impl Fold {
     }
 
     /// The footprint.
-    pub fn finish(self, catalog: &Catalog, indexes: &Indexes) -> Footprint {
+    pub fn finish(mut self, catalog: &Catalog, indexes: &Indexes) -> Footprint {
+        self.settle();
         finish::finish(self, catalog, indexes)
     }
 
@@ -167,10 +171,9 @@ impl Fold {
             Event::Dns { name, decision, reason, process, .. } => {
                 let seen = self.seen(*seq, *time, process.as_ref());
                 let Some(at) = self.host(name) else { return };
-                if let Some(host) = self.hosts.get_mut(at as usize) {
-                    host.lookups.add(&seen, *decision, reason.as_deref());
-                }
-                self.remember(*seq, Spot::Lookup(at));
+                let host = self.hosts.get_mut(at as usize);
+                let who = host.map(|host| host.lookups.add(&seen, *decision, reason.as_deref()));
+                self.remember(*seq, Spot::Lookup(at, who.unwrap_or_default()));
             }
             Event::Connect { .. } => self.connect(*seq, *time, event),
             Event::Request { .. } => self.request(*seq, *time, event),
@@ -205,9 +208,10 @@ impl Fold {
             && protocol.as_bytes().get(..3).is_some_and(|head| head.eq_ignore_ascii_case(b"udp"));
         let Some(at) = self.place(destination, *port, udp) else { return };
         let read = *decision == Decision::Allow && assurance.as_deref() == Some("http");
+        let mut who = Who::default();
         if let Some(place) = self.places.get_mut(at as usize) {
             let tally = if read { &mut place.read } else { &mut place.connections };
-            tally.add(&seen, *decision, reason.as_deref());
+            who = tally.add(&seen, *decision, reason.as_deref());
             if assurance.as_deref() == Some("sni") {
                 once(&mut place.spoken, "tls", MOST_WORDS);
             }
@@ -216,7 +220,7 @@ impl Fold {
             self.open.insert(seq, Open { place: at, decision: *decision, spoke: false });
         }
         if *decision != Decision::Allow {
-            self.remember(seq, Spot::Connection(at));
+            self.remember(seq, Spot::Connection(at, who));
         }
     }
 
@@ -246,19 +250,14 @@ impl Fold {
             .seen(seq, time, process.as_ref())
             .within(phase.as_deref().unwrap_or_default(), plane.as_deref());
         let Some(at) = self.place(destination, *port, false) else { return };
-        if let Some(open) = connection.and_then(|connection| self.open.get_mut(&connection))
-            && !open.spoke
-            && let Some(place) = self.places.get_mut(open.place as usize)
-        {
+        if let Some(open) = connection.and_then(|connection| self.open.get_mut(&connection)) {
             open.spoke = true;
-            let spoke =
-                if open.decision == Decision::Allow { &mut place.spoke.0 } else { &mut place.spoke.1 };
-            *spoke = spoke.saturating_add(1);
         }
         let Some(request) = self.asked(at, method, path) else { return };
         let place = self.places.get_mut(at as usize);
+        let mut who = Who::default();
         if let Some(asked) = place.and_then(|place| place.requests.get_mut(request as usize)) {
-            asked.tally.add(&seen, *decision, reason.as_deref());
+            who = asked.tally.add(&seen, *decision, reason.as_deref());
             asked.tally.bytes_out = asked.tally.bytes_out.saturating_add(bytes_out.unwrap_or_default());
             match user_agent {
                 Some(agent) => once(&mut asked.user_agents, cut(agent, LONGEST_WORD), MOST_WORDS),
@@ -276,7 +275,7 @@ impl Fold {
             }
             query.iter().for_each(|name| once(&mut asked.query, cut(name, LONGEST_WORD), MOST_NAMES));
         }
-        self.remember(seq, Spot::Request(at, request));
+        self.remember(seq, Spot::Request(at, request, who));
     }
 
     fn close(&mut self, seq: u64, event: &Event) {
@@ -290,6 +289,7 @@ impl Fold {
             connection,
             application,
             sni,
+            requests,
             ..
         } = event
         else {
@@ -304,7 +304,17 @@ impl Fold {
             // its connection was beyond what is kept, or it is the end of a hand-over that reached nobody
             return;
         };
-        let spoke = open.map_or(!planes.is_empty(), |open| open.spoke);
+        let decision = open.as_ref().map_or(Decision::Sink, |open| open.decision);
+        let carried = requests.map(|requests| (requests > 0, decision));
+        let spoke = match (&carried, &open) {
+            (Some((carried, _)), _) => *carried,
+            (None, Some(open)) => open.spoke,
+            (None, None) => !planes.is_empty(),
+        };
+        // a connection that the ledger only counts is told by its end
+        if spoke && (carried.is_some() || open.is_some()) {
+            place.spoke(decision, 1);
+        }
         if spoke {
             more(&mut place.bytes, *bytes_out, *bytes_in);
         } else {
@@ -327,7 +337,7 @@ impl Fold {
             once(&mut place.named, cut(sni, LONGEST_WORD), MOST_WORDS);
         }
         if let Some(at) = at {
-            self.remember(seq, Spot::Close(at));
+            self.remember(seq, Spot::Close(at, carried));
         }
     }
 
@@ -341,27 +351,31 @@ impl Fold {
         bytes: (u64, u64),
     ) {
         match spot {
-            Some(Spot::Lookup(at)) => {
+            Some(Spot::Lookup(at, who)) => {
                 if let Some(host) = self.hosts.get_mut(at as usize) {
-                    host.lookups.again(count, time, reason);
+                    host.lookups.again((count, who), time, reason);
                 }
             }
-            Some(Spot::Connection(at)) => {
+            Some(Spot::Connection(at, who)) => {
                 if let Some(place) = self.places.get_mut(at as usize) {
-                    place.connections.again(count, time, reason);
+                    place.connections.again((count, who), time, reason);
                     place.connections.bytes(bytes.0, bytes.1);
                 }
             }
-            Some(Spot::Request(at, request)) => {
+            Some(Spot::Request(at, request, who)) => {
                 let place = self.places.get_mut(at as usize);
                 if let Some(asked) = place.and_then(|place| place.requests.get_mut(request as usize)) {
-                    asked.tally.again(count, time, reason);
+                    asked.tally.again((count, who), time, reason);
                     asked.tally.bytes(bytes.0, bytes.1);
                 }
             }
-            Some(Spot::Close(at)) => {
+            Some(Spot::Close(at, carried)) => {
                 if let Some(place) = self.places.get_mut(at as usize) {
-                    if place.requests.is_empty() {
+                    if let Some((true, decision)) = carried {
+                        place.spoke(decision, count);
+                    }
+                    // a ledger of an older version does not say
+                    if !carried.map_or(!place.requests.is_empty(), |(carried, _)| carried) {
                         place.connections.bytes(bytes.0, bytes.1);
                     } else {
                         more(&mut place.bytes, bytes.0, bytes.1);
@@ -373,6 +387,15 @@ impl Fold {
             None => {
                 let total = self.counted.entry(reason.unwrap_or_default().to_owned()).or_default();
                 *total = total.saturating_add(count);
+            }
+        }
+    }
+
+    /// What is still open will not tell how it ends.
+    fn settle(&mut self) {
+        for open in std::mem::take(&mut self.open).into_values().filter(|open| open.spoke) {
+            if let Some(place) = self.places.get_mut(open.place as usize) {
+                place.spoke(open.decision, 1);
             }
         }
     }
@@ -489,6 +512,14 @@ impl Fold {
             self.text = self.text.saturating_add(length);
         }
         kept
+    }
+}
+
+impl Place {
+    /// So many of its connections carried requests.
+    fn spoke(&mut self, decision: Decision, count: u64) {
+        let spoke = if decision == Decision::Allow { &mut self.spoke.0 } else { &mut self.spoke.1 };
+        *spoke = spoke.saturating_add(count);
     }
 }
 

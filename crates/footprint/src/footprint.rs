@@ -116,6 +116,9 @@ pub struct Flow {
     pub phases: Vec<String>,
     /// Who asked.
     pub processes: Vec<Caller>,
+    /// Which packages opened it, as the agent's own side says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<Package>,
     /// Why it was refused, and how often.
     pub reasons: BTreeMap<String, u64>,
     /// Whether it is known by name only: TLS was not ended, and no request was seen.
@@ -167,6 +170,16 @@ pub struct Caller {
     pub exe: String,
     /// The script, module or package.
     pub package: Option<String>,
+    /// How often.
+    pub count: u64,
+}
+
+/// A package that opened connections.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Package {
+    /// Its name.
+    pub name: String,
     /// How often.
     pub count: u64,
 }

@@ -195,6 +195,10 @@ pub(crate) fn details(flow: &Flow) -> Vec<String> {
         let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
         lines.push(format!("known of {}{more}: {}", plain(&known.framework), plain(&known.what)));
     }
+    if !flow.packages.is_empty() {
+        let names = flow.packages.iter().map(|package| word(&package.name)).collect::<Vec<_>>().join(", ");
+        lines.push(format!("opened by {names}, as the agent itself says"));
+    }
     if !flow.reasons.is_empty() {
         let reasons = flow.reasons.iter().map(|(reason, count)| format!("{} {count}x", word(reason)));
         lines.push(format!("refused: {}", reasons.collect::<Vec<_>>().join(", ")));

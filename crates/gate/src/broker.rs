@@ -510,7 +510,7 @@ pub(crate) fn caller(thread: u32) -> Option<Process> {
         .lines()
         .find_map(|line| line.strip_prefix("NStgid:")?.split_whitespace().last()?.parse().ok())?;
     let exe = fs::read_link(format!("/proc/{thread}/exe")).ok()?;
-    Some(Process { pid, exe: exe.to_string_lossy().into_owned(), package: None })
+    Some(Process { pid, exe: exe.to_string_lossy().into_owned(), package: None, via: None })
 }
 
 fn closes_on_exec(thread: u32, number: u32) -> bool {

@@ -127,10 +127,7 @@ pub(super) fn entries(text: &str, file: &str) -> Result<Vec<Entry>, CatalogError
     Ok(entries)
 }
 
-fn switch(
-    raw: Spanned<RawSwitch>,
-    at: &impl Fn(u64, Flaw) -> CatalogError,
-) -> Result<Switch, CatalogError> {
+fn switch(raw: Spanned<RawSwitch>, at: &impl Fn(u64, Flaw) -> CatalogError) -> Result<Switch, CatalogError> {
     let line = raw.referenced.line();
     let RawSwitch { set, option, verified } = raw.value;
     let (text, kind) = match (set, option) {
@@ -168,18 +165,15 @@ fn is_month(text: &str) -> bool {
 
 /// Our own words for what the reader refuses.
 fn told(error: &Error) -> Flaw {
-    let near = |word: &str, known: &[&'static str]| nearest(word, known.iter().copied()).map(ToOwned::to_owned);
+    let near =
+        |word: &str, known: &[&'static str]| nearest(word, known.iter().copied()).map(ToOwned::to_owned);
     match error {
-        Error::SerdeUnknownField { field, expected, .. } => Flaw::Field {
-            near: near(field, expected),
-            known: expected.join(", "),
-            name: field.clone(),
-        },
-        Error::SerdeUnknownVariant { variant, expected, .. } => Flaw::Word {
-            near: near(variant, expected),
-            known: expected.join(", "),
-            word: variant.clone(),
-        },
+        Error::SerdeUnknownField { field, expected, .. } => {
+            Flaw::Field { near: near(field, expected), known: expected.join(", "), name: field.clone() }
+        }
+        Error::SerdeUnknownVariant { variant, expected, .. } => {
+            Flaw::Word { near: near(variant, expected), known: expected.join(", "), word: variant.clone() }
+        }
         Error::SerdeMissingField { field, .. } => Flaw::Missing { field: (*field).to_owned() },
         Error::DuplicateMappingKey { key, .. } => Flaw::Twice { key: key.clone() },
         other => {

@@ -112,6 +112,10 @@ impl<'a> Judge<'a> {
         let mut flows: Vec<Flow> = groups
             .into_values()
             .map(|(verdict, mut tally, requests)| {
+                if tally.packages.is_empty() {
+                    tally.packages =
+                        place.connections.packages.iter().chain(&place.read.packages).cloned().collect();
+                }
                 if tally.callers.is_empty() {
                     tally.callers =
                         place.connections.callers.iter().chain(&place.read.callers).cloned().collect();
@@ -288,6 +292,11 @@ fn flow(
             let mut callers = tally.callers.clone();
             callers.sort_by_key(|caller| std::cmp::Reverse(caller.count));
             callers
+        },
+        packages: {
+            let mut packages = tally.packages.clone();
+            packages.sort_by_key(|package| std::cmp::Reverse(package.count));
+            packages
         },
         reasons: tally.reasons.iter().map(|(reason, count)| (reason.to_string(), *count)).collect(),
         requests,
