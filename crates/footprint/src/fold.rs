@@ -56,6 +56,8 @@ pub(crate) struct Place {
     pub(crate) read: Tally,
     /// How many of `connections` turned out to carry requests: let through, and answered by Claw.
     pub(crate) spoke: (u64, u64),
+    /// How many of `connections` ended without a byte.
+    pub(crate) wordless: u64,
     index: HashMap<Box<str>, u32>,
     pub(crate) requests: Vec<Asked>,
     /// Bytes of connections that carried requests.
@@ -86,11 +88,19 @@ enum Spot {
     Lookup(u32, Who),
     Connection(u32, Who),
     Request(u32, u32, Who),
-    Close(u32, Option<Carried>),
+    Close(u32, Option<End>),
 }
 
-/// Whether the end of a connection says that it carried requests, and how it was decided.
-type Carried = (bool, Decision);
+/// What the end of an observed connection says of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// It carried requests, and was decided like this.
+    Carried(Decision),
+    /// Not a byte was said.
+    Wordless,
+    /// Something else was said.
+    Spoke,
+}
 
 #[derive(Debug)]
 struct Open {
@@ -305,15 +315,22 @@ impl Fold {
             return;
         };
         let decision = open.as_ref().map_or(Decision::Sink, |open| open.decision);
-        let carried = requests.map(|requests| (requests > 0, decision));
-        let spoke = match (&carried, &open) {
-            (Some((carried, _)), _) => *carried,
+        let end_says = requests.map(|requests| match requests {
+            0 if *bytes_out == 0 && application.as_deref() == Some("silent") => End::Wordless,
+            0 => End::Spoke,
+            _ => End::Carried(decision),
+        });
+        let spoke = match (end_says, &open) {
+            (Some(says), _) => matches!(says, End::Carried(_)),
             (None, Some(open)) => open.spoke,
             (None, None) => !planes.is_empty(),
         };
         // a connection that the ledger only counts is told by its end
-        if spoke && (carried.is_some() || open.is_some()) {
+        if spoke && (end_says.is_some() || open.is_some()) {
             place.spoke(decision, 1);
+        }
+        if end_says == Some(End::Wordless) {
+            place.wordless = place.wordless.saturating_add(1);
         }
         if spoke {
             more(&mut place.bytes, *bytes_out, *bytes_in);
@@ -337,7 +354,7 @@ impl Fold {
             once(&mut place.named, cut(sni, LONGEST_WORD), MOST_WORDS);
         }
         if let Some(at) = at {
-            self.remember(seq, Spot::Close(at, carried));
+            self.remember(seq, Spot::Close(at, end_says));
         }
     }
 
@@ -369,13 +386,17 @@ impl Fold {
                     asked.tally.bytes(bytes.0, bytes.1);
                 }
             }
-            Some(Spot::Close(at, carried)) => {
+            Some(Spot::Close(at, says)) => {
                 if let Some(place) = self.places.get_mut(at as usize) {
-                    if let Some((true, decision)) = carried {
-                        place.spoke(decision, count);
+                    match says {
+                        Some(End::Carried(decision)) => place.spoke(decision, count),
+                        Some(End::Wordless) => place.wordless = place.wordless.saturating_add(count),
+                        Some(End::Spoke) | None => {}
                     }
                     // a ledger of an older version does not say
-                    if !carried.map_or(!place.requests.is_empty(), |(carried, _)| carried) {
+                    let carried =
+                        says.map_or(!place.requests.is_empty(), |says| matches!(says, End::Carried(_)));
+                    if !carried {
                         place.connections.bytes(bytes.0, bytes.1);
                     } else {
                         more(&mut place.bytes, bytes.0, bytes.1);
@@ -451,6 +472,7 @@ impl Fold {
             connections: Tally::default(),
             read: Tally::default(),
             spoke: (0, 0),
+            wordless: 0,
             index: HashMap::new(),
             requests: Vec::new(),
             bytes: (0, 0),

@@ -104,6 +104,9 @@ pub struct Flow {
     pub unanswered: u64,
     /// Look-ups of the name.
     pub lookups: u64,
+    /// Connections beside these that were closed without a word.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub wordless: u64,
     /// Bytes the agent sent.
     pub bytes_out: u64,
     /// Bytes the agent received.
@@ -412,6 +415,11 @@ pub enum FootprintError {
     /// Of another format.
     #[error("a footprint of the format `{}`, and this version knows `{FORMAT}`", .0.escape_debug())]
     Format(String),
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// A value as one JSON document for people and programs: characters that move, reorder or hide text are escaped.

@@ -195,6 +195,9 @@ pub(crate) fn details(flow: &Flow) -> Vec<String> {
         let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
         lines.push(format!("known of {}{more}: {}", plain(&known.framework), plain(&known.what)));
     }
+    if flow.wordless > 0 {
+        lines.push(format!("{} more connections were closed without a word", flow.wordless));
+    }
     if !flow.packages.is_empty() {
         let names = flow.packages.iter().map(|package| word(&package.name)).collect::<Vec<_>>().join(", ");
         lines.push(format!("opened by {names}, as the agent itself says"));

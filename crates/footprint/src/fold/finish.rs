@@ -124,6 +124,9 @@ impl<'a> Judge<'a> {
             })
             .collect();
         share_bytes(place, &mut flows);
+        if let Some(first) = flows.first_mut() {
+            first.wordless = place.wordless;
+        }
         if let Some(silent) = silent(place, carried) {
             let configured = self.indexes.of(&host.name, Some(place.port));
             let known = Known::host(about, configured);
@@ -212,7 +215,11 @@ fn silent(place: &Place, carried: bool) -> Option<Tally> {
     tally.allowed = tally.allowed.saturating_sub(allowed);
     tally.sunk = tally.sunk.saturating_sub(sunk);
     tally.count = tally.count.saturating_sub(allowed.saturating_add(sunk));
-    if !carried {
+    if carried {
+        // opened beside the others, and closed without a word: nothing was asked
+        tally.sunk = tally.sunk.saturating_sub(place.wordless);
+        tally.count = tally.count.saturating_sub(place.wordless);
+    } else {
         // the gate was to read requests, and none came
         tally.join(&place.read);
     }
@@ -283,6 +290,7 @@ fn flow(
         sunk: tally.sunk,
         unanswered: tally.unanswered,
         lookups: 0,
+        wordless: 0,
         bytes_out: tally.bytes_out,
         bytes_in: tally.bytes_in,
         first: tally.first.unwrap_or_default(),

@@ -293,6 +293,33 @@ fn equal_connections_that_carried_requests_are_told_apart_from_silent_ones() {
 }
 
 #[test]
+fn a_connection_without_a_word_is_counted_and_is_no_flow_beside_those_that_asked() {
+    let end = |requests: u64, bytes: (u64, u64), application: &str| {
+        let mut end = close("api.anthropic.com", 443, bytes, Some(2));
+        if let Event::Close { requests: own, application: spoken, .. } = &mut end {
+            (*own, *spoken) = (Some(requests), Some(application.into()));
+        }
+        end
+    };
+    let repeat = |of: u64, count: u64| Event::Repeat {
+        of: Some(of),
+        count,
+        reason: Some("sink".into()),
+        bytes_out: None,
+        bytes_in: None,
+    };
+    let begun = [start(Some("sink")), connect("api.anthropic.com", 443, Decision::Sink)];
+    let asked = [request("api.anthropic.com", "POST /v1/messages", Some(2)), end(1, (900, 600), "tls")];
+    let silent = [end(0, (0, 0), "silent"), repeat(2, 4), repeat(5, 3), Event::Exit { code: 0 }];
+    let both = footprint(&[begun.as_slice(), &asked, &silent].concat());
+    assert_eq!(shown(&both), ["inference/required api.anthropic.com:443 sink 1x 900/600"]);
+    assert_eq!(both.flows[0].wordless, 4);
+    let alone = footprint(&[begun.as_slice(), &silent[..1], &silent[3..]].concat());
+    assert_eq!(shown(&alone), ["mixed/mixed api.anthropic.com:443 sink 1x 0/0"]);
+    assert!(!alone.flows[0].unread && alone.flows[0].wordless == 0);
+}
+
+#[test]
 fn more_than_fits_is_counted_and_the_footprint_says_so() {
     let mut fold = Fold::new();
     fold.ledger("x");
