@@ -180,6 +180,18 @@ pub(crate) fn about(run: &Run) -> String {
     )
 }
 
+/// The program that a command starts, as people call it: not `env`, not a directory; of an interpreter, its script.
+pub(crate) fn program(command: &[String]) -> Option<&str> {
+    let base = |word: &'_ str| -> usize { word.rfind('/').map_or(0, |at| at + 1) };
+    let mut words =
+        command.iter().map(String::as_str).skip_while(|word| *word == "env" || word.contains('='));
+    let first = words.next()?;
+    let name = first.get(base(first)..)?;
+    let interprets = name.starts_with("python") || matches!(name, "node" | "bun" | "deno" | "sh" | "bash");
+    let script = words.next().filter(|word| interprets && !word.starts_with('-'));
+    script.map_or(Some(name), |script| script.get(base(script)..)).filter(|name| !name.is_empty())
+}
+
 /// What else is to be said of a flow.
 pub(crate) fn details(flow: &Flow) -> Vec<String> {
     let mut lines = Vec::new();

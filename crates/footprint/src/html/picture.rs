@@ -43,8 +43,10 @@ struct Row {
 }
 
 fn name(footprint: &Footprint) -> String {
-    let named = footprint.runs.iter().map(|run| run.agent.as_str()).find(|name| !name.is_empty());
-    named.unwrap_or("agent").to_owned()
+    let mut names = footprint.runs.iter().map(|run| run.agent.as_str());
+    let named = names.find(|name| !matches!(*name, "" | "unnamed"));
+    let program = footprint.runs.iter().find_map(|run| crate::show::program(&run.command));
+    named.or(program).unwrap_or("agent").to_owned()
 }
 
 fn bands(footprint: &Footprint) -> Vec<Band> {
