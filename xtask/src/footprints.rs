@@ -330,7 +330,9 @@ fn index(rows: &[Row], absent: &[Absent]) -> String {
     }
     text.push_str(
         "\n## Known, and not found again\n\nWhat the [catalogue](../../catalog/README.md) knows of these frameworks, from other \
-         versions and other ways to run them, was found again in these runs, but for this. A test compares both.\n\n\
+         versions and other ways to run them, was found again in these runs, but for this. A test compares both. With a base URL of \
+         your own the same is asked of that host; the model is the one that the command names; what a library asks is listed with the \
+         library: smolagents with a model of the hub asks what `huggingface_hub` does in [langchain-local.md](langchain-local.md).\n\n\
          | framework | what | why not here |\n|---|---|---|\n",
     );
     for Absent { framework, what, why } in absent {

@@ -182,7 +182,7 @@ pub(crate) fn about(run: &Run) -> String {
 
 /// The program that a command starts, as people call it: not `env`, not a directory; of an interpreter, its script.
 pub(crate) fn program(command: &[String]) -> Option<&str> {
-    let base = |word: &'_ str| -> usize { word.rfind('/').map_or(0, |at| at + 1) };
+    let base = |word: &'_ str| -> usize { word.rfind('/').map_or(0, |at| at.saturating_add(1)) };
     let mut words =
         command.iter().map(String::as_str).skip_while(|word| *word == "env" || word.contains('='));
     let first = words.next()?;
@@ -207,8 +207,10 @@ pub(crate) fn details(flow: &Flow) -> Vec<String> {
         let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
         lines.push(format!("known of {}{more}: {}", plain(&known.framework), plain(&known.what)));
     }
-    if flow.wordless > 0 {
-        lines.push(format!("{} more connections were closed without a word", flow.wordless));
+    match flow.wordless {
+        0 => {}
+        1 => lines.push("1 more connection was closed without a word".to_owned()),
+        several => lines.push(format!("{several} more connections were closed without a word")),
     }
     if !flow.packages.is_empty() {
         let names = flow.packages.iter().map(|package| word(&package.name)).collect::<Vec<_>>().join(", ");

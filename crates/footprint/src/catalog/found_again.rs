@@ -85,7 +85,7 @@ fn what_is_known_of_the_frameworks_is_found_again_or_its_absence_is_explained() 
         let report = read(&format!("docs/footprints/{}.md", run.id));
         run.catalogue.iter().for_each(|name| add(seen.entry(name.as_str()).or_default(), &report));
     }
-    let mut explained: BTreeSet<(&str, &str)> = BTreeSet::new();
+    let mut explained: BTreeSet<(String, String)> = BTreeSet::new();
     for absent in &list.absent {
         assert!(
             !absent.why.is_empty() && readme.contains(&absent.why),
@@ -93,7 +93,7 @@ fn what_is_known_of_the_frameworks_is_found_again_or_its_absence_is_explained() 
             absent.framework,
             absent.why
         );
-        explained.extend(absent.what.iter().map(|what| (absent.framework.as_str(), what.as_str())));
+        explained.extend(absent.what.iter().map(|what| (absent.framework.clone(), what.clone())));
     }
     let catalog = Catalog::built_in().unwrap();
     let (mut unexplained, mut found) = (Vec::new(), 0);
@@ -106,7 +106,7 @@ fn what_is_known_of_the_frameworks_is_found_again_or_its_absence_is_explained() 
         assert!(!own.is_empty(), "the catalogue knows nothing of `{name}`");
         for (thing, was_seen) in own.iter().flat_map(|entry| things(entry, seen)) {
             found += usize::from(was_seen);
-            if was_seen == explained.remove(&(*name, thing.as_str())) {
+            if was_seen == explained.remove(&((*name).to_owned(), thing.clone())) {
                 unexplained.push(format!("{name}: {thing}: seen: {was_seen}"));
             }
         }
