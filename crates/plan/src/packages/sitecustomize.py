@@ -10,12 +10,13 @@ def _claw():
     sys.path[:] = [entry for entry in sys.path if entry != here]
     # what would have been found without this file
     try:
-        from importlib.machinery import PathFinder
-        from importlib.util import module_from_spec
+        # what `importlib` is made of: it is there already, and costs nothing at each start
+        import _frozen_importlib
+        import _frozen_importlib_external
 
-        spec = PathFinder.find_spec("sitecustomize", sys.path)
-        if spec is not None and spec.loader is not None:
-            module = module_from_spec(spec)
+        spec = _frozen_importlib_external.PathFinder.find_spec("sitecustomize", sys.path)
+        if spec is not None and spec.loader is not None and spec.origin != __file__:
+            module = _frozen_importlib.module_from_spec(spec)
             sys.modules["sitecustomize"] = module
             spec.loader.exec_module(module)
     finally:
