@@ -417,7 +417,6 @@ pub enum FootprintError {
     Format(String),
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
 fn is_zero(number: &u64) -> bool {
     *number == 0
 }
