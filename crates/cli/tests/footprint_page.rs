@@ -63,6 +63,7 @@ fn start(version: &str) -> Event {
         claw_version: version.into(),
         kernel: "6.8".into(),
         mode: Some("sink".into()),
+        signed: None,
     }
 }
 
