@@ -43,8 +43,9 @@ def store():
 
 
 def packages():
+    # from whatever index pip itself is configured with
     run = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "0"]
-    done = subprocess.run([*run, "--index-url", "https://pypi.org/simple", "--target", "/tmp/more", "langchain-weather"])
+    done = subprocess.run([*run, "--target", "/tmp/more", "langchain-weather"])
     return f"pip ended with {done.returncode}"
 
 

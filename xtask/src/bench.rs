@@ -31,6 +31,7 @@ pub(crate) fn run(what: &[&str]) -> Outcome<()> {
         ("firewall", firewall),
         ("host", host),
         ("commits", crate::commits::bench),
+        ("footprint", footprint),
     ];
     for (name, bench) in all {
         if what.is_empty() || what.contains(name) {
@@ -128,6 +129,8 @@ fn build() -> Outcome<PathBuf> {
             "claw-policy",
             "-p",
             "claw-verify",
+            "-p",
+            "claw-footprint",
             "--examples",
             "--bins",
         ])
@@ -696,6 +699,49 @@ impl Drop for Squid {
 /// A directory that is removed at the end.
 struct Scratch {
     path: PathBuf,
+}
+
+/// A report of a million records: how long, and how much memory.
+fn footprint(claw: &Path) -> Outcome<()> {
+    let scratch = Scratch::new("footprint")?;
+    println!("## A footprint of 1,000,000 records (`cargo xtask bench footprint`)\n");
+    println!("| different hosts | ledger, MB | seconds | peak memory, MiB | target |\n|---|---|---|---|---|");
+    for hosts in ["14", "1000", "15000"] {
+        let ledger = scratch.path.join("ledger.jsonl");
+        let made = Command::new("target/release/examples/generate")
+            .args(["1000000", hosts])
+            .stdout(fs::File::create(&ledger)?)
+            .status()?;
+        if !made.success() {
+            return Err("the ledger could not be made".into());
+        }
+        let mut seconds = Vec::new();
+        let mut peak = 0;
+        for _ in 0..3 {
+            let begun = Instant::now();
+            let mut child = Command::new(claw)
+                .args(["footprint", "report", "--json"])
+                .arg(&ledger)
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()?;
+            while child.try_wait()?.is_none() {
+                peak = peak.max(peak_kib(child.id()));
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            seconds.push(begun.elapsed().as_secs_f64());
+        }
+        let size = fs::metadata(&ledger)?.len() / 1_000_000;
+        println!("| {hosts} | {size} | {:.2} | {} | under 5 s, 300 MiB |", median(&mut seconds), peak / 1024);
+    }
+    Ok(())
+}
+
+/// The most memory a process had so far, in KiB.
+fn peak_kib(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+    line.split_whitespace().next().and_then(|kib| kib.parse().ok()).unwrap_or_default()
 }
 
 impl Scratch {

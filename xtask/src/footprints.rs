@@ -22,6 +22,17 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 #[serde(deny_unknown_fields)]
 struct List {
     framework: Vec<Framework>,
+    #[serde(default)]
+    absent: Vec<Absent>,
+}
+
+/// Something that the catalogue knows of a framework and that was not found again.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Absent {
+    framework: String,
+    what: Vec<String>,
+    why: String,
 }
 
 /// One framework, and how it is run.
@@ -30,6 +41,9 @@ struct List {
 struct Framework {
     id: String,
     title: String,
+    /// Its names in the catalogue.
+    #[expect(dead_code, reason = "for the test that compares the reports with the catalogue")]
+    catalogue: Vec<String>,
     #[serde(default)]
     pypi: Vec<String>,
     #[serde(default)]
@@ -79,7 +93,7 @@ pub(crate) fn run(ids: &[&str]) -> Outcome<()> {
         eprintln!("xtask: {}: {end}", row.framework.id);
     }
     if ids.is_empty() {
-        fs::write(Path::new(DOCS).join("README.md"), index(&rows))?;
+        fs::write(Path::new(DOCS).join("README.md"), index(&rows, &list.absent))?;
     }
     match rows.iter().find(|row| row.loop_closed.is_err()) {
         Some(row) => Err(format!("{}: its own policy does not suffice", row.framework.id).into()),
@@ -150,8 +164,8 @@ fn install(framework: &Framework) -> Outcome<PathBuf> {
             npm.arg("--ignore-scripts");
         }
         // a Node of its own comes from PyPI; npm is the machine's
-        let node = place.join(framework.run.first().map_or("", String::as_str));
-        if node.ends_with("node") {
+        let own = framework.run.iter().find(|word| word.ends_with("/node"));
+        if let Some(node) = own.map(|word| place.join(word)) {
             let own = place.join("node");
             fs::create_dir_all(&own)?;
             let _ = fs::remove_file(own.join("node"));
@@ -290,7 +304,7 @@ fn page(framework: &Framework, report: &str) -> String {
     )
 }
 
-fn index(rows: &[Row]) -> String {
+fn index(rows: &[Row], absent: &[Absent]) -> String {
     let mut text = "# Footprints of real frameworks\n\nEach was installed from PyPI or npm, pinned, and observed with one short task; not \
                     one byte left. Then it ran again under the policy that was suggested, unchanged. `cargo xtask footprints` does all \
                     of it anew; [footprints/](../../footprints) has the programs and versions.\n\n\
@@ -313,6 +327,17 @@ fn index(rows: &[Row]) -> String {
             hosts(&row.reached),
             hosts(&row.left_out)
         ));
+    }
+    text.push_str(
+        "\n## Known, and not found again\n\nWhat the [catalogue](../../catalog/README.md) knows of these frameworks, from other \
+         versions and other ways to run them, was found again in these runs, but for this. A test compares both. With a base URL of \
+         your own the same is asked of that host; the model is the one that the command names; what a library asks is listed with the \
+         library: smolagents with a model of the hub asks what `huggingface_hub` does in [langchain-local.md](langchain-local.md).\n\n\
+         | framework | what | why not here |\n|---|---|---|\n",
+    );
+    for Absent { framework, what, why } in absent {
+        let what: Vec<String> = what.iter().map(|what| format!("`{what}`")).collect();
+        text.push_str(&format!("| {framework} | {} | {why} |\n", what.join(", ")));
     }
     text
 }

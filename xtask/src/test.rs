@@ -9,6 +9,7 @@ type Outcome = Result<(), Box<dyn Error>>;
 /// Debian packages that tests and examples use.
 const PACKAGES: &[(&str, &str)] = &[
     ("bwrap", "bubblewrap"),
+    ("chromium", "chromium"),
     ("curl", "curl"),
     ("dig", "dnsutils"),
     ("faketime", "faketime"),

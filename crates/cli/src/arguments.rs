@@ -128,7 +128,7 @@ pub(crate) struct Run {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples: claw observe --ledger run.jsonl -- python3 agent.py\n          claw observe --answer openai,index -- python3 agent.py\n\nModes:\n  deny   everything is refused and written down, as `claw run` does without a policy\n  sink   every name resolves, every connection is accepted by Claw itself and written down; HTTP gets 503\n  allow  what goes by name to a public address is let through and written down; needs --danger-open\n\nThe exit code is the command's own."
+    after_help = "Examples: claw observe --ledger run.jsonl -- python3 agent.py\n          claw observe --answer openai,index -- python3 agent.py\n\nModes:\n  deny   everything is refused and written down, as `claw run` does without a policy\n  sink   every name resolves, every connection is accepted by Claw itself and written down; HTTP gets 503\n  allow  what goes to a public address is let through and written down; needs --danger-open\n\nThe exit code is the command's own."
 )]
 pub(crate) struct Observe {
     /// What to do with what it reaches for
@@ -140,6 +140,9 @@ pub(crate) struct Observe {
     /// With --mode allow: yes, let this command talk to the internet as it likes
     #[arg(long)]
     pub(crate) danger_open: bool,
+    /// Do not ask Python and Node programs themselves which of their packages opens a connection
+    #[arg(long)]
+    pub(crate) no_packages: bool,
     /// A policy for file system, process and environment; its rules name planes and open nothing
     #[arg(long, value_name = "FILE")]
     pub(crate) policy: Option<PathBuf>,
@@ -167,7 +170,7 @@ pub(crate) enum ObserveMode {
     Deny,
     /// Accepted by Claw itself
     Sink,
-    /// Let through by name
+    /// Let through to public addresses
     Allow,
 }
 

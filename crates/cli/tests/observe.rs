@@ -5,7 +5,7 @@
 use std::thread;
 use std::time::Duration;
 
-use claw_testkit::{Lab, Outcome, User, each, echo, http, once, sink, sink_datagrams};
+use claw_testkit::{Lab, Outcome, User, each, echo, echo_datagrams, http, names, once, sink, sink_datagrams};
 use serde_json::Value;
 
 const CLAW: &str = env!("CARGO_BIN_EXE_claw");
@@ -107,7 +107,7 @@ fn deny_refuses_as_a_run_without_rules_does() {
 }
 
 #[test]
-fn allow_needs_to_be_said_twice_and_lets_names_through_to_public_addresses_alone() {
+fn allow_needs_to_be_said_twice_and_lets_through_to_public_addresses_alone() {
     each(CLAW, |lab| {
         let (server, inner) = (http(Lab::PUBLIC), http(Lab::PRIVATE));
         let (port, private) = (server.port(), inner.port());
@@ -123,10 +123,9 @@ fn allow_needs_to_be_said_twice_and_lets_names_through_to_public_addresses_alone
         let script = format!(
             "curl -sS http://open.lab.test:{port}/through
              for url in http://inner.lab.test:{private}/ http://meta.lab.test/ http://loop.lab.test:{private}/ \
-               http://{public}:{port}/ http://169.254.169.254/ http://{inner}:{private}/; do
+               http://169.254.169.254/ http://{inner}:{private}/ http://11.64.2.9:{port}/; do
                curl -sS -m 5 $url && echo THROUGH
              done; true",
-            public = Lab::PUBLIC,
             inner = Lab::PRIVATE
         );
         let run = lab.observe().option(&["--mode", "allow", "--danger-open"]).sh(&script);
@@ -137,9 +136,64 @@ fn allow_needs_to_be_said_twice_and_lets_names_through_to_public_addresses_alone
         let run = run.denied("inner.lab.test", private, "private-address");
         let run = run.denied("meta.lab.test", 80, "private-address");
         let run = run.denied("loop.lab.test", private, "private-address");
-        let run = run.denied(Lab::PUBLIC, port, "raw-address");
+        let run = run.denied(Lab::METADATA, 80, "metadata").denied(Lab::PRIVATE, private, "raw-address");
         let close = about(&run, "close", "open.lab.test");
         assert_eq!((&close["application"], &close["end"]), (&"http".into(), &"end".into()), "{run:#?}");
+    });
+}
+
+/// Answers come from the very address and port that was asked: a connected socket takes no others.
+#[test]
+fn allow_lets_literal_addresses_and_datagrams_through_and_takes_them_down() {
+    each(CLAW, |lab| {
+        let (server, server6) = (http(Lab::PUBLIC), http(Lab::PUBLIC6));
+        let (ticks, ticks6) = (echo_datagrams(Lab::PUBLIC), echo_datagrams(Lab::PUBLIC6));
+        let (inner, metadata) = (sink_datagrams(Lab::PRIVATE, 4_000), sink_datagrams(Lab::METADATA, 4_000));
+        let names = names(Lab::PUBLIC);
+        lab.hosts(&format!("{} open.lab.test\n{} inner.lab.test", Lab::PUBLIC, Lab::PRIVATE));
+        let script = format!(
+            "import socket, urllib.request
+for host in ('{v4}:{port}', '[{v6}]:{port6}'):
+    print(urllib.request.urlopen(f'http://{{host}}/literal').read().decode())
+def ask(host, port, text):
+    for family, kind, _, _, to in socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM):
+        with socket.socket(family, kind) as one:
+            one.settimeout(2); one.connect(to)
+            try: one.send(text); return one.recv(65535) == text
+            except OSError: pass
+    return False
+print([ask('{v4}', {tick}, b'one'), ask('{v6}', {tick6}, b'x' * 9001), ask('open.lab.test', {tick}, b'')])
+print([ask('{private}', 4000, b'a'), ask('{metadata}', 4000, b'b'), ask('inner.lab.test', 4000, b'c'),
+    ask('11.64.2.9', {tick}, b'd')])
+q = bytes.fromhex('abcd01000001000000000000') + b'\\x04open\\x03lab\\x04test\\x00' + bytes.fromhex('00010001')
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+    one.settimeout(2); one.connect(('{v4}', 53)); one.send(q); print(socket.inet_ntoa(one.recv(512)[-4:]))",
+            v4 = Lab::PUBLIC,
+            v6 = Lab::PUBLIC6,
+            private = Lab::PRIVATE,
+            metadata = Lab::METADATA,
+            port = server.port(),
+            port6 = server6.port(),
+            tick = ticks.port(),
+            tick6 = ticks6.port(),
+        );
+        let run = lab
+            .observe()
+            .option(&["--mode", "allow", "--danger-open"])
+            .sh(&format!("python3 - <<'END'\n{script}\nEND"));
+        let run = run.ends(0).says("[True, True, True]").says("[False, False, False, False]").says("11.64.");
+        assert_eq!(run.stdout.matches("GET /literal").count(), 2, "{run:#?}");
+        assert_eq!((ticks.arrivals(), ticks6.arrivals()), (2, 1));
+        assert_eq!((inner.arrivals(), metadata.arrivals(), names.arrivals()), (0, 0, 0));
+        let run = run.allowed(Lab::PUBLIC, server.port()).allowed(Lab::PUBLIC6, ticks6.port());
+        let run = run.allowed("open.lab.test", ticks.port());
+        let run =
+            run.denied("inner.lab.test", 4_000, "private-address").denied(Lab::PRIVATE, 4_000, "raw-address");
+        let close = about(&run, "close", Lab::PUBLIC6);
+        assert_eq!((&close["application"], &close["sni"]), (&"http".into(), &Value::Null), "{close}");
+        let ends = run.of_kind("close");
+        let tick = ends.iter().find(|end| end["port"] == ticks6.port()).unwrap();
+        assert_eq!((&tick["bytes_out"], &tick["bytes_in"]), (&9_001.into(), &9_001.into()), "{tick}");
     });
 }
 
@@ -255,5 +309,73 @@ fn a_script_and_a_module_are_named() {
         assert_eq!(about(&run, "request", "module.test")["process"]["package"], "asks");
         let plain = lab.run("/usr/bin/python3 asks.py http://script.test/");
         assert!(plain.records.iter().all(|record| record["process"].get("package").is_none()));
+    });
+}
+
+/// The hooks' variables are put before what the policy sets; what is started without them still runs.
+#[test]
+fn the_package_that_opens_a_connection_is_told_by_the_agents_own_side() {
+    once(CLAW, User::Ordinary, |lab| {
+        lab.directory("work/site-packages/telly");
+        lab.directory("work/node_modules/@corp/telly");
+        lab.write(
+            "work/site-packages/telly/__init__.py",
+            "import urllib.request as r\ndef tell(to):\n    try: r.urlopen(to)\n    except Exception: pass\n",
+        );
+        lab.write(
+            "work/node_modules/@corp/telly/index.js",
+            "exports.tell = (to) => fetch(to).catch(() => {})\n",
+        );
+        lab.write("work/main.py", "import sys, telly\ntelly.tell(sys.argv[1])\nprint('python ran')\n");
+        lab.write("work/main.js", "require('@corp/telly').tell(process.argv[2]).then(() => console.log('node ran', eval('kept')))\n");
+        lab.write("work/kept.cjs", "globalThis.kept = 7\n");
+        let work = lab.path("work").display().to_string();
+        lab.policy(
+            &[],
+            &format!(
+                "process: {{env: {{set: {{PYTHONPATH: '{work}/site-packages', NODE_OPTIONS: '--require {work}/kept.cjs'}}}}}}\n"
+            ),
+        );
+        let policy = lab.path("policy.yaml").display().to_string();
+        let script = "/usr/bin/python3 main.py http://python.test/
+             /usr/bin/python3 -I -c 'import urllib.request as r; r.urlopen(\"http://isolated.test/\")' 2> /dev/null
+             node main.js http://node.test/; true";
+        let observed = |more: &[&str]| {
+            let options = [&["--policy", policy.as_str()], more].concat();
+            let run = lab.observe().option(&options).sh(script).ends(0).says("python ran").says("node ran 7");
+            ["python.test", "isolated.test", "node.test"].map(|host| {
+                let request = about(&run, "request", host);
+                assert_eq!(request["process"], about(&run, "connect", host)["process"]);
+                request["process"]["via"].as_str().unwrap_or("-").to_owned()
+            })
+        };
+        assert_eq!(observed(&[]), ["telly", "-", "@corp/telly"]);
+        assert_eq!(observed(&["--no-packages"]), ["-", "-", "-"]);
+        let run = lab.claw().option(&["--policy", &policy]).sh("env");
+        assert!(!run.stdout.contains("CLAW_PACKAGES") && !run.stdout.contains("/run/claw"), "{run:#?}");
+    });
+}
+
+/// Whatever an agent says there is a word in a record at most.
+#[test]
+fn what_an_agent_says_of_its_packages_decides_nothing() {
+    once(CLAW, User::Ordinary, |lab| {
+        let run = lab.observe().command(&["/usr/bin/python3", "-I", "-c", "
+import os, socket
+host, port = os.environ['CLAW_PACKAGES'].rsplit(':', 1)
+one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for text in (b'', b'\\xff' * 9000, b'x\\ty\\t1\\tz', f'{os.getpid()}\\tliar.test\\t80\\t\\x1b[2J<script>'.encode(),
+             f'{os.getpid()}\\tother.test\\t80\\twrong'.encode(), f'{os.getpid()}\\tLIAR.test\\t80\\tmade-up'.encode()):
+    one.sendto(text, (host, int(port)))
+for _ in range(5000): one.sendto(b'7\\ta\\t1\\tflood', (host, int(port)))
+try: one.bind((host, int(port)))
+except OSError as error: print('not taken', error.errno)
+socket.create_connection(('liar.test', 80), 5).close()
+socket.create_connection(('plain.test', 80), 5).close()
+"]);
+        let run = run.ends(0).says("not taken");
+        let via =
+            |host: &str| about(&run, "connect", host)["process"]["via"].as_str().unwrap_or("-").to_owned();
+        assert_eq!((via("liar.test").as_str(), via("plain.test").as_str()), ("made-up", "-"), "{run:#?}");
     });
 }

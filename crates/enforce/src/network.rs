@@ -9,7 +9,7 @@ use claw_plan::{Network, Opening};
 use claw_sys::netlink::Socket;
 use claw_sys::nft::{self, Chain, Element, Expression, Family, Hook, Ranges, Set, Table, Verdict};
 use claw_sys::socket::{self, Kind};
-use claw_sys::{diag, link, nflog};
+use claw_sys::{datagram, diag, link, nflog};
 
 use crate::walls::{self, Wall};
 use crate::words::{Failure, Report, Step, hear, say};
@@ -33,6 +33,10 @@ pub struct Door {
     pub datagrams: Vec<(u16, OwnedFd, OwnedFd)>,
     /// Where datagrams to every other port arrive, IPv4 and IPv6, if the plan steers them.
     pub catch_all: Option<[OwnedFd; 2]>,
+    /// Through which datagrams are answered from every port, IPv4 and IPv6, if the plan lets them through.
+    pub answers: Option<[OwnedFd; 2]>,
+    /// Where hooks inside say which package opens a connection, if the plan has them.
+    pub packages: Option<OwnedFd>,
 }
 
 /// The right to add elements to the sets of the table: nothing else.
@@ -111,6 +115,8 @@ impl Door {
             diagnosis: Socket::adopt(one()?),
             datagrams: Vec::new(),
             catch_all: None,
+            answers: None,
+            packages: None,
         };
         let mut extra = Vec::new();
         while extra.len() < more {
@@ -126,11 +132,13 @@ impl Door {
                 datagrams.push((*port, v4, v6));
             }
         }
-        let catch_all = match (extra.next(), extra.next()) {
-            (Some(v4), Some(v6)) => Some([v4, v6]),
-            _ => None,
+        let mut pair = |wanted: bool| match wanted {
+            true => Some([extra.next()?, extra.next()?]),
+            false => None,
         };
-        Ok(Ok((Door { datagrams, catch_all, ..door }, nft)))
+        let (catch_all, answers) = (pair(network.catch_all), pair(network.answers));
+        let packages = extra.next();
+        Ok(Ok((Door { datagrams, catch_all, answers, packages, ..door }, nft)))
     }
 }
 
@@ -163,6 +171,12 @@ impl Sockets {
             let socket = socket::transparent(Kind::Datagram, SocketAddr::new(address, network.listener))?;
             socket::tell_ports(socket.as_fd(), address)?;
             datagrams.push(socket);
+        }
+        for address in own.into_iter().filter(|_| network.answers) {
+            datagrams.push(datagram::sender(address)?);
+        }
+        if network.packages {
+            datagrams.push(socket::transparent(Kind::Datagram, network.packages())?);
         }
         Ok(Sockets { fixed, refusals: nflog::open(LOG_GROUP, 128)?, diagnosis: diag::open()?, datagrams })
     }

@@ -103,6 +103,7 @@ fn flow(out: &mut Writer<'_>, round: u64, hosts: u64) -> io::Result<()> {
         application: Some("tls".into()),
         sni: None,
         alpn: Some("h2".into()),
+        requests: Some(u64::try_from(requests.len()).unwrap_or_default()),
     })?;
     Ok(())
 }
@@ -138,7 +139,7 @@ fn lookup(name: &str, decision: Decision, round: u64) -> Event {
 fn process(round: u64) -> Process {
     let package = ["openai", "httpx", "posthog", "huggingface_hub"];
     let package = package.get(usize::try_from(round % 4).unwrap_or_default()).map(|name| (*name).to_owned());
-    Process { pid: 7, exe: "/usr/bin/python3.12".into(), package }
+    Process { pid: 7, exe: "/usr/bin/python3.12".into(), package, via: None }
 }
 
 const KNOWN: &[(&str, u16, &[&str])] = &[

@@ -11,10 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::indexes::{Index, Indexes};
 
+mod error;
 mod files;
 mod read;
 
-pub use read::CatalogError;
+pub use error::{CatalogError, Flaw};
 pub(crate) use read::is_assignment;
 
 /// What is known, the most trusted layer first.
@@ -38,6 +39,8 @@ pub struct Entry {
     pub(crate) port: Option<u16>,
     /// Which requests; empty for all.
     pub(crate) requests: Vec<RequestPattern>,
+    /// Programs, by the first product of their user agent, that are known by how they ask, whatever host they ask.
+    pub(crate) agents: Vec<String>,
     /// Whether the host serves many others too.
     pub(crate) shared: bool,
     /// The plane.
@@ -57,9 +60,9 @@ pub struct Entry {
 /// Where an entry points.
 #[derive(Debug, Clone)]
 pub(crate) enum Place {
-    /// A host, which may serve as an index of packages.
-    Host(HostPattern, Option<Index>),
-    /// Whatever serves as this index.
+    /// A host.
+    Host(HostPattern),
+    /// Whatever serves as this index: because this machine says so, or because it is asked as one.
     Index(Index),
 }
 
@@ -200,24 +203,32 @@ impl Catalog {
 
     /// The entries about a host and port; a port that was not seen matches any.
     pub fn about<'a>(&'a self, host: &HostName, port: Option<u16>, indexes: &Indexes) -> Vec<&'a Entry> {
-        let serves = self.serves(host, port, indexes);
+        let serves = indexes.of(host.as_str(), port);
         let meant = |entry: &&Entry| {
             let port = entry.port.is_none() || port.is_none() || entry.port == port;
             match &entry.place {
-                Place::Host(pattern, _) => port && pattern.matches(host),
-                Place::Index(index) => serves.contains(index),
+                Place::Host(pattern) => port && pattern.matches(host),
+                Place::Index(index) => serves == Some(*index),
             }
         };
         self.entries.iter().filter(meant).collect()
     }
 
-    fn serves(&self, host: &HostName, port: Option<u16>, indexes: &Indexes) -> Vec<Index> {
-        let public = self.entries.iter().filter_map(|entry| match &entry.place {
-            Place::Host(pattern, Some(index)) if pattern.matches(host) => Some(*index),
-            _ => None,
-        });
-        public.chain(indexes.of(host.as_str(), port)).collect()
+    /// The entries about a request by what its clients call themselves and how they ask, whatever host it is: all of them
+    /// must be meant. A client that says nothing of itself is none of these.
+    pub fn asked<'a, T: AsRef<str>>(&'a self, method: &str, path: &str, clients: &[T]) -> Vec<&'a Entry> {
+        let meant = |entry: &&Entry| {
+            let Place::Index(index) = &entry.place else { return false };
+            let one = |client: &T| entry.agents.iter().any(|own| own == product(client.as_ref()));
+            !clients.is_empty() && clients.iter().all(one) && index.is_asked(method, path)
+        };
+        self.entries.iter().filter(|entry| !entry.agents.is_empty()).filter(meant).collect()
     }
+}
+
+/// The first product of a user agent, without its version (RFC 9110, 10.1.5).
+fn product(agent: &str) -> &str {
+    agent.split(['/', ' ']).next().unwrap_or(agent)
 }
 
 impl<'a> Known<'a> {
@@ -280,5 +291,7 @@ impl<'a> Known<'a> {
     }
 }
 
+#[cfg(test)]
+mod found_again;
 #[cfg(test)]
 mod tests;

@@ -15,7 +15,7 @@ use crate::indexes::Indexes;
 mod finish;
 mod tally;
 
-pub(crate) use tally::Tally;
+pub(crate) use tally::{Tally, Who};
 
 /// Takes records, gives a footprint.
 #[derive(Debug, Default)]
@@ -56,6 +56,8 @@ pub(crate) struct Place {
     pub(crate) read: Tally,
     /// How many of `connections` turned out to carry requests: let through, and answered by Claw.
     pub(crate) spoke: (u64, u64),
+    /// How many of `connections` ended without a byte.
+    pub(crate) wordless: u64,
     index: HashMap<Box<str>, u32>,
     pub(crate) requests: Vec<Asked>,
     /// Bytes of connections that carried requests.
@@ -73,6 +75,8 @@ pub(crate) struct Asked {
     pub(crate) path: Box<str>,
     pub(crate) tally: Tally,
     pub(crate) user_agents: Vec<Box<str>>,
+    /// Some client did not say who it is, or there are more than are kept.
+    pub(crate) nameless: bool,
     pub(crate) credentials: Vec<Box<str>>,
     pub(crate) statuses: Vec<u16>,
     pub(crate) query: Vec<Box<str>>,
@@ -81,10 +85,21 @@ pub(crate) struct Asked {
 /// Where a record went.
 #[derive(Debug, Clone, Copy)]
 enum Spot {
-    Lookup(u32),
-    Connection(u32),
-    Request(u32, u32),
-    Close(u32),
+    Lookup(u32, Who),
+    Connection(u32, Who),
+    Request(u32, u32, Who),
+    Close(u32, Option<End>),
+}
+
+/// What the end of an observed connection says of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// It carried requests, and was decided like this.
+    Carried(Decision),
+    /// Not a byte was said.
+    Wordless,
+    /// Something else was said.
+    Spoke,
 }
 
 #[derive(Debug)]
@@ -102,9 +117,9 @@ impl Fold {
 
     /// The records that follow are those of another ledger.
     pub fn ledger(&mut self, name: &str) {
+        self.settle();
         self.runs.push(Run { ledger: name.to_owned(), mode: "run".to_owned(), ..Run::default() });
         self.recent.clear();
-        self.open.clear();
         self.observed = false;
     }
 
@@ -139,7 +154,8 @@ impl Fold {
     }
 
     /// The footprint.
-    pub fn finish(self, catalog: &Catalog, indexes: &Indexes) -> Footprint {
+    pub fn finish(mut self, catalog: &Catalog, indexes: &Indexes) -> Footprint {
+        self.settle();
         finish::finish(self, catalog, indexes)
     }
 
@@ -165,10 +181,9 @@ impl Fold {
             Event::Dns { name, decision, reason, process, .. } => {
                 let seen = self.seen(*seq, *time, process.as_ref());
                 let Some(at) = self.host(name) else { return };
-                if let Some(host) = self.hosts.get_mut(at as usize) {
-                    host.lookups.add(&seen, *decision, reason.as_deref());
-                }
-                self.remember(*seq, Spot::Lookup(at));
+                let host = self.hosts.get_mut(at as usize);
+                let who = host.map(|host| host.lookups.add(&seen, *decision, reason.as_deref()));
+                self.remember(*seq, Spot::Lookup(at, who.unwrap_or_default()));
             }
             Event::Connect { .. } => self.connect(*seq, *time, event),
             Event::Request { .. } => self.request(*seq, *time, event),
@@ -203,9 +218,10 @@ impl Fold {
             && protocol.as_bytes().get(..3).is_some_and(|head| head.eq_ignore_ascii_case(b"udp"));
         let Some(at) = self.place(destination, *port, udp) else { return };
         let read = *decision == Decision::Allow && assurance.as_deref() == Some("http");
+        let mut who = Who::default();
         if let Some(place) = self.places.get_mut(at as usize) {
             let tally = if read { &mut place.read } else { &mut place.connections };
-            tally.add(&seen, *decision, reason.as_deref());
+            who = tally.add(&seen, *decision, reason.as_deref());
             if assurance.as_deref() == Some("sni") {
                 once(&mut place.spoken, "tls", MOST_WORDS);
             }
@@ -214,7 +230,7 @@ impl Fold {
             self.open.insert(seq, Open { place: at, decision: *decision, spoke: false });
         }
         if *decision != Decision::Allow {
-            self.remember(seq, Spot::Connection(at));
+            self.remember(seq, Spot::Connection(at, who));
         }
     }
 
@@ -244,23 +260,20 @@ impl Fold {
             .seen(seq, time, process.as_ref())
             .within(phase.as_deref().unwrap_or_default(), plane.as_deref());
         let Some(at) = self.place(destination, *port, false) else { return };
-        if let Some(open) = connection.and_then(|connection| self.open.get_mut(&connection))
-            && !open.spoke
-            && let Some(place) = self.places.get_mut(open.place as usize)
-        {
+        if let Some(open) = connection.and_then(|connection| self.open.get_mut(&connection)) {
             open.spoke = true;
-            let spoke =
-                if open.decision == Decision::Allow { &mut place.spoke.0 } else { &mut place.spoke.1 };
-            *spoke = spoke.saturating_add(1);
         }
         let Some(request) = self.asked(at, method, path) else { return };
         let place = self.places.get_mut(at as usize);
+        let mut who = Who::default();
         if let Some(asked) = place.and_then(|place| place.requests.get_mut(request as usize)) {
-            asked.tally.add(&seen, *decision, reason.as_deref());
+            who = asked.tally.add(&seen, *decision, reason.as_deref());
             asked.tally.bytes_out = asked.tally.bytes_out.saturating_add(bytes_out.unwrap_or_default());
-            if let Some(agent) = user_agent {
-                once(&mut asked.user_agents, cut(agent, LONGEST_WORD), MOST_WORDS);
+            match user_agent {
+                Some(agent) => once(&mut asked.user_agents, cut(agent, LONGEST_WORD), MOST_WORDS),
+                None => asked.nameless = true,
             }
+            asked.nameless |= asked.user_agents.len() >= MOST_WORDS;
             if let Some(credential) = credential {
                 once(&mut asked.credentials, cut(credential, LONGEST_WORD), MOST_WORDS);
             }
@@ -272,7 +285,7 @@ impl Fold {
             }
             query.iter().for_each(|name| once(&mut asked.query, cut(name, LONGEST_WORD), MOST_NAMES));
         }
-        self.remember(seq, Spot::Request(at, request));
+        self.remember(seq, Spot::Request(at, request, who));
     }
 
     fn close(&mut self, seq: u64, event: &Event) {
@@ -286,6 +299,7 @@ impl Fold {
             connection,
             application,
             sni,
+            requests,
             ..
         } = event
         else {
@@ -300,7 +314,24 @@ impl Fold {
             // its connection was beyond what is kept, or it is the end of a hand-over that reached nobody
             return;
         };
-        let spoke = open.map_or(!planes.is_empty(), |open| open.spoke);
+        let decision = open.as_ref().map_or(Decision::Sink, |open| open.decision);
+        let end_says = requests.map(|requests| match requests {
+            0 if *bytes_out == 0 && application.as_deref() == Some("silent") => End::Wordless,
+            0 => End::Spoke,
+            _ => End::Carried(decision),
+        });
+        let spoke = match (end_says, &open) {
+            (Some(says), _) => matches!(says, End::Carried(_)),
+            (None, Some(open)) => open.spoke,
+            (None, None) => !planes.is_empty(),
+        };
+        // a connection that the ledger only counts is told by its end
+        if spoke && (end_says.is_some() || open.is_some()) {
+            place.spoke(decision, 1);
+        }
+        if end_says == Some(End::Wordless) {
+            place.wordless = place.wordless.saturating_add(1);
+        }
         if spoke {
             more(&mut place.bytes, *bytes_out, *bytes_in);
         } else {
@@ -323,7 +354,7 @@ impl Fold {
             once(&mut place.named, cut(sni, LONGEST_WORD), MOST_WORDS);
         }
         if let Some(at) = at {
-            self.remember(seq, Spot::Close(at));
+            self.remember(seq, Spot::Close(at, end_says));
         }
     }
 
@@ -337,27 +368,35 @@ impl Fold {
         bytes: (u64, u64),
     ) {
         match spot {
-            Some(Spot::Lookup(at)) => {
+            Some(Spot::Lookup(at, who)) => {
                 if let Some(host) = self.hosts.get_mut(at as usize) {
-                    host.lookups.again(count, time, reason);
+                    host.lookups.again((count, who), time, reason);
                 }
             }
-            Some(Spot::Connection(at)) => {
+            Some(Spot::Connection(at, who)) => {
                 if let Some(place) = self.places.get_mut(at as usize) {
-                    place.connections.again(count, time, reason);
+                    place.connections.again((count, who), time, reason);
                     place.connections.bytes(bytes.0, bytes.1);
                 }
             }
-            Some(Spot::Request(at, request)) => {
+            Some(Spot::Request(at, request, who)) => {
                 let place = self.places.get_mut(at as usize);
                 if let Some(asked) = place.and_then(|place| place.requests.get_mut(request as usize)) {
-                    asked.tally.again(count, time, reason);
+                    asked.tally.again((count, who), time, reason);
                     asked.tally.bytes(bytes.0, bytes.1);
                 }
             }
-            Some(Spot::Close(at)) => {
+            Some(Spot::Close(at, says)) => {
                 if let Some(place) = self.places.get_mut(at as usize) {
-                    if place.requests.is_empty() {
+                    match says {
+                        Some(End::Carried(decision)) => place.spoke(decision, count),
+                        Some(End::Wordless) => place.wordless = place.wordless.saturating_add(count),
+                        Some(End::Spoke) | None => {}
+                    }
+                    // a ledger of an older version does not say
+                    let carried =
+                        says.map_or(!place.requests.is_empty(), |says| matches!(says, End::Carried(_)));
+                    if !carried {
                         place.connections.bytes(bytes.0, bytes.1);
                     } else {
                         more(&mut place.bytes, bytes.0, bytes.1);
@@ -369,6 +408,15 @@ impl Fold {
             None => {
                 let total = self.counted.entry(reason.unwrap_or_default().to_owned()).or_default();
                 *total = total.saturating_add(count);
+            }
+        }
+    }
+
+    /// What is still open will not tell how it ends.
+    fn settle(&mut self) {
+        for open in std::mem::take(&mut self.open).into_values().filter(|open| open.spoke) {
+            if let Some(place) = self.places.get_mut(open.place as usize) {
+                place.spoke(open.decision, 1);
             }
         }
     }
@@ -424,6 +472,7 @@ impl Fold {
             connections: Tally::default(),
             read: Tally::default(),
             spoke: (0, 0),
+            wordless: 0,
             index: HashMap::new(),
             requests: Vec::new(),
             bytes: (0, 0),
@@ -468,6 +517,7 @@ impl Fold {
                 path: path.into(),
                 tally: Tally::default(),
                 user_agents: Vec::new(),
+                nameless: false,
                 credentials: Vec::new(),
                 statuses: Vec::new(),
                 query: Vec::new(),
@@ -484,6 +534,14 @@ impl Fold {
             self.text = self.text.saturating_add(length);
         }
         kept
+    }
+}
+
+impl Place {
+    /// So many of its connections carried requests.
+    fn spoke(&mut self, decision: Decision, count: u64) {
+        let spoke = if decision == Decision::Allow { &mut self.spoke.0 } else { &mut self.spoke.1 };
+        *spoke = spoke.saturating_add(count);
     }
 }
 

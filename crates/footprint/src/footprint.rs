@@ -104,6 +104,9 @@ pub struct Flow {
     pub unanswered: u64,
     /// Look-ups of the name.
     pub lookups: u64,
+    /// Connections beside these that were closed without a word.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub wordless: u64,
     /// Bytes the agent sent.
     pub bytes_out: u64,
     /// Bytes the agent received.
@@ -116,6 +119,9 @@ pub struct Flow {
     pub phases: Vec<String>,
     /// Who asked.
     pub processes: Vec<Caller>,
+    /// Which packages opened it, as the agent's own side says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<Package>,
     /// Why it was refused, and how often.
     pub reasons: BTreeMap<String, u64>,
     /// Whether it is known by name only: TLS was not ended, and no request was seen.
@@ -167,6 +173,16 @@ pub struct Caller {
     pub exe: String,
     /// The script, module or package.
     pub package: Option<String>,
+    /// How often.
+    pub count: u64,
+}
+
+/// A package that opened connections.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Package {
+    /// Its name.
+    pub name: String,
     /// How often.
     pub count: u64,
 }
@@ -399,6 +415,10 @@ pub enum FootprintError {
     /// Of another format.
     #[error("a footprint of the format `{}`, and this version knows `{FORMAT}`", .0.escape_debug())]
     Format(String),
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// A value as one JSON document for people and programs: characters that move, reorder or hide text are escaped.

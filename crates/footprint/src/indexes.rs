@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+mod asked;
+
 /// Whose packages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -128,9 +130,7 @@ mod tests {
             "# mirror\n[global]\nindex-url = https://user:secret@mirror.internal/simple\nextra-index-url =\n    http://second.internal:8080/simple\n    https://third.internal/simple\ntimeout = 5\n",
         );
         indexes.npmrc("; x\nregistry=https://npm.internal/\n@corp:registry = https://corp.internal:8443/npm/\n//npm.internal/:_authToken=abc\n");
-        indexes.cargo_config(
-            "[source.crates-io]\nreplace-with = \"m\"\n[source.m]\nregistry = \"sparse+https://crates.internal/index/\"\n",
-        );
+        indexes.cargo_config("[source.m]\nregistry = \"sparse+https://crates.internal/index/\"\n");
         indexes.cargo_config("not [ toml");
         indexes.variable("UV_DEFAULT_INDEX", "https://uv.internal/simple");
         indexes.variable("npm_config_registry", "https://npm2.internal");

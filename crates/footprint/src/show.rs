@@ -180,6 +180,18 @@ pub(crate) fn about(run: &Run) -> String {
     )
 }
 
+/// The program that a command starts, as people call it: not `env`, not a directory; of an interpreter, its script.
+pub(crate) fn program(command: &[String]) -> Option<&str> {
+    let base = |word: &'_ str| -> usize { word.rfind('/').map_or(0, |at| at.saturating_add(1)) };
+    let mut words =
+        command.iter().map(String::as_str).skip_while(|word| *word == "env" || word.contains('='));
+    let first = words.next()?;
+    let name = first.get(base(first)..)?;
+    let interprets = name.starts_with("python") || matches!(name, "node" | "bun" | "deno" | "sh" | "bash");
+    let script = words.next().filter(|word| interprets && !word.starts_with('-'));
+    script.map_or(Some(name), |script| script.get(base(script)..)).filter(|name| !name.is_empty())
+}
+
 /// What else is to be said of a flow.
 pub(crate) fn details(flow: &Flow) -> Vec<String> {
     let mut lines = Vec::new();
@@ -194,6 +206,15 @@ pub(crate) fn details(flow: &Flow) -> Vec<String> {
     if let [known, rest @ ..] = flow.known.as_slice() {
         let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
         lines.push(format!("known of {}{more}: {}", plain(&known.framework), plain(&known.what)));
+    }
+    match flow.wordless {
+        0 => {}
+        1 => lines.push("1 more connection was closed without a word".to_owned()),
+        several => lines.push(format!("{several} more connections were closed without a word")),
+    }
+    if !flow.packages.is_empty() {
+        let names = flow.packages.iter().map(|package| word(&package.name)).collect::<Vec<_>>().join(", ");
+        lines.push(format!("opened by {names}, as the agent itself says"));
     }
     if !flow.reasons.is_empty() {
         let reasons = flow.reasons.iter().map(|(reason, count)| format!("{} {count}x", word(reason)));

@@ -17,8 +17,10 @@ use crate::catalog::Class;
 use crate::footprint::{Flow, Footprint, Request};
 use crate::shape;
 
+mod no_rule;
 mod write;
 
+pub(crate) use no_rule::NoRule;
 pub(crate) use write::shown;
 
 pub use write::Suggestion;
@@ -127,7 +129,7 @@ impl Target<'_> {
         let destination = match destination(any) {
             Ok(destination) => destination,
             Err(why) => {
-                self.leave(any.target(), why);
+                self.leave(any.target(), why.to_string());
                 return Vec::new();
             }
         };
@@ -179,7 +181,7 @@ impl Target<'_> {
                 }
                 let what = format!("{} {} on {}", request.method, request.path, destination);
                 if let Some(why) = closed(&request.reasons, request.count > request.denied) {
-                    self.leave(what, why);
+                    self.leave(what, why.to_string());
                     continue;
                 }
                 match self.pattern(request, wanted, &named) {
@@ -188,7 +190,7 @@ impl Target<'_> {
                             http.push(pattern);
                         }
                     }
-                    Err(why) => self.leave(what, why),
+                    Err(why) => self.leave(what, why.to_string()),
                 }
             }
             if http.is_empty() {
@@ -213,7 +215,7 @@ impl Target<'_> {
         request: &Request,
         wanted: &[&Flow],
         named: &[RequestPattern],
-    ) -> Result<RequestPattern, String> {
+    ) -> Result<RequestPattern, NoRule> {
         let exact = pattern(&request.method, &request.path)?;
         if self.wanted.paths == Paths::Exact {
             return Ok(exact);
@@ -288,14 +290,14 @@ impl Target<'_> {
             return false;
         }
         if let Some(why) = closed(&flow.reasons, flow.allowed > 0 || flow.sunk > 0) {
-            self.leave(flow.target(), why);
+            self.leave(flow.target(), why.to_string());
             return false;
         }
         true
     }
 
-    fn leave(&mut self, what: String, why: impl Into<String>) {
-        self.left_out.push(LeftOut { what, why: why.into() });
+    fn leave(&mut self, what: String, why: String) {
+        self.left_out.push(LeftOut { what, why });
     }
 }
 
@@ -306,47 +308,43 @@ pub(crate) fn phases(words: &[String]) -> Vec<Phase> {
 }
 
 /// `HOST:PORT` as a rule may say it, or why none may.
-pub(crate) fn destination(flow: &Flow) -> Result<String, String> {
-    let Some(port) = flow.port else {
-        return Err("it was only looked up: no port was seen".to_owned());
-    };
+pub(crate) fn destination(flow: &Flow) -> Result<String, NoRule> {
+    let port = flow.port.ok_or(NoRule::NoPort)?;
     if port == 0 {
-        return Err("port 0 is no port".to_owned());
+        return Err(NoRule::PortZero);
     }
     if let Ok(ip) = flow.destination.parse::<IpAddr>() {
         let ip = ip.to_canonical();
         if let Some((kind, _)) = never_range(ip) {
-            return Err(format!("a {kind} address: only a rule that a person writes opens it"));
+            return Err(NoRule::Special { kind });
         }
         return Ok(match ip {
             IpAddr::V4(ip) => format!("{ip}:{port}"),
             IpAddr::V6(ip) => format!("[{ip}]:{port}"),
         });
     }
-    match HostName::parse(&flow.destination) {
-        Ok(name) if metadata_name(&name) => {
-            Err("a metadata service: only a rule that a person writes opens it".to_owned())
-        }
-        Ok(name) => Ok(format!("{name}:{port}")),
-        Err(error) => Err(error.to_string()),
+    let name = HostName::parse(&flow.destination)?;
+    if metadata_name(&name) {
+        return Err(NoRule::Metadata);
     }
+    Ok(format!("{name}:{port}"))
 }
 
 /// The request as a rule may name it: exactly this one.
-fn pattern(method: &str, path: &str) -> Result<RequestPattern, String> {
+fn pattern(method: &str, path: &str) -> Result<RequestPattern, NoRule> {
     if path.contains('*') {
-        return Err("a rule cannot name a path that holds `*`".to_owned());
+        return Err(NoRule::Star);
     }
-    let canonical = CanonicalPath::parse(path).map_err(|error| error.to_string())?;
-    let pattern = RequestPattern::parse(&format!("{method} {path}")).map_err(|error| error.to_string())?;
+    let canonical = CanonicalPath::parse(path)?;
+    let pattern = RequestPattern::parse(&format!("{method} {path}"))?;
     match pattern.matches(method, canonical) {
         true => Ok(pattern),
-        false => Err("a rule cannot name it".to_owned()),
+        false => Err(NoRule::Unnameable),
     }
 }
 
 /// Why a rule would not help, for what was never let through.
-fn closed(reasons: &BTreeMap<String, u64>, through: bool) -> Option<String> {
+fn closed(reasons: &BTreeMap<String, u64>, through: bool) -> Option<NoRule> {
     if through || reasons.is_empty() {
         return None;
     }
@@ -368,7 +366,7 @@ fn closed(reasons: &BTreeMap<String, u64>, through: bool) -> Option<String> {
         return None;
     }
     let reasons: Vec<&str> = reasons.keys().map(String::as_str).collect();
-    Some(format!("refused for another reason than that a rule is missing: {}", reasons.join(", ")))
+    Some(NoRule::Refused { reasons: reasons.join(", ") })
 }
 
 fn remark(flow: &Flow) -> Option<String> {

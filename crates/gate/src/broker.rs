@@ -78,7 +78,7 @@ enum Act {
     Hand {
         socket: OwnedFd,
         address: Vec<u8>,
-        attempt: Attempt,
+        attempt: Box<Attempt>,
         permit: Permit,
     },
 }
@@ -146,7 +146,7 @@ impl Broker {
             }
             Act::Hand { socket, address, attempt, permit } => {
                 tokio::task::spawn_local(
-                    async move { self.hand(call, socket, address, attempt, permit).await },
+                    async move { self.hand(call, socket, address, *attempt, permit).await },
                 );
             }
         }
@@ -222,7 +222,7 @@ impl Broker {
         }
         let target = (kind == libc::SOCK_STREAM).then(|| internet(domain, &address)).flatten();
         match target.and_then(|target| self.permitted(call, target)) {
-            Some((attempt, permit)) => Act::Hand { socket, address, attempt, permit },
+            Some((attempt, permit)) => Act::Hand { socket, address, attempt: Box::new(attempt), permit },
             None => Act::Perform { socket, address, stream: kind != libc::SOCK_DGRAM },
         }
     }
@@ -510,7 +510,7 @@ pub(crate) fn caller(thread: u32) -> Option<Process> {
         .lines()
         .find_map(|line| line.strip_prefix("NStgid:")?.split_whitespace().last()?.parse().ok())?;
     let exe = fs::read_link(format!("/proc/{thread}/exe")).ok()?;
-    Some(Process { pid, exe: exe.to_string_lossy().into_owned(), package: None })
+    Some(Process { pid, exe: exe.to_string_lossy().into_owned(), package: None, via: None })
 }
 
 fn closes_on_exec(thread: u32, number: u32) -> bool {

@@ -1,16 +1,19 @@
-//! UDP for rules that name it: one socket to the outside for each flow, closed when it falls silent.
+//! UDP for rules that name it, and for an observed run that lets everything through: one socket to the outside for each
+//! flow, closed when it falls silent.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
 
 use claw_model::protocol::Transport;
 use claw_policy::{Decision, Reason};
+use claw_sys::datagram;
 use claw_sys::socket::{self, Arrival, Kind};
+use claw_wire::application;
 use tokio::io::unix::AsyncFd;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
@@ -19,6 +22,7 @@ use crate::budget::Way;
 use crate::dial::{self, DialError};
 use crate::flow::Slot;
 use crate::live::{Open, Spent};
+use crate::observe::Said;
 use crate::{Attempt, Shared, Target, relay, waitable};
 
 /// Starts to receive on the ports that rules name.
@@ -27,42 +31,87 @@ pub(crate) fn serve(shared: &Rc<Shared>, sockets: Vec<(u16, OwnedFd, OwnedFd)>) 
         for descriptor in [v4, v6] {
             let socket = Rc::new(waitable(descriptor)?);
             let flows = Flows::new(Rc::clone(shared), Rc::clone(&socket), port);
-            tokio::task::spawn_local(async move {
-                loop {
-                    let Ok(mut ready) = socket.readable().await else { return };
-                    let received = relay::with_buffer(|buffer| {
-                        let arrival = socket::receive_from(socket.as_fd(), buffer)?;
-                        flows.forward(&arrival, buffer.get(..arrival.length).unwrap_or_default());
-                        io::Result::Ok(())
-                    });
-                    if received.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
-                        ready.clear_ready();
-                    }
-                    // fairness: a queue that never runs dry must not keep others waiting
-                    tokio::task::yield_now().await;
-                }
-            });
+            tokio::task::spawn_local(receive(socket, flows));
         }
     }
     Ok(())
 }
 
-type Inside = Rc<AsyncFd<OwnedFd>>;
-type Key = (SocketAddr, IpAddr);
+/// The same on every port, for an observed run that lets everything through.
+pub(crate) fn serve_every_port(
+    shared: &Rc<Shared>,
+    sockets: [OwnedFd; 2],
+    [v4, v6]: [OwnedFd; 2],
+) -> io::Result<()> {
+    let flows = Flows {
+        shared: Rc::clone(shared),
+        inside: Inside::Every(Rc::new(v4), Rc::new(v6)),
+        live: Rc::default(),
+        queued: Rc::default(),
+    };
+    for descriptor in sockets {
+        tokio::task::spawn_local(receive(Rc::new(waitable(descriptor)?), flows.clone()));
+    }
+    Ok(())
+}
 
-/// The flows of one port.
+async fn receive(socket: Rc<AsyncFd<OwnedFd>>, flows: Flows) {
+    loop {
+        let Ok(mut ready) = socket.readable().await else { return };
+        let received = relay::with_buffer(|buffer| {
+            let arrival = socket::receive_from(socket.as_fd(), buffer)?;
+            flows.forward(&arrival, buffer.get(..arrival.length).unwrap_or_default());
+            io::Result::Ok(())
+        });
+        if received.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+            ready.clear_ready();
+        }
+        // fairness: a queue that never runs dry must not keep others waiting
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Through what a flow's answers go back.
+#[derive(Clone)]
+enum Inside {
+    /// The socket of one port.
+    Port(u16, Rc<AsyncFd<OwnedFd>>),
+    /// Sockets that speak for every port, IPv4 and IPv6.
+    Every(Rc<OwnedFd>, Rc<OwnedFd>),
+}
+
+impl Inside {
+    /// The port that a datagram was sent to.
+    fn port(&self, arrival: &Arrival) -> u16 {
+        match self {
+            Inside::Port(port, _) => *port,
+            Inside::Every(..) => arrival.port.unwrap_or_default(),
+        }
+    }
+
+    fn answer(&self, datagram: &[u8], from: SocketAddr, agent: SocketAddr) -> io::Result<usize> {
+        match (self, from) {
+            (Inside::Port(_, socket), _) => socket::send_as(socket.as_fd(), datagram, from.ip(), agent),
+            (Inside::Every(v4, _), SocketAddr::V4(_)) => datagram::send(v4.as_fd(), datagram, from, agent),
+            (Inside::Every(_, v6), SocketAddr::V6(_)) => datagram::send(v6.as_fd(), datagram, from, agent),
+        }
+    }
+}
+
+type Key = (SocketAddr, SocketAddr);
+
+/// The flows of one port, or of all.
 #[derive(Clone)]
 pub(crate) struct Flows {
     shared: Rc<Shared>,
     inside: Inside,
-    port: u16,
     live: Rc<RefCell<HashMap<Key, mpsc::Sender<Vec<u8>>>>>,
     queued: Rc<Cell<usize>>,
 }
 
 impl Flows {
-    pub(crate) fn new(shared: Rc<Shared>, inside: Inside, port: u16) -> Flows {
-        Flows { shared, inside, port, live: Rc::default(), queued: Rc::default() }
+    pub(crate) fn new(shared: Rc<Shared>, socket: Rc<AsyncFd<OwnedFd>>, port: u16) -> Flows {
+        Flows { shared, inside: Inside::Port(port, socket), live: Rc::default(), queued: Rc::default() }
     }
 
     /// Whether a rule carries what arrives there: on the DNS port, everything else is a question to the gate.
@@ -75,11 +124,11 @@ impl Flows {
 
     /// Sends one datagram on, in its flow.
     pub(crate) fn forward(&self, arrival: &Arrival, datagram: &[u8]) {
-        let key = (arrival.source, arrival.destination);
+        let key = self.key(arrival);
         let known = self.live.borrow().get(&key).cloned();
         let sender = match known {
             Some(sender) => sender,
-            None => match self.begin(arrival) {
+            None => match self.begin(arrival, datagram) {
                 Some(sender) => sender,
                 None => return,
             },
@@ -91,18 +140,23 @@ impl Flows {
         }
     }
 
+    fn key(&self, arrival: &Arrival) -> Key {
+        (arrival.source, SocketAddr::new(arrival.destination, self.inside.port(arrival)))
+    }
+
     fn attempt(&self, arrival: &Arrival) -> Attempt {
+        let (agent, destination) = self.key(arrival);
         Attempt {
             target: self.shared.target(arrival.destination),
-            port: self.port,
+            port: destination.port(),
             transport: Transport::Udp,
-            agent: arrival.source,
-            destination: SocketAddr::new(arrival.destination, self.port),
+            agent,
+            destination,
             process: None,
         }
     }
 
-    fn begin(&self, arrival: &Arrival) -> Option<mpsc::Sender<Vec<u8>>> {
+    fn begin(&self, arrival: &Arrival, first: &[u8]) -> Option<mpsc::Sender<Vec<u8>>> {
         let attempt = self.attempt(arrival);
         if attempt.target == Target::Page {
             return None;
@@ -132,8 +186,12 @@ impl Flows {
             }
         };
         let open = Open::enter(&self.shared, attempt, &permit, counted.budget().cloned());
+        if self.shared.observe.is_some() {
+            let application = Some(application::datagram(first, open.flow().attempt.port));
+            *open.flow().said.borrow_mut() = Some(Said { application, ..Said::default() });
+        }
         let (sender, receiver) = mpsc::channel(QUEUE);
-        let key = (arrival.source, arrival.destination);
+        let key = self.key(arrival);
         self.live.borrow_mut().insert(key, sender.clone());
         let flows = self.clone();
         tokio::task::spawn_local(async move {
@@ -196,8 +254,7 @@ impl Flows {
                         let Ok(length) = outside.try_recv(buffer) else { return Ok(()) };
                         flow.take(Way::Back, length)?;
                         let datagram = buffer.get(..length).unwrap_or_default();
-                        let from = attempt.destination.ip();
-                        let _ = socket::send_as(self.inside.as_fd(), datagram, from, attempt.agent);
+                        let _ = self.inside.answer(datagram, attempt.destination, attempt.agent);
                         Ok::<(), Spent>(())
                     });
                     if room.is_err() {

@@ -28,13 +28,14 @@ pub use authority::{Authority, AuthorityError};
 pub use change::{Cause, Refused, Status};
 pub use journal::{Journal, Unwritable};
 pub use live::Seen;
-pub use observe::{Answers, Mode, NoPart, Observe};
+pub use observe::{Answers, Mode, NoPart, Observe, Packages};
 pub use trust::{Material, Roots, RootsError, java_store};
 
 use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
+use std::time::Instant;
 
 use claw_enforce::{Door, Steering};
 use claw_ledger::record::{Decision as Verdict, Event, Process};
@@ -52,7 +53,7 @@ use tokio::io::unix::AsyncFd;
 
 use crate::dial::Dialer;
 use crate::names::Names;
-use crate::observe::Begun;
+use crate::observe::{Begun, Hints};
 use crate::who::Who;
 
 /// What a gate decides by and writes to.
@@ -98,6 +99,8 @@ pub(crate) struct Shared {
     questions: Cell<usize>,
     /// Replies of the parts that an observed run plays.
     replies: Cell<u64>,
+    /// What hooks inside say of packages.
+    hints: RefCell<Hints>,
     names: RefCell<Names>,
     steering: Steering,
     who: RefCell<Who>,
@@ -181,6 +184,8 @@ impl Gate {
             diagnosis,
             datagrams,
             catch_all,
+            answers,
+            packages,
         } = door;
         let cookie =
             listeners.first().map(|listener| claw_sys::notify::network(listener.as_fd())).transpose()?;
@@ -203,6 +208,7 @@ impl Gate {
             held: Cell::new(0),
             questions: Cell::new(0),
             replies: Cell::new(0),
+            hints: RefCell::new(Hints::on(packages)),
             steering,
             who: RefCell::new(who),
             dialer: Dialer::default(),
@@ -218,8 +224,12 @@ impl Gate {
         }
         mediator::serve(&shared, dns_datagrams, dns_streams)?;
         datagram::serve(&shared, datagrams)?;
-        if let (Some(Mode::Sink), Some(sockets)) = (shared.mode(), catch_all) {
-            observe::serve_datagrams(&shared, sockets)?;
+        match (shared.mode(), catch_all, answers) {
+            (Some(Mode::Sink), Some(sockets), _) => observe::serve_datagrams(&shared, sockets)?,
+            (Some(Mode::Allow), Some(sockets), Some(answers)) => {
+                datagram::serve_every_port(&shared, sockets, answers)?;
+            }
+            _ => {}
         }
         refusal::serve(&shared, refusals)?;
         Ok(Gate { shared })
@@ -273,8 +283,8 @@ impl Shared {
         let now = Timestamp::now();
         let Attempt { port, transport, .. } = *attempt;
         let rules = self.rules.borrow();
-        if let (Some(Mode::Allow), Target::Name(name)) = (self.mode(), &attempt.target)
-            && let Some(policy) = observe::only(name, port, transport)
+        if self.mode() == Some(Mode::Allow)
+            && let Some(policy) = observe::only(&self.network, &attempt.target, port, transport)
         {
             return decide(&policy, &Request { phase: Phase::Workload, transport, host, port, now });
         }
@@ -324,11 +334,26 @@ impl Shared {
         self.denied(attempt, &Denial { reason, rule, sentence, suggestion: None });
     }
 
+    /// The process, with the package that its own side names for this.
+    fn with_hint(&self, process: Process, attempt: &Attempt) -> Process {
+        let mut hints = self.hints.borrow_mut();
+        if !hints.are_heard() {
+            return process;
+        }
+        hints.hear(|host| match host.parse() {
+            Ok(address) => self.target(address).name(),
+            Err(_) => host.to_ascii_lowercase(),
+        });
+        let via = hints.of(process.pid, &attempt.name(), attempt.port, Instant::now());
+        Process { via, ..process }
+    }
+
     fn connect(&self, attempt: &Attempt, decision: Verdict, fill: impl FnOnce(&mut Fields)) -> Event {
         let mut fields = Fields::default();
         fill(&mut fields);
         let look = || self.who.borrow_mut().process(attempt.transport, attempt.agent, attempt.destination);
         let process = attempt.process.clone().or_else(look);
+        let process = process.map(|process| self.with_hint(process, attempt));
         Event::Connect {
             destination: attempt.name(),
             port: attempt.port,
@@ -348,7 +373,13 @@ impl Shared {
 impl Attempt {
     /// How records and people name the destination.
     fn name(&self) -> String {
-        match &self.target {
+        self.target.name()
+    }
+}
+
+impl Target {
+    fn name(&self) -> String {
+        match self {
             Target::Name(name) => name.to_string(),
             Target::Address(address) => address.to_string(),
             Target::Page => names::PAGE.to_owned(),

@@ -316,6 +316,7 @@ impl Flow {
             application: application.map(str::to_owned),
             sni,
             alpn,
+            requests: None,
         }
     }
 

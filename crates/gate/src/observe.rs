@@ -1,11 +1,12 @@
 //! An observed run: what it reaches for is taken down, and its policy opens nothing.
 //!
-//! Refused as in any run (`deny`), accepted here without a byte leaving (`sink`), or let through by name (`allow`). The
+//! Refused as in any run (`deny`), accepted here without a byte leaving (`sink`), or let through (`allow`). The
 //! gate of any other run holds none of this: there is no [`Observe`] in it, and the kernel steers it nothing.
 
 mod answer;
 mod credential;
 mod datagrams;
+mod hints;
 mod package;
 mod request;
 mod seen;
@@ -17,9 +18,10 @@ use std::io;
 use std::net::IpAddr;
 
 use claw_ledger::record::{Event, Process};
-use claw_model::host::HostName;
+use claw_model::net::special;
 use claw_model::phase::Phase;
 use claw_model::protocol::Transport;
+use claw_plan::Network;
 use claw_policy::{Decision, Host, Policy, Request, Rule, decide, decide_request};
 use jiff::Timestamp;
 
@@ -27,6 +29,7 @@ use crate::{Attempt, Gate, Shared, Target};
 
 pub use answer::{Answers, NoPart};
 pub(crate) use datagrams::serve as serve_datagrams;
+pub(crate) use hints::Hints;
 pub(crate) use package::package;
 pub(crate) use seen::Said;
 pub(crate) use sink::carry as sink;
@@ -39,7 +42,7 @@ pub enum Mode {
     Deny,
     /// Accepted here. Nothing leaves.
     Sink,
-    /// Let through by name, to public addresses.
+    /// Let through to public addresses.
     Allow,
 }
 
@@ -63,6 +66,17 @@ pub struct Observe {
     pub answers: Answers,
     /// Rules that name planes. They open nothing.
     pub labels: Policy,
+    /// Whether the agent's own side is asked which package opens a connection.
+    pub packages: Packages,
+}
+
+/// Whether hooks of Python and Node are put beside the agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Packages {
+    /// They say which package opens a connection.
+    Asked,
+    /// There are none.
+    NotAsked,
 }
 
 /// What a record of a flow says beside its decision.
@@ -99,7 +113,7 @@ impl Gate {
         match shared.mode() {
             None | Some(Mode::Deny) => Ok(()),
             Some(Mode::Sink) => shared.steering.open(&shared.network.everything()),
-            Some(Mode::Allow) => shared.steering.open(&shared.network.every_name()),
+            Some(Mode::Allow) => shared.steering.open(&shared.network.everything_public()),
         }
     }
 }
@@ -158,13 +172,22 @@ fn asked(attempt: &Attempt) -> Option<Request<'_>> {
     Some(Request { phase: Phase::Workload, transport, host, port, now: Timestamp::now() })
 }
 
-/// The policy of one flow that is let through: this name, this port, public addresses. What is dialled needs a permit, and a
-/// permit is only to be had from a policy.
-pub(crate) fn only(name: &HostName, port: u16, transport: Transport) -> Option<Policy> {
-    if transport != Transport::Tcp {
+/// The policy of one flow that is let through: this destination, this port, public addresses. What is dialled needs a permit,
+/// and a permit is only to be had from a policy. Questions to name servers are answered here, whatever server is asked.
+pub(crate) fn only(network: &Network, target: &Target, port: u16, transport: Transport) -> Option<Policy> {
+    let to = match target {
+        Target::Name(name) => name.to_string(),
+        Target::Address(_) if port == 53 => return None,
+        Target::Address(address) if special(*address).is_some() || network.is_pool(*address) => return None,
+        Target::Address(IpAddr::V4(address)) => address.to_string(),
+        Target::Address(IpAddr::V6(address)) => format!("[{address}]"),
+        Target::Page => return None,
+    };
+    if transport == Transport::Udp && port == 53 {
         return None;
     }
-    let rule = format!("{{destination: \"{name}:{port}\", plane: tool, purpose: observed, protocol: TCP}}");
+    let rule =
+        format!("{{destination: \"{to}:{port}\", plane: tool, purpose: observed, protocol: {transport}}}");
     let text = format!("version: 1\nnetwork_policy:\n  workload:\n    - {rule}\n");
     Policy::parse(&text, "(observed)").ok()
 }

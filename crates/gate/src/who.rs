@@ -58,7 +58,7 @@ impl Who {
         };
         let exe = self.link(&format!("{pid}/exe"))?.to_string_lossy().into_owned();
         let package = self.names_packages.then(|| self.package(pid, &exe)).flatten();
-        Some(Process { pid, exe, package })
+        Some(Process { pid, exe, package, via: None })
     }
 
     /// What a Python or Node process runs.

@@ -18,7 +18,7 @@ fn main() {
         reason: None,
         sentence: None,
         assurance: Some("sni".to_owned()),
-        process: Some(Process { pid: 64, exe: "/usr/bin/python3.12".to_owned(), package: None }),
+        process: Some(Process { pid: 64, exe: "/usr/bin/python3.12".to_owned(), package: None, via: None }),
     };
     let denied = Event::Dns {
         name: "evil.example.test".to_owned(),

@@ -244,8 +244,12 @@ fn identity(event: &Event) -> Option<(Key, Option<String>)> {
             parts.add(name).add(action).option(rule).process(process);
             (Decision::Deny, &seccomp)
         }
-        Event::Close { destination, port, end, application: Some(application), sni, alpn, .. } => {
+        Event::Close {
+            destination, port, end, application: Some(application), sni, alpn, requests, ..
+        } => {
             parts.add(destination).add(&port.to_string()).add(end).add(application).option(sni).option(alpn);
+            // one that carried requests is another thing than one that was silent, however many it carried
+            parts.option(&requests.map(|requests| (requests > 0).to_string()));
             (Decision::Sink, &None)
         }
         _ => return None,
@@ -287,7 +291,8 @@ impl Parts {
     /// The executable only: a fork bomb has a new process id each time.
     fn process(&mut self, process: &Option<Process>) -> &mut Self {
         let package = process.as_ref().and_then(|process| process.package.clone());
-        self.add(process.as_ref().map_or("", |process| &process.exe)).option(&package)
+        let via = process.as_ref().and_then(|process| process.via.clone());
+        self.add(process.as_ref().map_or("", |process| &process.exe)).option(&package).option(&via)
     }
 }
 

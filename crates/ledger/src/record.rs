@@ -205,6 +205,9 @@ pub enum Event {
         /// What the TLS client offered to speak, in its order, with commas.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         alpn: Option<String>,
+        /// How many requests it carried, where Claw itself answered them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        requests: Option<u64>,
     },
     /// The same happened again, so many times.
     Repeat {
@@ -352,6 +355,9 @@ pub struct Process {
     /// What of a Python or Node program asked: a script or a module.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub package: Option<String>,
+    /// The package that opened it, as the process itself says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<String>,
 }
 
 /// Why a line is not a record.

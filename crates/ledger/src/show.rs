@@ -79,10 +79,11 @@ fn clock(record: &Record) -> String {
     time.split_once('T').map_or("", |(_, time)| time.trim_end_matches('Z')).to_owned()
 }
 
-fn who(Process { pid, exe, package }: &Process) -> String {
+fn who(Process { pid, exe, package, via }: &Process) -> String {
     let name = exe.rsplit('/').next().unwrap_or(exe);
     let package = package.as_ref().map(|package| format!(" {}", word(package))).unwrap_or_default();
-    format!("{}({pid}){package}", word(name))
+    let via = via.as_ref().map(|via| format!(" through {}", word(via))).unwrap_or_default();
+    format!("{}({pid}){package}{via}", word(name))
 }
 
 /// On whose word a policy holds.
@@ -175,6 +176,7 @@ fn event(event: &Event) -> String {
             application,
             sni,
             alpn: _,
+            requests: _,
         } => {
             let (target, end) = (target(destination, *port), word(end));
             let application =
@@ -279,8 +281,8 @@ mod tests {
         let lines: Vec<String> = observed().into_iter().map(shown).collect();
         let expect = [
             "start   quiet-otter  unnamed  agent  policy sha256:00  claw 0.1.0  kernel 6.8.0  observe sink",
-            "connect SINK  api.test:443 TCP  curl(64) agent.py",
-            "request SINK  api.test:443 POST /v1/x  503  with bearer  curl(64) agent.py",
+            "connect SINK  api.test:443 TCP  curl(64) agent.py through openai",
+            "request SINK  api.test:443 POST /v1/x  503  with bearer  curl(64) agent.py through openai",
             "close   api.test:443  10 B out, 2000 B in  35 ms  end  tls  for api.test",
             "repeat  12 times of record 4  sink",
         ];

@@ -1,6 +1,6 @@
 //! From a policy and the host's facts to a plan.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
 use claw_model::phase::Phase;
@@ -9,7 +9,7 @@ use claw_policy::{Exec, Policy, Seccomp, Travel};
 
 use crate::network::Network;
 use crate::tree::{CONFIGURATION, CREDENTIALS, Listing, SYSTEM, Step};
-use crate::{Access, Facts, Grant, Identity, Limits, Node, Plan};
+use crate::{Access, Facts, Grant, Identity, Limits, Node, Plan, packages};
 
 /// What a plan is made for.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +28,10 @@ pub struct Inputs<'a> {
     pub executables: Option<&'a [Listing]>,
     /// Whether datagrams to every port are for the gate to take.
     pub catch_all: bool,
+    /// Answers to datagrams may come back from every port.
+    pub answers: bool,
+    /// Hooks of Python and Node say which package opens a connection.
+    pub packages: bool,
 }
 
 /// Certificates for the trust stores inside.
@@ -147,7 +151,8 @@ pub fn build(inputs: Inputs<'_>, facts: &Facts) -> Result<Plan, BuildError> {
         return Err(BuildError::NoCommand);
     }
     let network = Network::of(inputs.policy, inputs.phase)?;
-    let network = Network { catch_all: inputs.catch_all, ..network };
+    let Inputs { catch_all, answers, packages, .. } = inputs;
+    let network = Network { catch_all, answers, packages, ..network };
     let mut notes = Vec::new();
     let view = View::of(inputs.policy, facts, &mut notes)?;
     let tree = view.steps(inputs, facts, &network, identity);
@@ -158,6 +163,11 @@ pub fn build(inputs: Inputs<'_>, facts: &Facts) -> Result<Plan, BuildError> {
         return Err(BuildError::Brokered { name: calls.name.clone() });
     }
     let limits = inputs.policy.process().limits;
+    let mut environment = environment(inputs.policy, facts, &view.home, inputs.trust);
+    if packages {
+        packages::variables(&mut environment, &network);
+    }
+    let environment = environment.into_iter().collect();
     Ok(Plan {
         identity,
         namespaces: ["user", "mnt", "pid", "ipc", "uts", "net", "cgroup"].map(str::to_owned).to_vec(),
@@ -171,7 +181,7 @@ pub fn build(inputs: Inputs<'_>, facts: &Facts) -> Result<Plan, BuildError> {
         broker,
         limits: Limits { memory: limits.memory, pids: limits.pids, cpu: limits.cpu },
         directory: view.directory.clone(),
-        environment: environment(inputs.policy, facts, &view.home, inputs.trust),
+        environment,
         command: inputs.command.to_vec(),
         notes,
     })
@@ -284,6 +294,7 @@ impl View {
         let users = facts.root.as_ref().is_some_and(|root| root.users);
         steps.extend(generated(network, (!users).then_some(identity), &steps));
         steps.extend(inputs.trust.into_iter().flat_map(trusted));
+        steps.extend(inputs.packages.then(packages::steps).into_iter().flatten());
         let listed = inputs.executables.into_iter().flatten();
         steps.extend(listed.map(|file| Step::Listed { target: file.path.clone(), digest: file.digest }));
         let visible = |path: &Path| {
@@ -482,7 +493,12 @@ fn grants(tree: &[Step], view: &View) -> Vec<Grant> {
 }
 
 /// The short list, then what the policy passes and sets.
-fn environment(policy: &Policy, facts: &Facts, home: &Path, trust: Option<&Trust>) -> Vec<(String, String)> {
+fn environment(
+    policy: &Policy,
+    facts: &Facts,
+    home: &Path,
+    trust: Option<&Trust>,
+) -> BTreeMap<String, String> {
     let wanted = &policy.process().env;
     let passes = |name: &str| {
         matches!(name, "PATH" | "LANG" | "TERM" | "TZ" | "COLORTERM" | "NO_COLOR")
@@ -492,7 +508,7 @@ fn environment(policy: &Policy, facts: &Facts, home: &Path, trust: Option<&Trust
                 None => pass == name,
             })
     };
-    let mut environment: std::collections::BTreeMap<String, String> = facts
+    let mut environment: BTreeMap<String, String> = facts
         .environment
         .iter()
         .filter(|(name, _)| passes(name))
@@ -509,7 +525,7 @@ fn environment(policy: &Policy, facts: &Facts, home: &Path, trust: Option<&Trust
         environment.extend(trust_variables());
     }
     environment.extend(wanted.set.iter().map(|(name, value)| (name.clone(), value.clone())));
-    environment.into_iter().collect()
+    environment
 }
 
 fn writable(facts: &Facts, key: &'static str, path: &Path) -> Result<(), BuildError> {

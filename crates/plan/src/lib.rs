@@ -7,6 +7,7 @@ mod build;
 mod check;
 mod facts;
 mod network;
+mod packages;
 mod tree;
 
 pub use build::{BuildError, Inputs, Trust, build, certificates, named, shown, wanted};

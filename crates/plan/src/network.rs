@@ -1,7 +1,7 @@
 //! The network namespace: which addresses stand for names, and which openings the kernel steers to the gate.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use claw_model::destination::Target;
 use claw_model::net::Net;
@@ -11,6 +11,8 @@ use claw_policy::{Policy, Rule};
 use serde::{Deserialize, Serialize};
 
 use crate::BuildError;
+
+mod public;
 
 /// Addresses, routes, rules and sockets of the network namespace. `lo` is its only interface.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +35,12 @@ pub struct Network {
     /// Datagrams to every port are steered to the gate once it lets them pass: for an observed run alone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub catch_all: bool,
+    /// Answers to datagrams may come back from every port: for an observed run that lets them through.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub answers: bool,
+    /// Hooks inside may say which package opens a connection: for an observed run alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub packages: bool,
 }
 
 /// A box of addresses and ports that the kernel steers to the gate.
@@ -74,6 +82,8 @@ impl Network {
             openings: openings(policy, phase),
             udp_ports,
             catch_all: false,
+            answers: false,
+            packages: false,
         })
     }
 
@@ -92,6 +102,11 @@ impl Network {
         Some(format!("the network {met} meets the addresses that stand for names in this run"))
     }
 
+    /// Where hooks inside say which package opens a connection. The port is below 1024, so that an agent cannot take it.
+    pub fn packages(&self) -> SocketAddr {
+        SocketAddr::new(self.own4.into(), self.listener.saturating_add(1))
+    }
+
     /// Every address and port that connections may be opened to, and datagrams too if they are steered.
     pub fn everything(&self) -> Vec<Opening> {
         let all: [(IpAddr, IpAddr); 2] = [
@@ -101,14 +116,15 @@ impl Network {
         self.boxes(&all)
     }
 
-    /// The addresses that stand for names, on every port.
-    pub fn every_name(&self) -> Vec<Opening> {
-        let last = FIRST_NAME.saturating_add(CAPACITY).saturating_sub(1);
-        let pools: [(IpAddr, IpAddr); 2] = [
-            (offset4(self.pool4, FIRST_NAME).into(), offset4(self.pool4, last).into()),
-            (offset6(self.pool6, FIRST_NAME).into(), offset6(self.pool6, last).into()),
-        ];
-        self.boxes(&pools)
+    /// Every public address, and with them those that stand for names, on every port.
+    pub fn everything_public(&self) -> Vec<Opening> {
+        self.boxes(&public::boxes())
+    }
+
+    /// Whether an address is kept for names, or for the sandbox itself: nothing outside is reached by it.
+    pub fn is_pool(&self, address: IpAddr) -> bool {
+        let pools = [(IpAddr::V4(self.pool4), 10), (IpAddr::V6(self.pool6), 48)];
+        pools.iter().any(|(pool, prefix)| Net::new(*pool, *prefix).is_some_and(|pool| pool.contains(address)))
     }
 
     fn boxes(&self, ranges: &[(IpAddr, IpAddr)]) -> Vec<Opening> {

@@ -27,7 +27,7 @@ mod taken;
 pub mod trust;
 
 pub use claw_enforce::{Fresh, LaunchError};
-pub use claw_gate::{Answers, Mode, Observe};
+pub use claw_gate::{Answers, Mode, Observe, Packages};
 pub use exposed::ExposedError;
 pub use facts::Host;
 pub use image::RootError;
@@ -165,7 +165,9 @@ pub fn plan(job: &Job, host: &Host, authority: Option<&Authority>) -> Result<Che
         trust: trust.as_ref(),
         calls: calls.as_ref(),
         executables: executables.as_deref(),
-        catch_all: job.mode() == Some(Mode::Sink),
+        catch_all: matches!(job.mode(), Some(Mode::Sink | Mode::Allow)),
+        answers: job.mode() == Some(Mode::Allow),
+        packages: job.observe.as_ref().is_some_and(|observe| observe.packages == Packages::Asked),
     };
     claw_plan::check(claw_plan::build(inputs, &facts)?).map_err(PlanError::Unsound)
 }

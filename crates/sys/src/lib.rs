@@ -10,6 +10,7 @@
 pub mod below;
 pub mod beneath;
 pub mod capability;
+pub mod datagram;
 pub mod diag;
 pub mod file;
 pub mod link;

@@ -53,7 +53,7 @@ struct Knowledge<'a> {
 impl<'a> Knowledge<'a> {
     fn new(reading: &'a Reading) -> Result<Knowledge<'a>, u8> {
         let refuse = |error: claw_footprint::catalog::CatalogError| {
-            print::error(&error, error.hint.as_deref());
+            print::error(&error, error.hint().as_deref());
             UNUSABLE
         };
         let mut catalog = Catalog::built_in().map_err(refuse)?;

@@ -2,7 +2,7 @@
 
 use claw_model::phase::Phase;
 use claw_policy::Policy;
-use claw_run::{Fresh, Job, Mode, Observe, run as run_job};
+use claw_run::{Fresh, Job, Mode, Observe, Packages, run as run_job};
 
 use super::run::{Said, finish, is_plain, named, refused};
 use crate::arguments::{Observe as Arguments, ObserveMode};
@@ -46,7 +46,7 @@ pub(crate) fn run(arguments: &Arguments) -> u8 {
         ObserveMode::Allow => Mode::Allow,
     };
     if mode == Mode::Allow && !arguments.quiet {
-        print::say("claw: observing with everything open by name: what the command sends, it sends");
+        print::say("claw: observing with every public address open: what the command sends, it sends");
     }
     let job = Job {
         policy: labels.without_rules(),
@@ -57,7 +57,12 @@ pub(crate) fn run(arguments: &Arguments) -> u8 {
         command: arguments.command.clone(),
         ledger: arguments.ledger.as_ref().map(|path| host.directory.join(path)),
         name: arguments.name.clone(),
-        observe: Some(Observe { mode, answers: arguments.answer.unwrap_or_default(), labels }),
+        observe: Some(Observe {
+            mode,
+            answers: arguments.answer.unwrap_or_default(),
+            labels,
+            packages: if arguments.no_packages { Packages::NotAsked } else { Packages::Asked },
+        }),
     };
     match run_job(&job, &host, fresh) {
         Ok(outcome) => {

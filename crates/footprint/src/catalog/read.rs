@@ -8,22 +8,9 @@ use serde::Deserialize;
 use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
 use serde_saphyr::{Error, Options, Spanned};
 
+use super::error::{CatalogError, Flaw};
 use super::{Class, Entry, Place, Source, Switch, SwitchKind, Verified};
 use crate::indexes::Index;
-
-/// A catalogue file that cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{file}:{line}: {what}")]
-pub struct CatalogError {
-    /// The file.
-    pub file: String,
-    /// The line.
-    pub line: u64,
-    /// What is wrong.
-    pub what: String,
-    /// What to do.
-    pub hint: Option<String>,
-}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -54,7 +41,7 @@ struct RawEntry {
     #[serde(default)]
     index: Option<Index>,
     #[serde(default)]
-    serves: Option<Index>,
+    agents: Vec<String>,
     #[serde(default)]
     port: Option<u16>,
     #[serde(default)]
@@ -82,52 +69,42 @@ struct RawSwitch {
 
 /// Reads one file.
 pub(super) fn entries(text: &str, file: &str) -> Result<Vec<Entry>, CatalogError> {
-    let at = |line: u64, what: String, hint: Option<String>| CatalogError {
-        file: file.to_owned(),
-        line: line.max(1),
-        what,
-        hint,
-    };
+    let at = |line: u64, flaw: Flaw| CatalogError { file: file.to_owned(), line: line.max(1), flaw };
     if text.len() > LARGEST {
-        return Err(at(1, format!("the file has {} bytes: at most {LARGEST} are read", text.len()), None));
+        return Err(at(1, Flaw::TooLong { bytes: text.len(), most: LARGEST }));
     }
     let read: File = serde_saphyr::from_str_with_options(text, options()).map_err(|error| {
         let error = error.without_snippet();
-        let line = error.location().map_or(1, |location| location.line());
-        let (what, hint) = told(error);
-        at(line, what, hint)
+        at(error.location().map_or(1, |location| location.line()), told(error))
     })?;
     if read.version != 1 {
-        return Err(at(
-            1,
-            format!("version {} is not known", read.version),
-            Some("write `version: 1`".into()),
-        ));
+        return Err(at(1, Flaw::Version { version: read.version }));
     }
     let mut entries = Vec::new();
     for framework in read.frameworks {
         let line = |spanned: &Spanned<String>| spanned.referenced.line();
         if framework.name.value.trim().is_empty() {
-            return Err(at(line(&framework.name), "the framework has no name".into(), None));
+            return Err(at(line(&framework.name), Flaw::Nameless));
         }
         if !is_month(&framework.date.value) {
-            let what = format!("`{}` is not a date", framework.date.value.escape_debug());
-            return Err(at(line(&framework.date), what, Some("write it as `2026-11`".into())));
+            return Err(at(line(&framework.date), Flaw::Date { text: framework.date.value }));
         }
         for raw in framework.entries {
             let line = raw.referenced.line();
             let raw = raw.value;
-            let place = match (raw.host, raw.index, raw.serves) {
-                (Some(host), None, serves) => Place::Host(host, serves),
-                (None, Some(index), None) => Place::Index(index),
-                _ => {
-                    let hint = "write `host:`, or `index:` alone";
-                    return Err(at(line, "an entry has one `host` or one `index`".into(), Some(hint.into())));
-                }
+            let place = match (raw.host, raw.index) {
+                (Some(host), None) => Place::Host(host),
+                (None, Some(index)) => Place::Index(index),
+                _ => return Err(at(line, Flaw::Place)),
             };
+            if matches!(place, Place::Host(_)) && !raw.agents.is_empty() {
+                return Err(at(line, Flaw::AgentsOfHost));
+            }
+            if let Some(agent) = raw.agents.iter().find(|agent| !is_product(agent)) {
+                return Err(at(line, Flaw::Agent { text: agent.clone() }));
+            }
             if matches!(raw.class, Class::Mixed | Class::Unknown) {
-                let what = format!("`{}` is an answer, not a class of the catalogue", raw.class.as_str());
-                return Err(at(line, what, None));
+                return Err(at(line, Flaw::Class { class: raw.class }));
             }
             entries.push(Entry {
                 framework: framework.name.value.clone(),
@@ -136,6 +113,7 @@ pub(super) fn entries(text: &str, file: &str) -> Result<Vec<Entry>, CatalogError
                 place,
                 port: raw.port,
                 requests: raw.requests,
+                agents: raw.agents,
                 shared: raw.shared,
                 plane: raw.plane,
                 class: raw.class,
@@ -149,20 +127,14 @@ pub(super) fn entries(text: &str, file: &str) -> Result<Vec<Entry>, CatalogError
     Ok(entries)
 }
 
-fn switch(
-    raw: Spanned<RawSwitch>,
-    at: &impl Fn(u64, String, Option<String>) -> CatalogError,
-) -> Result<Switch, CatalogError> {
+fn switch(raw: Spanned<RawSwitch>, at: &impl Fn(u64, Flaw) -> CatalogError) -> Result<Switch, CatalogError> {
     let line = raw.referenced.line();
     let RawSwitch { set, option, verified } = raw.value;
     let (text, kind) = match (set, option) {
         (Some(set), None) if is_assignment(&set) => (set, SwitchKind::Environment),
-        (Some(set), None) => {
-            let what = format!("`{}` is not `NAME=value`", set.escape_debug());
-            return Err(at(line, what, None));
-        }
+        (Some(text), None) => return Err(at(line, Flaw::Assignment { text })),
         (None, Some(option)) => (option, SwitchKind::Option),
-        _ => return Err(at(line, "a switch has one `set` or one `option`".into(), None)),
+        _ => return Err(at(line, Flaw::Switch)),
     };
     Ok(Switch { text, kind, verified })
 }
@@ -177,6 +149,12 @@ pub(crate) fn is_assignment(text: &str) -> bool {
         && !value.chars().any(claw_ledger::text::is_hidden)
 }
 
+/// A token of RFC 9110, 5.6.2.
+fn is_product(text: &str) -> bool {
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(token)
+}
+
 fn is_month(text: &str) -> bool {
     text.len() == 7
         && text
@@ -186,32 +164,22 @@ fn is_month(text: &str) -> bool {
 }
 
 /// Our own words for what the reader refuses.
-fn told(error: &Error) -> (String, Option<String>) {
+fn told(error: &Error) -> Flaw {
+    let near =
+        |word: &str, known: &[&'static str]| nearest(word, known.iter().copied()).map(ToOwned::to_owned);
     match error {
         Error::SerdeUnknownField { field, expected, .. } => {
-            let near = nearest(field, expected.iter().copied());
-            let hint = near.map(|near| format!("did you mean `{near}`?"));
-            (
-                format!("`{}` is not a field of the catalogue", field.escape_debug()),
-                hint.or_else(|| Some(format!("known are {}", expected.join(", ")))),
-            )
+            Flaw::Field { near: near(field, expected), known: expected.join(", "), name: field.clone() }
         }
         Error::SerdeUnknownVariant { variant, expected, .. } => {
-            let near = nearest(variant, expected.iter().copied());
-            (
-                format!("`{}` is not one of {}", variant.escape_debug(), expected.join(", ")),
-                near.map(|near| format!("did you mean `{near}`?")),
-            )
+            Flaw::Word { near: near(variant, expected), known: expected.join(", "), word: variant.clone() }
         }
-        Error::SerdeMissingField { field, .. } => (format!("`{field}` is missing"), None),
-        Error::DuplicateMappingKey { key, .. } => (
-            format!("`{}` is written twice", key.as_deref().unwrap_or("a key").escape_debug()),
-            Some("keep one of them".into()),
-        ),
+        Error::SerdeMissingField { field, .. } => Flaw::Missing { field: (*field).to_owned() },
+        Error::DuplicateMappingKey { key, .. } => Flaw::Twice { key: key.clone() },
         other => {
             let text = other.to_string();
             let line = text.lines().next().unwrap_or("not valid YAML");
-            (line.split(" at line ").next().unwrap_or(line).chars().take(200).collect(), None)
+            Flaw::Yaml { text: line.split(" at line ").next().unwrap_or(line).chars().take(200).collect() }
         }
     }
 }

@@ -74,13 +74,28 @@ impl<'a> Judge<'a> {
         HostName::parse(host).map(|name| self.catalog.about(&name, port, self.indexes)).unwrap_or_default()
     }
 
+    /// What is known of a request by who asks it, and how: of no use where somebody asked it without a name.
+    fn asked(&self, asked: &Asked) -> Vec<&'a Entry> {
+        if asked.nameless {
+            Vec::new()
+        } else {
+            self.catalog.asked(&asked.method, &asked.path, &asked.user_agents)
+        }
+    }
+
     /// The flows of one place.
     fn place(&self, host: &Host, place: &Place, about: &[&'a Entry]) -> Vec<Flow> {
         type Group<'a> = (Verdict<'a>, Tally, Vec<Request>);
         let mut groups: BTreeMap<(String, Says, Class), Group<'a>> = BTreeMap::new();
         for asked in &place.requests {
             let configured = self.indexes.of(&host.name, Some(place.port));
-            let known = Known::request(about, &asked.method, &asked.path, configured);
+            let mut about = about.to_vec();
+            for entry in self.asked(asked) {
+                if !about.iter().any(|known| std::ptr::eq(*known, entry)) {
+                    about.push(entry);
+                }
+            }
+            let known = Known::request(&about, &asked.method, &asked.path, configured);
             let verdict = self.verdict(host, place, known, &asked.tally);
             let key = (verdict.plane_word(), verdict.says, verdict.class);
             let (into, tally, requests) =
@@ -97,6 +112,10 @@ impl<'a> Judge<'a> {
         let mut flows: Vec<Flow> = groups
             .into_values()
             .map(|(verdict, mut tally, requests)| {
+                if tally.packages.is_empty() {
+                    tally.packages =
+                        place.connections.packages.iter().chain(&place.read.packages).cloned().collect();
+                }
                 if tally.callers.is_empty() {
                     tally.callers =
                         place.connections.callers.iter().chain(&place.read.callers).cloned().collect();
@@ -105,6 +124,9 @@ impl<'a> Judge<'a> {
             })
             .collect();
         share_bytes(place, &mut flows);
+        if let Some(first) = flows.first_mut() {
+            first.wordless = place.wordless;
+        }
         if let Some(silent) = silent(place, carried) {
             let configured = self.indexes.of(&host.name, Some(place.port));
             let known = Known::host(about, configured);
@@ -193,7 +215,11 @@ fn silent(place: &Place, carried: bool) -> Option<Tally> {
     tally.allowed = tally.allowed.saturating_sub(allowed);
     tally.sunk = tally.sunk.saturating_sub(sunk);
     tally.count = tally.count.saturating_sub(allowed.saturating_add(sunk));
-    if !carried {
+    if carried {
+        // opened beside the others, and closed without a word: nothing was asked
+        tally.sunk = tally.sunk.saturating_sub(place.wordless);
+        tally.count = tally.count.saturating_sub(place.wordless);
+    } else {
         // the gate was to read requests, and none came
         tally.join(&place.read);
     }
@@ -264,6 +290,7 @@ fn flow(
         sunk: tally.sunk,
         unanswered: tally.unanswered,
         lookups: 0,
+        wordless: 0,
         bytes_out: tally.bytes_out,
         bytes_in: tally.bytes_in,
         first: tally.first.unwrap_or_default(),
@@ -273,6 +300,11 @@ fn flow(
             let mut callers = tally.callers.clone();
             callers.sort_by_key(|caller| std::cmp::Reverse(caller.count));
             callers
+        },
+        packages: {
+            let mut packages = tally.packages.clone();
+            packages.sort_by_key(|package| std::cmp::Reverse(package.count));
+            packages
         },
         reasons: tally.reasons.iter().map(|(reason, count)| (reason.to_string(), *count)).collect(),
         requests,

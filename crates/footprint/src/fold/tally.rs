@@ -6,7 +6,7 @@ use claw_ledger::record::{Decision, Process};
 use jiff::Timestamp;
 
 use super::{cut, once};
-use crate::footprint::{Caller, Evidence};
+use crate::footprint::{Caller, Evidence, Package};
 
 /// Counts of one kind of thing.
 #[derive(Debug, Default, Clone)]
@@ -23,8 +23,16 @@ pub(crate) struct Tally {
     pub(crate) phases: Vec<Box<str>>,
     pub(crate) planes: Vec<Box<str>>,
     pub(crate) callers: Vec<Caller>,
+    pub(crate) packages: Vec<Package>,
     pub(crate) reasons: BTreeMap<Box<str>, u64>,
     pub(crate) evidence: Vec<Evidence>,
+}
+
+/// Which of a tally's callers and packages, if it kept them.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Who {
+    caller: Option<usize>,
+    package: Option<usize>,
 }
 
 /// One record, as a tally takes it.
@@ -44,7 +52,8 @@ impl<'a> Seen<'a> {
 }
 
 impl Tally {
-    pub(crate) fn add(&mut self, seen: &Seen<'_>, decision: Decision, reason: Option<&str>) {
+    /// Counts it, and says who that was.
+    pub(crate) fn add(&mut self, seen: &Seen<'_>, decision: Decision, reason: Option<&str>) -> Who {
         self.count = self.count.saturating_add(1);
         self.first = Some(self.first.map_or(seen.time, |first| first.min(seen.time)));
         self.last = self.last.max(Some(seen.time));
@@ -63,16 +72,14 @@ impl Tally {
         if let Some(plane) = seen.plane {
             once(&mut self.planes, cut(plane, LONGEST), MOST);
         }
-        if let Some(process) = seen.process {
-            self.called(process);
-        }
         if self.evidence.len() < MOST_EVIDENCE {
             self.evidence.push(seen.evidence);
         }
+        seen.process.map(|process| self.called(process)).unwrap_or_default()
     }
 
-    /// The same again: a `repeat` says its reason, or `sink` or `allow`.
-    pub(crate) fn again(&mut self, count: u64, time: Timestamp, reason: Option<&str>) {
+    /// The same again, by the same caller: a `repeat` says its reason, or `sink` or `allow`.
+    pub(crate) fn again(&mut self, (count, who): (u64, Who), time: Timestamp, reason: Option<&str>) {
         self.count = self.count.saturating_add(count);
         self.last = self.last.max(Some(time));
         match reason {
@@ -83,8 +90,11 @@ impl Tally {
                 self.refused(reason, count);
             }
         }
-        if let [caller] = self.callers.as_mut_slice() {
+        if let Some(caller) = who.caller.and_then(|at| self.callers.get_mut(at)) {
             caller.count = caller.count.saturating_add(count);
+        }
+        if let Some(package) = who.package.and_then(|at| self.packages.get_mut(at)) {
+            package.count = package.count.saturating_add(count);
         }
     }
 
@@ -102,20 +112,41 @@ impl Tally {
         }
     }
 
-    fn called(&mut self, process: &Process) {
+    fn called(&mut self, process: &Process) -> Who {
         let exe = cut(&process.exe, LONGEST_PATH);
         let package = process.package.as_deref().map(|package| cut(package, LONGEST_PATH));
-        self.caller(exe, package, 1);
+        let caller = self.caller(exe, package, 1);
+        let package = process.via.as_deref().and_then(|via| self.package(cut(via, LONGEST_PATH), 1));
+        Who { caller, package }
     }
 
-    fn caller(&mut self, exe: &str, package: Option<&str>, count: u64) {
-        let same = |caller: &&mut Caller| caller.exe == exe && caller.package.as_deref() == package;
-        if let Some(caller) = self.callers.iter_mut().find(same) {
-            caller.count = caller.count.saturating_add(count);
-        } else if self.callers.len() < MOST {
-            let (exe, package) = (exe.to_owned(), package.map(str::to_owned));
-            self.callers.push(Caller { exe, package, count });
+    fn package(&mut self, name: &str, count: u64) -> Option<usize> {
+        let known = self.packages.iter().position(|package| package.name == name);
+        if let Some(package) = known.and_then(|at| self.packages.get_mut(at)) {
+            package.count = package.count.saturating_add(count);
+            return known;
         }
+        let next = self.packages.len();
+        if next >= MOST {
+            return None;
+        }
+        self.packages.push(Package { name: name.to_owned(), count });
+        Some(next)
+    }
+
+    fn caller(&mut self, exe: &str, package: Option<&str>, count: u64) -> Option<usize> {
+        let same = |caller: &Caller| caller.exe == exe && caller.package.as_deref() == package;
+        let known = self.callers.iter().position(same);
+        if let Some(caller) = known.and_then(|at| self.callers.get_mut(at)) {
+            caller.count = caller.count.saturating_add(count);
+            return known;
+        }
+        let next = self.callers.len();
+        if next >= MOST {
+            return None;
+        }
+        self.callers.push(Caller { exe: exe.to_owned(), package: package.map(str::to_owned), count });
+        Some(next)
     }
 
     /// Both together.
@@ -135,6 +166,9 @@ impl Tally {
         other.planes.iter().for_each(|plane| once(&mut self.planes, plane, MOST));
         for caller in &other.callers {
             self.caller(&caller.exe, caller.package.as_deref(), caller.count);
+        }
+        for package in &other.packages {
+            self.package(&package.name, package.count);
         }
         for (reason, count) in &other.reasons {
             self.refused(reason, *count);

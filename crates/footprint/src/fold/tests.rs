@@ -30,7 +30,12 @@ pub(crate) fn lookup(name: &str, decision: Decision) -> Event {
         decision,
         rule: None,
         reason: (decision == Decision::Deny).then(|| "no-rule".into()),
-        process: Some(Process { pid: 7, exe: "/usr/bin/python3".into(), package: Some("agent.py".into()) }),
+        process: Some(Process {
+            pid: 7,
+            exe: "/usr/bin/python3".into(),
+            package: Some("agent.py".into()),
+            via: Some("openai".into()),
+        }),
     }
 }
 
@@ -46,7 +51,12 @@ pub(crate) fn connect(host: &str, port: u16, decision: Decision) -> Event {
         reason: (decision == Decision::Deny).then(|| "no-rule".into()),
         sentence: None,
         assurance: None,
-        process: Some(Process { pid: 7, exe: "/usr/bin/python3".into(), package: Some("agent.py".into()) }),
+        process: Some(Process {
+            pid: 7,
+            exe: "/usr/bin/python3".into(),
+            package: Some("agent.py".into()),
+            via: Some("openai".into()),
+        }),
     }
 }
 
@@ -87,6 +97,7 @@ pub(crate) fn close(host: &str, port: u16, bytes: (u64, u64), connection: Option
         application: connection.map(|_| "tls".into()),
         sni: None,
         alpn: None,
+        requests: None,
     }
 }
 
@@ -159,6 +170,7 @@ fn one_host_is_split_by_what_its_requests_are_for() {
     let telemetry = &footprint.flows[2];
     assert_eq!(telemetry.switches[0].text, "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1");
     assert_eq!(telemetry.processes[0].package.as_deref(), Some("agent.py"));
+    assert_eq!((telemetry.packages[0].name.as_str(), telemetry.packages.len()), ("openai", 1));
     let asked = &telemetry.requests[0];
     assert_eq!(
         (asked.count, asked.user_agents[0].as_str(), asked.query[0].as_str()),
@@ -239,6 +251,72 @@ fn repeats_count_where_they_belong() {
     assert_eq!(footprint.flows[1].reasons.get("raw-address"), Some(&4));
     assert_eq!(footprint.counted.get("no-rule"), Some(&8));
     assert!(footprint.stamps.is_empty(), "{:?}", footprint.stamps);
+}
+
+/// An agent that opens many equal connections to a host of several planes: most carry requests, two do not.
+#[test]
+fn equal_connections_that_carried_requests_are_told_apart_from_silent_ones() {
+    let end = |requests: u64, bytes: (u64, u64)| {
+        let mut end = close("api.anthropic.com", 443, bytes, Some(2));
+        if let Event::Close { requests: own, .. } = &mut end {
+            *own = Some(requests);
+        }
+        end
+    };
+    let repeat = |of: u64, count: u64, bytes: Option<u64>| Event::Repeat {
+        of: Some(of),
+        count,
+        reason: Some("sink".into()),
+        bytes_out: bytes,
+        bytes_in: bytes,
+    };
+    let footprint = footprint(&[
+        start(Some("sink")),
+        connect("api.anthropic.com", 443, Decision::Sink),
+        request("api.anthropic.com", "POST /v1/messages", Some(2)),
+        end(1, (900, 600)),
+        end(0, (50, 5)),
+        repeat(2, 9, None),
+        repeat(3, 7, Some(700)),
+        repeat(4, 7, Some(7_000)),
+        repeat(5, 1, Some(50)),
+        Event::Exit { code: 0 },
+    ]);
+    assert_eq!(
+        shown(&footprint),
+        [
+            "mixed/mixed api.anthropic.com:443 sink 2x 100/55",
+            "inference/required api.anthropic.com:443 sink 8x 7900/7600",
+        ]
+    );
+    assert_eq!(footprint.flows[0].processes[0].count, 10);
+}
+
+#[test]
+fn a_connection_without_a_word_is_counted_and_is_no_flow_beside_those_that_asked() {
+    let end = |requests: u64, bytes: (u64, u64), application: &str| {
+        let mut end = close("api.anthropic.com", 443, bytes, Some(2));
+        if let Event::Close { requests: own, application: spoken, .. } = &mut end {
+            (*own, *spoken) = (Some(requests), Some(application.into()));
+        }
+        end
+    };
+    let repeat = |of: u64, count: u64| Event::Repeat {
+        of: Some(of),
+        count,
+        reason: Some("sink".into()),
+        bytes_out: None,
+        bytes_in: None,
+    };
+    let begun = [start(Some("sink")), connect("api.anthropic.com", 443, Decision::Sink)];
+    let asked = [request("api.anthropic.com", "POST /v1/messages", Some(2)), end(1, (900, 600), "tls")];
+    let silent = [end(0, (0, 0), "silent"), repeat(2, 4), repeat(5, 3), Event::Exit { code: 0 }];
+    let both = footprint(&[begun.as_slice(), &asked, &silent].concat());
+    assert_eq!(shown(&both), ["inference/required api.anthropic.com:443 sink 1x 900/600"]);
+    assert_eq!(both.flows[0].wordless, 4);
+    let alone = footprint(&[begun.as_slice(), &silent[..1], &silent[3..]].concat());
+    assert_eq!(shown(&alone), ["mixed/mixed api.anthropic.com:443 sink 1x 0/0"]);
+    assert!(!alone.flows[0].unread && alone.flows[0].wordless == 0);
 }
 
 #[test]

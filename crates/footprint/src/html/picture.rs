@@ -43,8 +43,10 @@ struct Row {
 }
 
 fn name(footprint: &Footprint) -> String {
-    let named = footprint.runs.iter().map(|run| run.agent.as_str()).find(|name| !name.is_empty());
-    named.unwrap_or("agent").to_owned()
+    let mut names = footprint.runs.iter().map(|run| run.agent.as_str());
+    let named = names.find(|name| !matches!(*name, "" | "unnamed"));
+    let program = footprint.runs.iter().find_map(|run| crate::show::program(&run.command));
+    named.or(program).unwrap_or("agent").to_owned()
 }
 
 fn bands(footprint: &Footprint) -> Vec<Band> {
@@ -181,7 +183,7 @@ fn narrow(bands: &[Band], largest: u64, name: &str) -> String {
         for (place, row) in (0_i64..).zip(&band.rows) {
             let y = top + HEAD + place * ROW + ROW / 2;
             last = y;
-            line(&mut lines, row, band.lane, largest, &format!("M12 {}C12 {y} 12 {y} 46 {y}", y - 14));
+            line(&mut lines, row, band.lane, largest, &format!("M12 {y}H46"));
             host(&mut panels, row, band.lane, (46, y, false, 25));
         }
         more(&mut panels, band, (64, top, false));

@@ -67,7 +67,9 @@ fn row(out: &mut String, flow: &Flow, lane: &str, (start, most): (Option<jiff::T
     let since = start.map(|start| flow.first.duration_since(start).as_millis().max(0)).unwrap_or_default();
     let first =
         start.map(|start| format!("+{}", crate::show::duration(start, flow.first))).unwrap_or_default();
-    let by: Vec<String> = flow.processes.iter().take(2).map(caller).collect();
+    let more = flow.processes.len().saturating_sub(1);
+    let more = if more > 0 { format!(" +{more}") } else { String::new() };
+    let by = flow.processes.first().map(|one| caller(one) + &more).unwrap_or_default();
     let target = match flow.port {
         None => format!("<bdi>{}</bdi><small> only looked up</small>", text(&short(&flow.destination, 80))),
         Some(port) => format!("<bdi>{}</bdi><small>:{port}</small>", text(&short(&flow.destination, 80))),
@@ -109,7 +111,7 @@ fn row(out: &mut String, flow: &Flow, lane: &str, (start, most): (Option<jiff::T
         in_key = flow.bytes_in,
         sent = bytes(flow.bytes_out),
         received = bytes(flow.bytes_in),
-        by = text(&short(&by.join(", "), 60)),
+        by = text(&short(&by, 60)),
     );
 }
 
@@ -142,6 +144,11 @@ fn inner(flow: &Flow, most: usize) -> String {
     }
     for line in details(flow) {
         let _ = write!(out, "<p>{}</p>", text(line.trim_end()));
+    }
+    if flow.processes.len() > 1 {
+        let by: Vec<String> =
+            flow.processes.iter().map(|one| format!("{} {}×", caller(one), one.count)).collect();
+        let _ = write!(out, "<p>by {}</p>", text(&short(&by.join(", "), 300)));
     }
     let records: Vec<String> =
         flow.evidence.iter().map(|evidence| format!("{}/{}", evidence.run, evidence.seq)).collect();

@@ -81,3 +81,19 @@ fn sizes_are_for_people() {
     check(1_500_000, "1.5 MB");
     check(u64::MAX, "18 EB");
 }
+
+#[test]
+fn an_agent_without_a_name_is_called_by_its_program() {
+    let check = |command: &str, expect: Option<&str>| {
+        let words: Vec<String> = command.split(' ').map(str::to_owned).collect();
+        assert_eq!(super::program(&words), expect, "{command}");
+    };
+    check("codex exec hi", Some("codex"));
+    check("env KEY=x node_modules/.bin/codex exec", Some("codex"));
+    check("env KEY=x env/bin/python agent.py", Some("agent.py"));
+    check("python3.12 /w/agent.py --key x", Some("agent.py"));
+    check("python3 -m agent", Some("python3"));
+    check("node m.mjs", Some("m.mjs"));
+    check("dir/", None);
+    assert_eq!(super::program(&[]), None);
+}

@@ -118,6 +118,7 @@ struct Asked {
 
 impl Asked {
     fn of(seen: &Rc<Seen>, parts: &Parts) -> Asked {
+        seen.requests.set(seen.requests.get().saturating_add(1));
         let short = |text: &str, most: usize| text.chars().take(most).collect::<String>();
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let (method, path) = (parts.method.as_str(), parts.uri.path());

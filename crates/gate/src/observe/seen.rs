@@ -20,6 +20,8 @@ pub(crate) struct Seen {
     /// The number of the record of its beginning.
     pub(crate) record: Option<u64>,
     pub(crate) tally: Arc<Tally>,
+    /// How many requests it carried.
+    pub(crate) requests: Cell<u64>,
     begun: Instant,
     said: RefCell<Said>,
     end: Cell<&'static str>,
@@ -65,6 +67,7 @@ impl Seen {
             process,
             record,
             tally: Arc::default(),
+            requests: Cell::new(0),
             begun: Instant::now(),
             said: RefCell::default(),
             end: Cell::new("end"),
@@ -102,6 +105,7 @@ impl Drop for Seen {
             application: Some(application.unwrap_or("silent").to_owned()),
             sni,
             alpn,
+            requests: Some(self.requests.get()),
         };
         // it has ended already; a ledger that cannot be written stops the next one
         let _ = self.shared.journal.write(&event, None);

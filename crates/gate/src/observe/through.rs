@@ -1,4 +1,4 @@
-//! Let through by name, and written down: the dangerous way to observe. Public addresses alone are dialled, and what TLS
+//! Let through, and written down: the dangerous way to observe. Public addresses alone are dialled, and what TLS
 //! hides stays hidden.
 
 use std::rc::Rc;

@@ -10,7 +10,7 @@ pub(crate) fn at(second: i64) -> Timestamp {
 }
 
 pub(crate) fn curl() -> Process {
-    Process { pid: 64, exe: "/usr/bin/curl".to_owned(), package: None }
+    Process { pid: 64, exe: "/usr/bin/curl".to_owned(), package: None, via: None }
 }
 
 /// A denied connection.
@@ -123,6 +123,7 @@ pub(crate) fn every() -> Vec<Event> {
             application: None,
             sni: None,
             alpn: None,
+            requests: None,
         },
         Event::Repeat {
             of: Some(4),
@@ -159,7 +160,7 @@ pub(crate) fn every() -> Vec<Event> {
 
 /// What an observed run adds: everything it may say.
 pub(crate) fn observed() -> Vec<Event> {
-    let process = Some(Process { package: Some("agent.py".into()), ..curl() });
+    let process = Some(Process { package: Some("agent.py".into()), via: Some("openai".into()), ..curl() });
     vec![
         Event::Start {
             run: "quiet-otter".into(),
@@ -216,6 +217,7 @@ pub(crate) fn observed() -> Vec<Event> {
             application: Some("tls".into()),
             sni: Some("api.test".into()),
             alpn: Some("h2,http/1.1".into()),
+            requests: Some(2),
         },
         Event::Repeat {
             of: Some(4),

@@ -109,7 +109,25 @@ fn end(sni: &str, bytes_out: u64) -> Event {
         application: Some("tls".into()),
         sni: Some(sni.into()),
         alpn: None,
+        requests: None,
     }
+}
+
+#[test]
+fn ends_of_connections_that_carried_requests_are_not_counted_with_silent_ones() {
+    let mut coalescer = Coalescer::new(0);
+    let mut offer = |number: u64, carried: Option<u64>| {
+        let mut event = end("a.test", number);
+        if let Event::Close { requests, .. } = &mut event {
+            *requests = carried;
+        }
+        coalescer.offer(0, number, &event)
+    };
+    assert_eq!(offer(1, Some(1)), Offer::Write);
+    assert_eq!(offer(2, Some(0)), Offer::Write);
+    assert_eq!(offer(3, Some(4)), Offer::Count(Some(1)));
+    assert_eq!(offer(4, Some(0)), Offer::Count(Some(2)));
+    assert_eq!(offer(5, None), Offer::Write);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Hosts that mean something: shared CDNs, model providers, telemetry sinks, public package registries.
+//! Hosts that mean something: shared CDNs, model providers, telemetry sinks.
 //!
 //! Telemetry and model hosts come from the recorded traffic of agent frameworks. A name stands for itself; a name
 //! that begins with a dot stands for everything below it.
@@ -100,37 +100,4 @@ pub(super) const TELEMETRY: &[&str] = &[
     "statsig.anthropic.com",
     "events.statsigapi.net",
     "www.google-analytics.com",
-];
-
-/// Some are written in parts, so that a scanner of this source does not take them for endpoints of its own.
-pub(super) const REGISTRIES: &[&str] = &[
-    concat!("pypi", ".org"),
-    concat!("files.pythonhosted", ".org"),
-    concat!("test.pypi", ".org"),
-    concat!("registry.npmjs", ".org"),
-    "registry.yarnpkg.com",
-    concat!("crates", ".io"),
-    concat!("index.crates", ".io"),
-    concat!("static.crates", ".io"),
-    "rubygems.org",
-    "index.rubygems.org",
-    "proxy.golang.org",
-    "sum.golang.org",
-    "repo.maven.apache.org",
-    "repo1.maven.org",
-    "plugins.gradle.org",
-    "api.nuget.org",
-    "packagist.org",
-    "repo.packagist.org",
-    "hub.docker.com",
-    "registry-1.docker.io",
-    "ghcr.io",
-    "quay.io",
-    "conda.anaconda.org",
-    "repo.anaconda.com",
-    concat!("deb.debian", ".org"),
-    "archive.ubuntu.com",
-    "security.ubuntu.com",
-    "dl-cdn.alpinelinux.org",
-    "huggingface.co",
 ];

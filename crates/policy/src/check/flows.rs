@@ -114,18 +114,29 @@ fn named(rule: &Rule, pattern: &HostPattern, findings: &mut Vec<Finding>) {
             "remove the rule: frameworks work without it",
         ));
     }
-    if rule.plane() == Plane::Update
-        && let Some(host) = catalogue::meets(pattern, catalogue::REGISTRIES)
-    {
-        let why = format!("`{}` is a public registry: anyone can publish there", bare(host));
+    // whose packages they are, no list of names can say: a name of one's own is known by how it is opened
+    if rule.plane() == Plane::Update && rule.http.is_none() && !own(rule, pattern) {
+        let why =
+            format!("`{pattern}` is a public name: if it is a public registry, anyone can publish there");
         findings.push(say(
             "public-registry",
             Severity::Warning,
             why,
-            "use an internal mirror of locked packages",
+            "use an internal mirror of locked packages, or name the requests with `http:`",
         ));
     }
 }
+
+/// Whether a name is one of the site itself: by addresses that the rule names or lets be private, or below a suffix that
+/// the public DNS does not have (RFC 6761, RFC 6762, RFC 8375, ICANN's `internal`).
+fn own(rule: &Rule, pattern: &HostPattern) -> bool {
+    let name = pattern.name().as_str();
+    let top = name.rsplit('.').next().unwrap_or(name);
+    let not_public = !name.contains('.') || NOT_PUBLIC.contains(&top) || name.ends_with(".home.arpa");
+    not_public || rule.private_allowed() || rule.addresses().is_some()
+}
+
+const NOT_PUBLIC: &[&str] = &["internal", "local", "localhost", "test", "invalid"];
 
 /// What can be said of a rule beside the others. Of very many rules for one target only the first are compared,
 /// so that lint stays as fast as load.

@@ -36,7 +36,12 @@ fn each_rule_alone_is_judged() {
     work("destination: 'd1.cloudfront.net:443', plane: tool, http: ['GET /a']", &[]);
     work("destination: 'time.example.com:123', protocol: UDP, plane: tool", &["plane-mismatch"]);
     work("destination: 'us.i.posthog.com:443', plane: tool", &["telemetry-host"]);
-    work(concat!("destination: 'pypi", ".org:443', plane: update"), &["public-registry"]);
+    work("destination: 'packages.example.com:443', plane: update", &["public-registry"]);
+    work("destination: 'packages.example.com:443', plane: tool", &[]);
+    work("destination: 'packages.example.com:443', plane: update, http: ['GET /simple/**']", &[]);
+    work("destination: 'packages.example.com:443', plane: update, private: allow", &[]);
+    work("destination: 'packages.example.com:443', plane: update, addresses: [10.0.0.9]", &[]);
+    work("destination: 'packages.corp.internal:443', plane: update", &[]);
     work("destination: 'a.example.com:443', plane: tool, expires: 2026-11-20", &["expired"]);
     work("destination: 'a.example.com:443', plane: tool, expires: 2026-11-21", &["expires-soon"]);
     work("destination: 'a.example.com:443', plane: tool, expires: 2027-11-21", &[]);
