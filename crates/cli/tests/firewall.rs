@@ -10,6 +10,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -73,6 +74,10 @@ impl Town {
         }
         for switch in ["dad_transmits", "accept_dad"] {
             fs::write(format!("/proc/sys/net/ipv6/conf/default/{switch}"), "0").unwrap();
+        }
+        // what counts is what the rules hold, not what else the kernel looks at
+        for interface in ["all", "default"] {
+            fs::write(format!("/proc/sys/net/ipv4/conf/{interface}/rp_filter"), "0").unwrap();
         }
         for (name, child, [own, own6], [peer, peer6]) in [
             ("eth0", &town.management, ["10.0.0.1/24", "fd00:10::1/64"], ["10.0.0.5/24", "fd00:10::5/64"]),
@@ -310,6 +315,102 @@ fn without_rules_every_packet_arrives_and_with_them_only_declared_ones() {
 }
 
 #[test]
+fn no_address_is_believed_at_an_interface_that_it_does_not_belong_to() {
+    once(CLAW, User::Root, |lab| {
+        let town = Town::build();
+        let more = "      - {direction: in, protocol: UDP, ports: 161, purpose: Asked by management}
+      - {direction: forward, protocol: UDP, ports: 53, to: [internet], purpose: Names}
+  runtime:";
+        let both = ZONES.replacen("  runtime:", more, 1);
+        // as a host with one interface is told to write it
+        let by_networks = both.replacen("    interfaces: [eth0]\n", "", 1);
+        let forged = |flow: (Flow, Flow)| [flow.0, flow.1];
+        let flows: Vec<Flow> = [
+            // the workload as management, to this host and through it
+            forged((
+                (Workload, Host, "spoof:10.0.0.9", "10.77.0.1", 161),
+                (Workload, Host, "spoof:fd00:10::9", "fd00:77::1", 161),
+            )),
+            forged((
+                (Workload, Internet, "spoof:10.0.0.9", "9.9.9.9", 53),
+                (Workload, Internet, "spoof:fd00:10::9", "2620:fe::9", 53),
+            )),
+            // the internet as the workload
+            forged((
+                (Internet, Host, "spoof:10.77.0.9", "9.9.9.1", 53),
+                (Internet, Host, "spoof:fd00:77::9", "2620:fe::1", 53),
+            )),
+            // answers that another was asked for: this host asked the internet, the workload answers; and the other way
+            forged((
+                (Workload, Host, "answer:9.9.9.77", "", 53),
+                (Workload, Host, "answer:2620:fe::77", "", 53),
+            )),
+            forged((
+                (Internet, Host, "answer:10.77.0.9", "", 5353),
+                (Internet, Host, "answer:fd00:77::9", "", 5353),
+            )),
+            forged((
+                (Internet, Management, "answer:10.77.0.9", "", 53),
+                (Internet, Management, "answer:fd00:77::9", "", 53),
+            )),
+            // through this host: management asked the internet, the workload answers, and the other way
+            forged((
+                (Workload, Management, "answer:9.9.9.78", "", 53),
+                (Workload, Management, "answer:2620:fe::78", "", 53),
+            )),
+            forged((
+                (Management, Workload, "answer:9.9.9.79", "", 4100),
+                (Management, Workload, "answer:2620:fe::79", "", 4100),
+            )),
+        ]
+        .concat();
+        // one after the other: a port is taken once
+        let (four, six): (Vec<Flow>, Vec<Flow>) =
+            flows.into_iter().partition(|flow| !flow.2.contains("fd00") && !flow.2.contains("2620"));
+        for half in [&four, &six] {
+            let before: Vec<(Flow, bool)> = half.iter().map(|flow| (*flow, true)).collect();
+            town.only(&before);
+        }
+        for text in [&by_networks, &both] {
+            apply(lab, text);
+            for half in [&four, &six] {
+                let after: Vec<(Flow, bool)> = half.iter().map(|flow| (*flow, false)).collect();
+                town.only(&after);
+            }
+            // those whose address it is still pass
+            town.only(&[
+                ((Management, Host, "udp", "10.0.0.1", 161), true),
+                ((Management, Internet, "udp", "9.9.9.9", 53), true),
+                ((Internet, Host, "answer:9.9.9.77", "", 5300), true),
+            ]);
+            town.only(&[
+                ((Management, Host, "udp", "fd00:10::1", 161), true),
+                ((Management, Internet, "udp", "2620:fe::9", 53), true),
+                ((Internet, Host, "answer:2620:fe::77", "", 5300), true),
+            ]);
+        }
+    });
+}
+
+#[test]
+fn of_messages_about_known_flows_only_errors_pass() {
+    once(CLAW, User::Root, |lab| {
+        let town = Town::build();
+        let told = |kind, port| (Internet, Host, kind, "9.9.9.9", port);
+        for (index, kind) in ["error:3", "error:11", "error:12", "error:4", "error:5"].into_iter().enumerate() {
+            let port = 700 + u16::try_from(index).unwrap();
+            town.only(&[(told(kind, port), true)]);
+        }
+        apply(lab, ZONES);
+        for (kind, passes) in
+            [("error:3", true), ("error:11", true), ("error:12", true), ("error:4", false), ("error:5", false)]
+        {
+            town.only(&[(told(kind, 720), passes)]);
+        }
+    });
+}
+
+#[test]
 fn what_this_host_sends_is_declared_too_where_that_is_asked() {
     once(CLAW, User::Root, |lab| {
         let town = Town::build();
@@ -481,6 +582,85 @@ fn rules_that_are_confirmed_stay() {
         firewall(lab, &zones, &["--confirm"]).ends(0).says("the rules stay");
         std::thread::sleep(Duration::from_secs(3));
         firewall(lab, &zones, &["--check"]).ends(0);
+    });
+}
+
+#[test]
+fn an_application_that_fails_leaves_what_was_there() {
+    once(CLAW, User::Root, |lab| {
+        let zones = file(lab, ZONES);
+        nft("table inet claw-firewall { chain old { type filter hook input priority 0; counter comment \"old\"; }; }");
+        let before = rules();
+        for within in ["0", "3"] {
+            // what comparing needs, and what more descriptors than there may be
+            for (limit, said) in [
+                ("setpriv --bounding-set=-sys_admin --inh-caps=-sys_admin", "`CAP_SYS_ADMIN` is missing"),
+                ("prlimit --nofile=5", ""),
+            ] {
+                let command = format!(
+                    "{limit} {CLAW} host firewall --zones {zones} --apply --no-keep --confirm-within {within}"
+                );
+                lab.bare(&command).ends(2).warns(said);
+                assert_eq!(rules(), before, "{command}");
+            }
+        }
+        // nobody is left to wait
+        firewall(lab, &zones, &["--apply", "--confirm-within", "0"]).ends(0);
+    });
+}
+
+#[test]
+fn a_later_application_is_not_undone_by_an_earlier_guard() {
+    once(CLAW, User::Root, |lab| {
+        let zones = file(lab, ZONES);
+        firewall(lab, &zones, &["--apply", "--confirm-within", "3"]).ends(0);
+        let held = rules();
+        firewall(lab, &zones, &["--apply", "--confirm-within", "0"])
+            .ends(2)
+            .warns("an earlier `--apply` still waits");
+        assert_eq!(rules(), held);
+        firewall(lab, &zones, &["--confirm"]).ends(0).says("the rules stay");
+        firewall(lab, &zones, &["--apply", "--confirm-within", "0"]).ends(0);
+        std::thread::sleep(Duration::from_secs(4));
+        firewall(lab, &zones, &["--check"]).ends(0);
+    });
+}
+
+#[test]
+fn nobody_else_takes_the_place_of_the_guard() {
+    once(CLAW, User::Root, |lab| {
+        let zones = file(lab, ZONES);
+        // whoever may make sockets in this network, as another user, listens where a guard once did and says yes
+        let squat = "import os, socket, sys
+os.setresuid(65534, 65534, 65534)
+one = socket.socket(socket.AF_UNIX)
+one.bind('\\0claw-firewall/confirm')
+one.listen()
+print('up', flush=True)
+while True:
+    peer, _ = one.accept()
+    peer.recv(64)
+    peer.sendall(b'kept\\n')";
+        let mut squatter =
+            Command::new("python3").args(["-c", squat]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut word = String::new();
+        BufReader::new(squatter.stdout.take().unwrap()).read_line(&mut word).unwrap();
+        assert_eq!(word, "up\n");
+        firewall(lab, &zones, &["--confirm"]).ends(1).warns("no `--apply` waits");
+        firewall(lab, &zones, &["--apply", "--confirm-within", "4"]).ends(0);
+        // without the table there is nothing to keep, and the guard stands
+        let held = rules();
+        nft("delete table inet claw-firewall");
+        firewall(lab, &zones, &["--confirm"]).ends(1).warns("the kernel holds no table");
+        lab.write("held.nft", &held);
+        let again = Command::new("nft").arg("-f").arg(lab.path("held.nft")).status().unwrap();
+        assert!(again.success());
+        firewall(lab, &zones, &["--confirm"]).ends(0).says("the rules stay");
+        // the directory: of root, and nobody else may write there
+        let place = fs::symlink_metadata("/run/claw-firewall").unwrap();
+        assert_eq!((place.uid(), place.mode() & 0o022), (0, 0));
+        squatter.kill().unwrap();
+        squatter.wait().unwrap();
     });
 }
 

@@ -47,6 +47,9 @@ pub struct Zone {
     pub interfaces: Vec<Interface>,
     /// Networks it has; none: any.
     pub networks: Vec<Net>,
+    /// Whose processes it is, of the runtime; `None`: anybody's on this host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<u32>,
     /// What may flow.
     pub flows: Vec<Flow>,
     /// The line it stands on.

@@ -3,6 +3,10 @@
 Each flow is [from, to, kind, address, port]; namespaces are process ids, 0 is this process's own. The answer says for each
 whether it arrived, as the receiver saw it. With "hold", connections are opened first; a line on standard input later,
 each tries to carry a byte in each direction.
+
+A kind may name an address behind a colon: `spoof:A` sends a datagram from A, which is not the sender's; `answer:A` has the
+receiver ask A, and the sender answer in A's name; `error:N` has the receiver ask, and the sender answer with an ICMP message
+of that type.
 """
 import concurrent.futures
 import ctypes
@@ -96,11 +100,64 @@ def raw(sender, receiver, address, _port):
             return True
 
 
+def false(pid, source, port):
+    """A socket that sends from an address that is not here."""
+    made = make(pid, family(source), socket.SOCK_DGRAM)
+    level, option = (socket.SOL_IPV6, 75) if ":" in source else (socket.SOL_IP, 19)
+    made.setsockopt(level, option, 1)
+    made.bind((source, port))
+    return made
+
+
+def spoof(sender, receiver, address, port, source):
+    server = make(receiver, family(address), socket.SOCK_DGRAM)
+    server.bind((anyone(address), port))
+    false(sender, source, 0).sendto(b"spoof", (address, port))
+    data, peer = server.recvfrom(64)
+    return data == b"spoof" and peer[0] == source
+
+
+def answer(sender, receiver, _address, port, source):
+    asks = make(receiver, family(source), socket.SOCK_DGRAM)
+    asks.connect((source, port))
+    asks.send(b"question")
+    false(sender, source, port).sendto(b"forged", asks.getsockname()[:2])
+    return asks.recv(64) == b"forged"
+
+
+def error(sender, receiver, address, port, kind):
+    quiet = make(sender, family(address), socket.SOCK_DGRAM)
+    quiet.bind((anyone(address), port))
+    tap = make(sender, family(address), socket.SOCK_RAW, socket.IPPROTO_UDP)
+    hears = make(receiver, family(address), socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    asks = make(receiver, family(address), socket.SOCK_DGRAM)
+    mark = os.urandom(8)
+    asks.sendto(mark, (address, port))
+    while True:
+        packet = tap.recv(4096)
+        if packet.endswith(mark):
+            break
+    body = packet[:28] + mark
+    message = lambda total: struct.pack("!BBH4s", int(kind), 1, total, socket.inet_aton("9.9.9.50")) + body
+    total = sum(struct.unpack(f"!{len(message(0)) // 2}H", message(0)))
+    total = (total & 0xFFFF) + (total >> 16)
+    total = (total & 0xFFFF) + (total >> 16)
+    tells = make(sender, family(address), socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    tells.sendto(message(~total & 0xFFFF), (socket.inet_ntoa(packet[12:16]), 0))
+    while True:
+        heard = hears.recv(4096)
+        if heard[20] == int(kind) and heard.endswith(mark):
+            return True
+
+
 KINDS = {
     "tcp": tcp,
     "udp": udp,
     "icmp": icmp,
     "raw": raw,
+    "spoof": spoof,
+    "answer": answer,
+    "error": error,
     # larger than any frame: travels in pieces
     "fragments": lambda *flow: udp(*flow, size=5000),
 }
@@ -109,7 +166,8 @@ KINDS = {
 def one(flow):
     sender, receiver, kind, address, port = flow
     try:
-        return bool(KINDS[kind](sender, receiver, address, port))
+        kind, _, more = kind.partition(":")
+        return bool(KINDS[kind](sender, receiver, address, port, *([more] if more else [])))
     except OSError:
         return False
 

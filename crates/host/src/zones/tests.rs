@@ -114,6 +114,9 @@ fn slips_are_told_with_line_and_nearest_word() {
         "own networks",
     );
     refused("zones: {}\n", 1, "`version` is missing", "version: 1");
+    for none in ["version: 1\n", "version: 1\nzones: {}\n"] {
+        refused(none, 1, "no zone is declared: everything would be refused", "`management`");
+    }
     refused("version: 1\nzones: [1]\n", 2, "expected a mapping of keys to values", "docs/firewall.md");
     refused(
         "version: 1\nzones:\n  management: {interfaces: [eth0]}\n  workload: {networks: [10.0.0.0/8]}\n",
@@ -127,6 +130,18 @@ fn slips_are_told_with_line_and_nearest_word() {
         "`a\\\"; drop` is not an interface",
         "at most 15",
     );
+}
+
+#[test]
+fn only_the_runtime_has_a_user_and_it_is_a_number() {
+    let with = |user: &str| zones("      []").replace("  runtime:\n", &format!("  runtime:\n    user: {user}\n"));
+    let parsed = Zones::parse(&with("990"), "zones.yaml").unwrap();
+    assert_eq!(parsed.zone(Name::Runtime).unwrap().user, Some(990));
+    for wrong in ["claw", "-1", "4294967295", "4294967296", "[990]", "\"\""] {
+        refused(&with(wrong), 7, "`user` is the number of a user", "id -u");
+    }
+    let other = zones("      []").replace("  workload:\n", "  workload:\n    user: 990\n");
+    refused(&other, 10, "the zone `workload` has no `user`", "remove it");
 }
 
 #[test]
