@@ -105,7 +105,7 @@ impl Firewall {
     /// What differs between the kernel and this table.
     pub fn compare(&self, wanted: &Wanted) -> io::Result<Comparison> {
         let Wanted { ruleset, snapshot: wanted } = wanted;
-        let held = self.take(&ruleset.table)?;
+        let held = self.take(&ruleset.table)?.meaning();
         let counts = held.rules.iter().filter(|(_, rule)| rule.packets > 0);
         let counts = counts.map(|(chain, rule)| Count {
             chain: chain.clone(),
@@ -124,7 +124,7 @@ impl Wanted {
             process::unshare_network()?;
             let firewall = Firewall::open()?;
             firewall.replace(&ruleset)?;
-            let snapshot = firewall.take(&ruleset.table)?;
+            let snapshot = firewall.take(&ruleset.table)?.meaning();
             Ok(Wanted { ruleset, snapshot })
         })?;
         asked.join().unwrap_or_else(|_| Err(io::Error::other("the comparison was cut short")))

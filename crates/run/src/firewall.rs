@@ -4,6 +4,7 @@
 //! time. Whoever changes rules holds the turn of this network namespace, a guard until it ends: no later application can
 //! be undone by an earlier guard.
 
+mod beside;
 mod guard;
 mod persist;
 mod session;
@@ -12,12 +13,12 @@ mod watch;
 
 use std::io;
 
-use claw_enforce::firewall::{Comparison, Drift, Firewall, Wanted, family};
+use claw_enforce::firewall::{Comparison, Drift, Firewall, Wanted};
 use claw_host::zones::{Ruleset, Session, TABLE, Zones};
 use claw_sys::snapshot::Snapshot;
-use claw_sys::nft::Verdict;
 use serde::Serialize;
 
+pub use beside::Beside;
 pub use guard::{confirm, guard};
 pub use persist::{PersistError, persist};
 pub use session::{established, of_ancestors};
@@ -129,13 +130,13 @@ pub struct Receipt {
     /// Within how many seconds it must be confirmed; `None`: it stays.
     pub confirm_within: Option<u64>,
     /// What others' rules do that these cannot overrule.
-    pub others: Vec<String>,
+    pub others: Vec<Beside>,
 }
 
 /// What a comparison found.
 #[derive(Debug, Serialize)]
 pub struct Checked {
-    /// Whether the kernel holds what is declared.
+    /// Whether the kernel holds what is declared, and nothing goes around it.
     pub sound: bool,
     /// What differs, and what rules counted.
     #[serde(flatten)]
@@ -143,7 +144,7 @@ pub struct Checked {
     /// Sessions that are kept open beside the declared flows.
     pub kept: Vec<Session>,
     /// What others' rules do that these cannot overrule.
-    pub others: Vec<String>,
+    pub others: Vec<Beside>,
 }
 
 /// Opens the rules of this network namespace, or says clearly that this user may not.
@@ -184,14 +185,14 @@ fn put(
     wanted: &Wanted,
     ruleset: &Ruleset,
     before: &Snapshot,
-) -> Result<Vec<String>, FirewallError> {
+) -> Result<Vec<Beside>, FirewallError> {
     let tried = || {
         firewall.replace(ruleset).map_err(refused("install the rules"))?;
         let held = firewall.compare(wanted).map_err(refused("read the rules back"))?;
         if !held.drift.is_empty() {
             return Err(FirewallError::Otherwise(held.drift));
         }
-        others(firewall, ruleset)
+        beside::found(firewall, &ruleset.table)
     };
     tried().map_err(|failed| match undo(firewall, &ruleset.table, before) {
         Ok(()) => failed,
@@ -232,8 +233,9 @@ pub fn check(zones: &Zones) -> Result<Checked, FirewallError> {
         ruleset = zones.ruleset(&kept);
         comparison = compare(&ruleset)?;
     }
-    let others = others(&firewall, &ruleset)?;
-    Ok(Checked { sound: comparison.drift.is_empty(), comparison, kept, others })
+    let others = beside::found(&firewall, &ruleset.table)?;
+    let sound = comparison.drift.is_empty() && !others.iter().any(|other| other.around);
+    Ok(Checked { sound, comparison, kept, others })
 }
 
 /// Which open sessions the kernel holds as kept.
@@ -244,53 +246,6 @@ fn held_sessions(drift: &[Drift], open: &[Session]) -> Vec<Session> {
         drift.iter().any(|one| one.what == "element" && one.how == "unexpected" && one.detail == text)
     };
     open.iter().copied().filter(named).collect()
-}
-
-/// What the base chains of other tables do that these rules cannot overrule: whatever one chain drops is gone, and what
-/// never comes by is not judged.
-fn others(firewall: &Firewall, ruleset: &Ruleset) -> Result<Vec<String>, FirewallError> {
-    let found = firewall.others(&ruleset.table).map_err(refused("read the other tables"))?;
-    let mut told = Vec::new();
-    for base in &found.bases {
-        let place = format!("table {} {}, chain {}", family(base.family), base.table, base.chain);
-        let routed = matches!(base.family, 1 | 2 | 10);
-        let hook = match (routed, base.hook.number) {
-            (true, 0) => "prerouting",
-            (true, 1) => "input",
-            (true, 2) => "forward",
-            (true, 3) => "output",
-            (true, 4) => "postrouting",
-            (_, _) => "another hook",
-        };
-        if base.kind == "nat" && base.hook.number == 0 {
-            told.push(format!("{place}: may rewrite destinations before zones are judged; what counts is where a packet then goes"));
-        } else if base.hook.policy == Verdict::Drop {
-            told.push(format!("{place} ({hook}): drops what it does not accept itself; flows declared here must pass there too"));
-        } else if base.refusing > 0 && base.kind == "filter" {
-            let (count, rules) = (base.refusing, if base.refusing == 1 { "rule" } else { "rules" });
-            told.push(format!("{place} ({hook}): its table has {count} {rules} that drop or reject; flows declared here must pass there too"));
-        } else if !routed && base.family != 3 {
-            told.push(format!("{place}: sees packets before or beside these rules; frames between ports of one bridge are not judged here"));
-        }
-    }
-    for (number, table, name) in &found.flows {
-        told.push(format!(
-            "table {} {table}, flow table {name}: what it accelerates passes no forward chain, walls neither",
-            family(*number)
-        ));
-    }
-    for (path, name) in
-        [("/proc/net/ip_tables_names", "iptables"), ("/proc/net/ip6_tables_names", "ip6tables")]
-    {
-        let names = std::fs::read_to_string(path).unwrap_or_default();
-        if !names.trim().is_empty() {
-            told.push(format!(
-                "legacy {name} ({}): its rules are judged too and are not shown by nf_tables",
-                names.split_whitespace().collect::<Vec<_>>().join(", ")
-            ));
-        }
-    }
-    Ok(told)
 }
 
 /// A drift in one line.

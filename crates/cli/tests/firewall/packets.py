@@ -103,7 +103,7 @@ def raw(sender, receiver, address, _port):
 def false(pid, source, port):
     """A socket that sends from an address that is not here."""
     made = make(pid, family(source), socket.SOCK_DGRAM)
-    level, option = (socket.SOL_IPV6, 75) if ":" in source else (socket.SOL_IP, 19)
+    level, option = (socket.IPPROTO_IPV6, 75) if ":" in source else (socket.SOL_IP, 19)
     made.setsockopt(level, option, 1)
     made.bind((source, port))
     return made

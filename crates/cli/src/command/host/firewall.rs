@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use claw_host::zones::{Session, Zones};
-use claw_run::firewall::{self, Checked, FirewallError, Receipt, told};
+use claw_run::firewall::{self, Beside, Checked, FirewallError, Receipt, told};
 
 use crate::arguments::Firewall;
 use crate::command::run::read;
@@ -89,10 +89,16 @@ fn report(checked: &Checked) {
         print::line(&print::plain(&text));
     }
     others(&checked.others);
-    print::line(if checked.sound {
-        "the kernel holds what is declared"
-    } else {
-        "the kernel holds something else than is declared"
+    let beside = checked.others.len();
+    print::line(&match (checked.comparison.drift.is_empty(), checked.sound, beside) {
+        (false, ..) => "the kernel holds something else than is declared".to_owned(),
+        (true, false, _) => {
+            "the kernel holds what is declared, but packets get around it: see `around` above".to_owned()
+        }
+        (true, true, 0) => "the kernel holds what is declared".to_owned(),
+        (true, true, _) => {
+            format!("the kernel holds what is declared; others decide too: see `beside` above ({beside})")
+        }
     });
 }
 
@@ -129,9 +135,10 @@ fn in_force(receipt: &Receipt) {
     }
 }
 
-fn others(others: &[String]) {
+fn others(others: &[Beside]) {
     for other in others {
-        print::line(&print::plain(&format!("beside {other}")));
+        let word = if other.around { "around" } else { "beside" };
+        print::line(&print::plain(&format!("{word} {}", other.what)));
     }
 }
 
