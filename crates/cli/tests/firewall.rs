@@ -807,6 +807,151 @@ fn without_the_capability_it_says_so_and_changes_nothing() {
 }
 
 #[test]
+fn what_root_would_run_is_root_s_alone() {
+    once(CLAW, User::Root, |lab| {
+        let zones = file(lab, ZONES);
+        let directory = lab.path("persist");
+        fs::create_dir(&directory).unwrap();
+        let name = directory.to_string_lossy().into_owned();
+        // a link in the place of a file to come leads nowhere
+        let victim = lab.write("victim", "as it was");
+        for link in ["claw-firewall.new", "claw-firewall.yaml.new", "claw-firewall.nft"] {
+            std::os::unix::fs::symlink(&victim, directory.join(link)).unwrap();
+        }
+        firewall(lab, &zones, &["--print", "--persist", &name]).ends(0);
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "as it was");
+        assert!(fs::symlink_metadata(directory.join("claw-firewall.nft")).unwrap().is_file());
+        // a directory that others write
+        lab.own(&directory, 0o777);
+        firewall(lab, &zones, &["--print", "--persist", &name]).ends(2).warns("may be changed by others than root");
+        lab.own(&directory, 0o755);
+        // a program that others write, or that lies where they do
+        let place = lab.path("programs");
+        fs::create_dir(&place).unwrap();
+        let program = place.join("claw");
+        fs::copy(CLAW, &program).unwrap();
+        let command = format!("{} host firewall --zones {zones} --print --persist {name}", program.display());
+        for (path, mode, code) in
+            [(&program, 0o777, 2), (&program, 0o755, 0), (&place, 0o777, 2), (&place, 0o755, 0)]
+        {
+            lab.own(path, mode);
+            let done = lab.bare(&command).ends(code);
+            assert_eq!(code == 2, done.stderr.contains("may be changed by others than root"), "{done:#?}");
+        }
+    });
+}
+
+#[test]
+fn the_runtime_s_flows_are_its_user_s_where_one_is_named() {
+    once(CLAW, User::Root, |lab| {
+        let town = Town::build();
+        let text = |user: &str| {
+            let flow = "  runtime:\n    flows:\n      - {direction: out, protocol: UDP, ports: 443, to: [internet], purpose: The gate}";
+            ZONES
+                .replacen("version: 1\n", "version: 1\noutput: drop\n", 1)
+                .replacen("  runtime:\n    flows:", &flow.replacen("\n", &format!("\n{user}"), 1), 1)
+        };
+        for internet in ["9.9.9.9", "2620:fe::9"] {
+            let own = (Host, Internet, "user:990", internet, 443);
+            let other = (Host, Internet, "user:65534", internet, 443);
+            apply(lab, &text("    user: 990\n"));
+            town.only(&[(own, true)]);
+            town.only(&[(other, false)]);
+            apply(lab, &text(""));
+            town.only(&[(other, true)]);
+        }
+        let zones = file(lab, &text(""));
+        firewall(lab, &zones, &["--check"]).ends(0).warns("open to every process of this host");
+    });
+}
+
+#[test]
+fn tables_of_container_engines_go_on_and_open_no_wall() {
+    once(CLAW, User::Root, |lab| {
+        let town = Town::build();
+        // as docker writes them, by iptables; as firewalld does
+        for words in [
+            "-t nat -N DOCKER",
+            "-t nat -A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER",
+            "-t nat -A POSTROUTING -s 10.77.0.0/16 -o wan0 -j MASQUERADE",
+            "-t nat -A DOCKER ! -i veth0 -p tcp --dport 8080 -j DNAT --to-destination 10.77.0.5:80",
+            "-N DOCKER-USER",
+            "-A FORWARD -j DOCKER-USER",
+            "-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+            "-A FORWARD -i veth0 -o wan0 -j ACCEPT",
+            "-A FORWARD -o veth0 -p tcp --dport 80 -j ACCEPT",
+            "-P FORWARD DROP",
+        ] {
+            let done = Command::new("iptables-nft").args(words.split(' ')).status().expect("iptables");
+            assert!(done.success(), "{words}");
+        }
+        nft("table inet firewalld { chain filter_INPUT { type filter hook input priority 10; policy accept; ct state established,related accept; tcp dport 22 accept; iifname lo accept; udp dport 53 accept; reject; }; }");
+        let others = || {
+            let all = rules();
+            let own = all.find("table inet claw-firewall").unwrap_or(all.len());
+            // counters move
+            all.get(..own).unwrap().lines().map(|line| line.split(" packets ").next().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        let before = others();
+        let masked = (Workload, Internet, "masked:9.9.9.1", "9.9.9.9", 443);
+        let published = (Internet, Workload, "port:80", "9.9.9.1", 8080);
+        let over_the_wall = (Management, Workload, "port:80", "10.0.0.1", 8080);
+        let theirs = (Workload, Internet, "tcp", "9.9.9.9", 8443);
+        for flow in [masked, published, over_the_wall, theirs] {
+            town.only(&[(flow, true)]);
+        }
+        apply(lab, ZONES);
+        assert_eq!(others(), before);
+        // what is declared works as before, by their rewriting; what is not has no way by theirs
+        for (flow, passes) in [(masked, true), (published, false), (over_the_wall, false), (theirs, false)] {
+            town.only(&[(flow, passes)]);
+        }
+        town.only(&[((Management, Host, "tcp", "10.0.0.1", 22), true), ((Workload, Host, "udp", "10.77.0.1", 53), true)]);
+        // and what they refuse stays refused
+        town.only(&[((Management, Host, "udp", "10.0.0.1", 5000), false)]);
+        let zones = file(lab, ZONES);
+        firewall(lab, &zones, &["--check"])
+            .ends(0)
+            .says("chain PREROUTING (prerouting, priority -100): may rewrite destinations")
+            .says("chain POSTROUTING (postrouting, priority 100): may rewrite where packets come from")
+            .says("chain FORWARD (forward, priority 0): drops what it does not accept")
+            .says("table inet firewalld, chain filter_INPUT (input, priority 10): has rules that drop or reject")
+            .says("others decide too");
+    });
+}
+
+#[test]
+fn a_pipe_is_no_zones_file_and_a_user_namespace_has_a_firewall_of_its_own() {
+    once(CLAW, User::Root, |lab| {
+        let pipe = lab.path("pipe").to_string_lossy().into_owned();
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        firewall(lab, &pipe, &["--print"]).ends(2).warns("it is not a regular file");
+        let zones = file(lab, ZONES);
+        let words = format!("{CLAW} host firewall --zones {zones}");
+        lab.bare(&format!("unshare -Urn sh -c '{words} --apply --confirm-within 0 --no-keep && {words} --check'"))
+            .ends(0)
+            .says("in force")
+            .says("the kernel holds what is declared");
+    });
+}
+
+#[test]
+fn the_environment_alone_opens_nothing() {
+    once(CLAW, User::Root, |lab| {
+        let zones = file(lab, ZONES);
+        let program = lab.program().to_string_lossy().into_owned();
+        let words = [&program, "host", "firewall", "--zones", &zones, "--apply", "--confirm-within", "0"];
+        lab.plain()
+            .variable("SSH_CONNECTION", "192.0.2.7 51000 10.0.0.1 2222")
+            .command(&words)
+            .ends(0)
+            .warns("which is no open connection here: it is not kept")
+            .warns("no session of yours was found");
+        assert!(!rules().contains("192.0.2.7"), "{}", rules());
+    });
+}
+
+#[test]
 fn persistence_is_written_and_not_enabled() {
     once(CLAW, User::Root, |lab| {
         let zones = file(lab, ZONES);

@@ -142,7 +142,7 @@ pub enum Act {
     Source,
     /// Rewrites where it goes.
     Destination,
-    /// Rewrites bytes of it, which may be its addresses.
+    /// Writes bytes that may be its addresses or ports.
     Bytes,
     /// Hides it from connection tracking.
     Untrack,
@@ -247,8 +247,10 @@ pub fn foreign(socket: &Socket, own: &str) -> io::Result<Foreign> {
         let acts = tables.get(&(family, table.clone())).map(|chains| reached(chains, &chain));
         let listed = attributes(attribute(place, 4).unwrap_or_default()).map(|(_, name)| name);
         let devices = attribute(place, 3).into_iter().chain(listed);
-        let devices =
+        let mut devices: Vec<String> =
             devices.map(|name| String::from_utf8_lossy(name).trim_end_matches('\0').to_owned()).collect();
+        devices.sort();
+        devices.dedup();
         let kind = text(body, 7);
         found.bases.push(Base { family, chain, kind, table, hook, acts: acts.unwrap_or_default(), devices });
     })?;
@@ -285,8 +287,7 @@ impl Reach {
             "nat" if be32(attribute(data, 1)) == 0 => Some(Act::Source),
             "nat" | "redir" => Some(Act::Destination),
             "masq" => Some(Act::Source),
-            "payload" if attribute(data, 5).is_some() => Some(Act::Bytes),
-            "exthdr" if attribute(data, 7).is_some() => Some(Act::Bytes),
+            "payload" if attribute(data, 5).is_some() && addresses(data) => Some(Act::Bytes),
             "notrack" => Some(Act::Untrack),
             "tproxy" => Some(Act::Divert),
             "dup" => Some(Act::Copy),
@@ -309,6 +310,17 @@ impl Reach {
             }
             _ => None,
         }
+    }
+}
+
+/// Whether bytes that are written may be of addresses or ports: not classes of service, not hop limits.
+fn addresses(data: &[u8]) -> bool {
+    let number = |kind| be32(attribute(data, kind));
+    let (base, offset, length) = (number(2), number(3), number(4));
+    match base {
+        1 => offset.saturating_add(length) > 10,
+        2 => offset < 4,
+        _ => true,
     }
 }
 

@@ -6,7 +6,7 @@ each tries to carry a byte in each direction.
 
 A kind may name an address behind a colon: `spoof:A` sends a datagram from A, which is not the sender's; `answer:A` has the
 receiver ask A, and the sender answer in A's name; `error:N` has the receiver ask, and the sender answer with an ICMP message
-of that type.
+of that type; `user:N` sends as that user; `port:N` listens at another port than is connected to; `masked:A` arrives from A.
 """
 import concurrent.futures
 import ctypes
@@ -150,6 +150,31 @@ def error(sender, receiver, address, port, kind):
             return True
 
 
+def user(sender, receiver, address, port, number):
+    server = make(receiver, family(address), socket.SOCK_DGRAM)
+    server.bind((anyone(address), port))
+    enter(sender)
+    LIBC.setfsuid(int(number))  # of this thread; a socket is whoever's who made it
+    client = socket.socket(family(address), socket.SOCK_DGRAM)
+    LIBC.setfsuid(0)
+    client.sendto(b"user", (address, port))
+    return server.recv(64) == b"user"
+
+
+def port(sender, receiver, address, outer, inner):
+    server = listener(receiver, address, int(inner))
+    server.settimeout(WAIT)
+    make(sender, family(address), socket.SOCK_STREAM).connect((address, outer))
+    return bool(server.accept())
+
+
+def masked(sender, receiver, address, number, seen):
+    server = listener(receiver, address, number)
+    client = make(sender, family(address), socket.SOCK_STREAM)
+    client.connect((address, number))
+    return server.accept()[1][0] == seen
+
+
 KINDS = {
     "tcp": tcp,
     "udp": udp,
@@ -158,6 +183,9 @@ KINDS = {
     "spoof": spoof,
     "answer": answer,
     "error": error,
+    "user": user,
+    "port": port,
+    "masked": masked,
     # larger than any frame: travels in pieces
     "fragments": lambda *flow: udp(*flow, size=5000),
 }

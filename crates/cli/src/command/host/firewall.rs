@@ -44,6 +44,12 @@ pub(crate) fn run(arguments: &Firewall) -> u8 {
 
 /// Reads the zones, or shows every line that is wrong.
 pub(crate) fn zones(file: &Path) -> Result<(String, Zones), u8> {
+    // a pipe would be waited for, and a device has no end
+    if std::fs::metadata(file).is_ok_and(|found| !found.is_file()) {
+        let name = print::plain(&file.display().to_string());
+        eprintln!("claw: cannot read `{name}`: it is not a regular file");
+        return Err(UNUSABLE);
+    }
     let text = read(file)?;
     match Zones::parse(&text, &file.display().to_string()) {
         Ok(zones) => Ok((text, zones)),
@@ -142,12 +148,24 @@ fn others(others: &[Beside]) {
     }
 }
 
-/// The operator's session: what sshd says, and what the processes above hold.
+/// The operator's session: what the processes above hold, and what sshd says, if it is open. The environment alone opens
+/// nothing, and whoever is left without a session is told.
 fn sessions() -> Vec<Session> {
     let mut found = firewall::of_ancestors().unwrap_or_default();
-    found.extend(environment::ssh_connection().and_then(|text| Session::of_ssh(&text)));
+    if let Some(said) = environment::ssh_connection().and_then(|text| Session::of_ssh(&text)) {
+        if firewall::established().is_ok_and(|open| open.contains(&said)) {
+            found.push(said);
+        } else {
+            print::say(&format!(
+                "warning: `SSH_CONNECTION` says {said}, which is no open connection here: it is not kept"
+            ));
+        }
+    }
     found.sort();
     found.dedup();
+    if found.is_empty() {
+        print::say("warning: no session of yours was found, so none is kept: you get in by declared flows only");
+    }
     found
 }
 
@@ -202,7 +220,7 @@ fn persist(zones: &Zones, text: &str, directory: &Path) -> u8 {
             DONE
         }
         Err(error) => {
-            print::error(&error, None);
+            print::error(&error, error.hint());
             UNUSABLE
         }
     }
