@@ -571,12 +571,10 @@ fn what_others_do_around_the_rules_is_named() {
             (chain("ip", "nat", "output priority -100", "tcp dport 9 dnat to 10.77.0.5"), 0, "beside", "rewrite destinations"),
             (chain("ip", "nat", "input priority 100", "tcp dport 9 snat to 10.0.0.9"), 0, "beside", "rewrite where packets come from"),
             (chain("ip", "filter", "input priority 0", "tcp dport vmap { 9 : drop }"), 0, "beside", "drop or reject"),
-            (chain("inet", "filter", "forward priority 0", "udp dport 9 queue num 3"), 0, "beside", "hands packets to a program"),
             (
                 "table ip other { chain far { tcp dport 9 drop; }; chain near { jump far; }; chain c { type filter hook forward priority 0; jump near; }; chain still { type filter hook input priority 0; counter; }; }".to_owned(),
                 0, "beside", "chain c (forward, priority 0): has rules that drop",
             ),
-            ("table inet other { flowtable f { hook ingress priority 0; devices = { veth0 }; }; }".to_owned(), 1, "around", "flow table f"),
         ];
         for (text, code, word, named) in cases {
             nft(&text);
@@ -650,6 +648,32 @@ fn an_application_that_fails_leaves_what_was_there() {
         }
         // nobody is left to wait
         firewall(lab, &zones, &["--apply", "--confirm-within", "0"]).ends(0);
+    });
+}
+
+#[test]
+fn whichever_answer_of_the_kernel_is_lost_the_rules_are_old_or_confirmed_new() {
+    once(CLAW, User::Root, |lab| {
+        let zones = file(lab, ZONES);
+        let old = "table inet claw-firewall { chain old { type filter hook input priority 0; counter comment \"old\"; }; }";
+        nft(old);
+        let before = rules();
+        let mut failed = 0;
+        // the program's first answer is lost, then its second, and so on until none of them is asked for
+        for answer in 1..200 {
+            let command = format!(
+                "strace -f -qq -o /dev/null -e trace=recvfrom -e inject=recvfrom:error=ENOBUFS:when={answer} \
+                 {CLAW} host firewall --zones {zones} --apply --no-keep --confirm-within 0"
+            );
+            let done = lab.bare(&command);
+            if done.code == 0 {
+                assert!(failed > 20, "{failed} answers were lost: {done:#?}");
+                return;
+            }
+            assert_eq!(rules(), before, "answer {answer}: {done:#?}");
+            failed += 1;
+        }
+        panic!("it asks without end");
     });
 }
 

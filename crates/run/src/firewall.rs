@@ -200,8 +200,10 @@ fn put(
     })
 }
 
-/// Puts back what was there, if anything else is.
+/// Puts back what was there, if anything else is. Answers to what failed may still lie in the socket: a new one is asked.
 fn undo(firewall: &Firewall, table: &str, before: &Snapshot) -> io::Result<()> {
+    let fresh = Firewall::open().ok();
+    let firewall = fresh.as_ref().unwrap_or(firewall);
     match firewall.take(table) {
         Ok(now) if now == *before => Ok(()),
         _ => firewall.restore(table, before),

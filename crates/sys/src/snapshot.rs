@@ -171,9 +171,10 @@ pub struct Foreign {
 pub fn take(socket: &Socket, table: &str) -> io::Result<Snapshot> {
     for _ in 0..ATTEMPTS {
         let before = generation(socket)?;
-        let snapshot = read(socket, table);
+        // whatever else of an answer that failed lies in the socket would be taken for the next one's
+        let snapshot = read(socket, table)?;
         if generation(socket)? == before {
-            return snapshot;
+            return Ok(snapshot);
         }
     }
     Err(io::Error::other("the rules change faster than they can be read"))
@@ -191,6 +192,9 @@ pub fn generation(socket: &Socket) -> io::Result<u32> {
     if i32::from(message.kind) == libc::NLMSG_ERROR {
         let code = crate::u32_at(message.body, 0).map(u32::cast_signed).unwrap_or(-libc::EPROTO);
         return Err(io::Error::from_raw_os_error(code.saturating_neg()));
+    }
+    if message.kind != (SUBSYSTEM << 8) | NEWGEN {
+        return Err(io::Error::other("the kernel answers something else"));
     }
     Ok(be32(attribute(message.body.get(4..).unwrap_or_default(), 1)))
 }
@@ -254,10 +258,9 @@ pub fn foreign(socket: &Socket, own: &str) -> io::Result<Foreign> {
         let kind = text(body, 7);
         found.bases.push(Base { family, chain, kind, table, hook, acts: acts.unwrap_or_default(), devices });
     })?;
-    // a kernel without flow tables has none
-    let _ = ask(socket, GETFLOWTABLE, 0, |family, body| {
+    optional(ask(socket, GETFLOWTABLE, 0, |family, body| {
         found.flows.push((family, text(body, 1), text(body, 2)));
-    });
+    }))?;
     Ok(found)
 }
 
@@ -396,17 +399,22 @@ fn read(socket: &Socket, table: &str) -> io::Result<Snapshot> {
         set.elements.sort();
     }
     let others = &mut snapshot.others;
-    let _ = ask(socket, GETOBJ, INET, |_, body| {
-        if text(body, 1) == table {
-            others.push(text(body, 2));
-        }
-    });
-    let _ = ask(socket, GETFLOWTABLE, INET, |_, body| {
-        if text(body, 1) == table {
-            others.push(text(body, 2));
-        }
-    });
+    for kind in [GETOBJ, GETFLOWTABLE] {
+        optional(ask(socket, kind, INET, |_, body| {
+            if text(body, 1) == table {
+                others.push(text(body, 2));
+            }
+        }))?;
+    }
     Ok(snapshot)
+}
+
+/// A kernel that does not know the question has nothing of the kind.
+fn optional(asked: io::Result<()>) -> io::Result<()> {
+    match asked {
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EINVAL | libc::ENOENT)) => Ok(()),
+        other => other,
+    }
 }
 
 /// A rule's attributes with its counters at zero, and what they counted.
@@ -486,6 +494,7 @@ const GETCHAIN: u16 = 4;
 const GETRULE: u16 = 7;
 const GETSET: u16 = 10;
 const GETSETELEM: u16 = 13;
+const NEWGEN: u16 = 15;
 const GETGEN: u16 = 16;
 const GETOBJ: u16 = 19;
 const GETFLOWTABLE: u16 = 23;

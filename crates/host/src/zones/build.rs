@@ -196,12 +196,15 @@ impl Builder<'_> {
     /// An address is believed only where it belongs: what comes by an interface of a zone is of that zone's networks, and
     /// these come by no other interface. Answers too, so that nobody gives another's.
     fn sources(&self, rules: &mut Vec<Rule>) {
-        for zone in self.zones.zones.iter().filter(|zone| zone.name != Name::Runtime) {
-            if zone.interfaces.is_empty() || zone.networks.is_empty() {
-                continue;
-            }
+        let placed = |zone: &&Zone| {
+            zone.name != Name::Runtime && !zone.interfaces.is_empty() && !zone.networks.is_empty()
+        };
+        let zones: Vec<&Zone> = self.zones.zones.iter().filter(placed).collect();
+        // where another zone has the same networks, they are judged by its own rule
+        let interfaces = zones.iter().flat_map(|zone| zone.interfaces.iter().cloned());
+        let others: Vec<Match> = interfaces.map(Match::NotFrom).collect();
+        for zone in &zones {
             let why = format!("a false source: {}", zone.name);
-            let others: Vec<Match> = zone.interfaces.iter().cloned().map(Match::NotFrom).collect();
             for v4 in [true, false] {
                 let load = source(v4);
                 for one in &zone.interfaces {

@@ -133,6 +133,21 @@ fn slips_are_told_with_line_and_nearest_word() {
 }
 
 #[test]
+fn networks_that_two_zones_have_are_believed_at_the_interfaces_of_both() {
+    let text = zones("      []")
+        .replace("\"fd00:10::/64\"]", "\"fe80::/10\"]")
+        .replace("[10.77.0.0/16]", "[10.77.0.0/16, \"fe80::/10\"]");
+    let rules = Zones::parse(&text, "zones.yaml").unwrap().ruleset(&[]).text();
+    let places = "iifname != \"eth0\" iifname != \"veth*\" meta nfproto ipv6 ip6 saddr";
+    for zone in ["management", "workload"] {
+        let rule = format!("{places} @{zone}-networks6 counter goto refused");
+        assert_eq!(rules.matches(&rule).count(), 2, "{rules}");
+    }
+    let own = "iifname \"veth*\" meta nfproto ipv6 ip6 saddr != @workload-networks6 counter goto refused";
+    assert_eq!(rules.matches(own).count(), 2, "{rules}");
+}
+
+#[test]
 fn only_the_runtime_has_a_user_and_it_is_a_number() {
     let with = |user: &str| zones("      []").replace("  runtime:\n", &format!("  runtime:\n    user: {user}\n"));
     let parsed = Zones::parse(&with("990"), "zones.yaml").unwrap();

@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use claw_enforce::firewall::Firewall;
 use claw_host::zones::TABLE;
 use claw_sys::{process, signal};
 
@@ -101,7 +102,11 @@ pub fn guard(seconds: u64) -> Result<(), FirewallError> {
             break;
         }
         std::thread::sleep(Duration::from_millis(100));
-        tried = firewall.restore(TABLE, &before);
+        // answers to what failed may still lie in the socket
+        tried = match Firewall::open() {
+            Ok(fresh) => fresh.restore(TABLE, &before),
+            Err(_) => firewall.restore(TABLE, &before),
+        };
     }
     tried.map_err(refused("take the rules back"))
 }

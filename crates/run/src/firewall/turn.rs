@@ -8,6 +8,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use claw_sys::process;
 
@@ -47,11 +48,18 @@ impl Turn {
             Err(error) if error.raw_os_error() == Some(libc::EROFS) => File::open(&path).map_err(failed(&path))?,
             Err(error) => return Err(failed(&path)(error)),
         };
-        match lock.try_lock() {
-            Ok(()) => Ok(Some(Turn { _lock: lock, socket: directory.join(format!("{name}.socket")) })),
-            Err(TryLockError::WouldBlock) => Err(FirewallError::Waiting),
-            Err(TryLockError::Error(error)) => Err(failed(&path)(error)),
+        // one that no guard stands for is over soon
+        for _ in 0..PATIENCE {
+            match lock.try_lock() {
+                Ok(()) => {
+                    let socket = directory.join(format!("{name}.socket"));
+                    return Ok(Some(Turn { _lock: lock, socket }));
+                }
+                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(50)),
+                Err(TryLockError::Error(error)) => return Err(failed(&path)(error)),
+            }
         }
+        Err(FirewallError::Waiting)
     }
 
     /// Opens the socket that a guard is asked over. One that lies there is of a guard that died: else the lock were taken.
@@ -113,4 +121,6 @@ fn failed(path: &Path) -> impl FnOnce(io::Error) -> FirewallError {
 
 /// Only root writes to `/run` (hier(7), file-hierarchy(7)).
 pub(super) const DIRECTORY: &str = "/run/claw-firewall";
+/// Times that the lock is tried.
+const PATIENCE: u32 = 20;
 const NETWORK: &str = "/proc/self/ns/net";
