@@ -678,6 +678,45 @@ fn whichever_answer_of_the_kernel_is_lost_the_rules_are_old_or_confirmed_new() {
 }
 
 #[test]
+fn the_guard_stands_where_the_rules_could_not_be_taken_back_at_once() {
+    once(CLAW, User::Root, |lab| {
+        let zones = file(lab, ZONES);
+        nft("table inet claw-firewall { chain old { type filter hook input priority 0; counter comment \"old\"; }; }");
+        let before = rules();
+        let mut stuck = 0;
+        // from its n-th message on the kernel does not hear the program; the guard is another process
+        for word in (1..80).step_by(4) {
+            let command = format!(
+                "strace -qq -o /dev/null -e trace=sendto -e inject=sendto:error=ENOBUFS:when={word}+ \
+                 {CLAW} host firewall --zones {zones} --apply --no-keep --confirm-within 1"
+            );
+            let done = lab.bare(&command);
+            stuck += usize::from(done.stderr.contains("cannot be taken back"));
+            let begun = Instant::now();
+            while rules() != before {
+                assert!(begun.elapsed() < Duration::from_secs(20), "word {word}: {done:#?}");
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            if done.code == 0 {
+                assert!(stuck > 0, "word {word}: {done:#?}");
+                return;
+            }
+            // a guard that has nothing left to do may still stand
+            while fs::read_dir("/proc").unwrap().flatten().any(|entry| {
+                let words = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+                let network = fs::read_link(entry.path().join("ns/net")).ok();
+                words.windows(7).any(|part| part == b"--guard")
+                    && network == fs::read_link("/proc/thread-self/ns/net").ok()
+            }) {
+                assert!(begun.elapsed() < Duration::from_secs(20), "word {word}");
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        }
+        panic!("it speaks without end");
+    });
+}
+
+#[test]
 fn a_later_application_is_not_undone_by_an_earlier_guard() {
     once(CLAW, User::Root, |lab| {
         let zones = file(lab, ZONES);
