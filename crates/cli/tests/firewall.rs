@@ -395,18 +395,43 @@ fn no_address_is_believed_at_an_interface_that_it_does_not_belong_to() {
 }
 
 #[test]
+fn whoever_names_the_way_to_the_internet_as_a_zone_s_own_is_warned() {
+    once(CLAW, User::Root, |lab| {
+        let _town = Town::build();
+        let words = ["--apply", "--confirm-within", "0", "--no-keep"];
+        let warned = "a default route leaves by `eth0`, from which only networks of `management` are taken";
+        for route in ["-4 route add default via 10.0.0.5", "-6 route add default via fd00:10::5"] {
+            let zones = file(lab, ZONES);
+            let calm = firewall(lab, &zones, &words).ends(0);
+            assert!(!calm.stderr.contains("a default route"), "{calm:#?}");
+            ip(route);
+            firewall(lab, &zones, &words).ends(0).warns(warned);
+            let zones = file(lab, &ZONES.replacen("    interfaces: [eth0]\n", "", 1));
+            let calm = firewall(lab, &zones, &words).ends(0);
+            assert!(!calm.stderr.contains("a default route"), "{calm:#?}");
+            ip(&route.replace("add", "del"));
+        }
+    });
+}
+
+#[test]
 fn of_messages_about_known_flows_only_errors_pass() {
     once(CLAW, User::Root, |lab| {
         let town = Town::build();
         let told = |kind, port| (Internet, Host, kind, "9.9.9.9", port);
-        for (index, kind) in ["error:3", "error:11", "error:12", "error:4", "error:5"].into_iter().enumerate() {
+        for (index, kind) in ["error:3", "error:11", "error:12", "error:4", "error:5"].into_iter().enumerate()
+        {
             let port = 700 + u16::try_from(index).unwrap();
             town.only(&[(told(kind, port), true)]);
         }
         apply(lab, ZONES);
-        for (kind, passes) in
-            [("error:3", true), ("error:11", true), ("error:12", true), ("error:4", false), ("error:5", false)]
-        {
+        for (kind, passes) in [
+            ("error:3", true),
+            ("error:11", true),
+            ("error:12", true),
+            ("error:4", false),
+            ("error:5", false),
+        ] {
             town.only(&[(told(kind, 720), passes)]);
         }
     });
@@ -631,7 +656,9 @@ fn rules_that_are_confirmed_stay() {
 fn an_application_that_fails_leaves_what_was_there() {
     once(CLAW, User::Root, |lab| {
         let zones = file(lab, ZONES);
-        nft("table inet claw-firewall { chain old { type filter hook input priority 0; counter comment \"old\"; }; }");
+        nft(
+            "table inet claw-firewall { chain old { type filter hook input priority 0; counter comment \"old\"; }; }",
+        );
         let before = rules();
         for within in ["0", "3"] {
             // what comparing needs, and what more descriptors than there may be
@@ -681,7 +708,9 @@ fn whichever_answer_of_the_kernel_is_lost_the_rules_are_old_or_confirmed_new() {
 fn the_guard_stands_where_the_rules_could_not_be_taken_back_at_once() {
     once(CLAW, User::Root, |lab| {
         let zones = file(lab, ZONES);
-        nft("table inet claw-firewall { chain old { type filter hook input priority 0; counter comment \"old\"; }; }");
+        nft(
+            "table inet claw-firewall { chain old { type filter hook input priority 0; counter comment \"old\"; }; }",
+        );
         let before = rules();
         let mut stuck = 0;
         // from its n-th message on the kernel does not hear the program; the guard is another process
@@ -886,7 +915,9 @@ fn what_root_would_run_is_root_s_alone() {
         assert!(fs::symlink_metadata(directory.join("claw-firewall.nft")).unwrap().is_file());
         // a directory that others write
         lab.own(&directory, 0o777);
-        firewall(lab, &zones, &["--print", "--persist", &name]).ends(2).warns("may be changed by others than root");
+        firewall(lab, &zones, &["--print", "--persist", &name])
+            .ends(2)
+            .warns("may be changed by others than root");
         lab.own(&directory, 0o755);
         // a program that others write, or that lies where they do
         let place = lab.path("programs");
@@ -910,9 +941,11 @@ fn the_runtime_s_flows_are_its_user_s_where_one_is_named() {
         let town = Town::build();
         let text = |user: &str| {
             let flow = "  runtime:\n    flows:\n      - {direction: out, protocol: UDP, ports: 443, to: [internet], purpose: The gate}";
-            ZONES
-                .replacen("version: 1\n", "version: 1\noutput: drop\n", 1)
-                .replacen("  runtime:\n    flows:", &flow.replacen("\n", &format!("\n{user}"), 1), 1)
+            ZONES.replacen("version: 1\n", "version: 1\noutput: drop\n", 1).replacen(
+                "  runtime:\n    flows:",
+                &flow.replacen("\n", &format!("\n{user}"), 1),
+                1,
+            )
         };
         for internet in ["9.9.9.9", "2620:fe::9"] {
             let own = (Host, Internet, "user:990", internet, 443);
@@ -948,12 +981,18 @@ fn tables_of_container_engines_go_on_and_open_no_wall() {
             let done = Command::new("iptables-nft").args(words.split(' ')).status().expect("iptables");
             assert!(done.success(), "{words}");
         }
-        nft("table inet firewalld { chain filter_INPUT { type filter hook input priority 10; policy accept; ct state established,related accept; tcp dport 22 accept; iifname lo accept; udp dport 53 accept; reject; }; }");
+        nft(
+            "table inet firewalld { chain filter_INPUT { type filter hook input priority 10; policy accept; ct state established,related accept; tcp dport 22 accept; iifname lo accept; udp dport 53 accept; reject; }; }",
+        );
         let others = || {
             let all = rules();
             let own = all.find("table inet claw-firewall").unwrap_or(all.len());
             // counters move
-            all.get(..own).unwrap().lines().map(|line| line.split(" packets ").next().unwrap().to_owned()).collect::<Vec<_>>()
+            all.get(..own)
+                .unwrap()
+                .lines()
+                .map(|line| line.split(" packets ").next().unwrap().to_owned())
+                .collect::<Vec<_>>()
         };
         let before = others();
         let masked = (Workload, Internet, "masked:9.9.9.1", "9.9.9.9", 443);
@@ -969,7 +1008,10 @@ fn tables_of_container_engines_go_on_and_open_no_wall() {
         for (flow, passes) in [(masked, true), (published, false), (over_the_wall, false), (theirs, false)] {
             town.only(&[(flow, passes)]);
         }
-        town.only(&[((Management, Host, "tcp", "10.0.0.1", 22), true), ((Workload, Host, "udp", "10.77.0.1", 53), true)]);
+        town.only(&[
+            ((Management, Host, "tcp", "10.0.0.1", 22), true),
+            ((Workload, Host, "udp", "10.77.0.1", 53), true),
+        ]);
         // and what they refuse stays refused
         town.only(&[((Management, Host, "udp", "10.0.0.1", 5000), false)]);
         let zones = file(lab, ZONES);
@@ -991,10 +1033,12 @@ fn a_pipe_is_no_zones_file_and_a_user_namespace_has_a_firewall_of_its_own() {
         firewall(lab, &pipe, &["--print"]).ends(2).warns("it is not a regular file");
         let zones = file(lab, ZONES);
         let words = format!("{CLAW} host firewall --zones {zones}");
-        lab.bare(&format!("unshare -Urn sh -c '{words} --apply --confirm-within 0 --no-keep && {words} --check'"))
-            .ends(0)
-            .says("in force")
-            .says("the kernel holds what is declared");
+        lab.bare(&format!(
+            "unshare -Urn sh -c '{words} --apply --confirm-within 0 --no-keep && {words} --check'"
+        ))
+        .ends(0)
+        .says("in force")
+        .says("the kernel holds what is declared");
     });
 }
 

@@ -164,6 +164,16 @@ impl Zones {
         self.zones.iter().find(|zone| zone.name == name)
     }
 
+    /// The zone that takes nothing but its own networks' packets from this interface, if there is one.
+    pub fn only_its_own(&self, interface: &str) -> Option<&Zone> {
+        let matches = |one: &Interface| match one.prefix {
+            true => interface.starts_with(&one.name),
+            false => interface == one.name,
+        };
+        let placed = |zone: &&Zone| zone.name != Name::Runtime && !zone.networks.is_empty();
+        self.zones.iter().filter(placed).find(|zone| zone.interfaces.iter().any(matches))
+    }
+
     /// What the kernel must hold, with these connections kept.
     pub fn ruleset(&self, keep: &[Session]) -> Ruleset {
         build::build(self, keep)

@@ -7,6 +7,7 @@
 mod beside;
 mod guard;
 mod persist;
+mod route;
 mod session;
 mod turn;
 mod watch;
@@ -21,6 +22,7 @@ use serde::Serialize;
 pub use beside::Beside;
 pub use guard::{confirm, guard};
 pub use persist::{PersistError, persist};
+pub use route::uplinks;
 pub use session::{established, of_ancestors};
 pub use watch::watch;
 
@@ -89,9 +91,9 @@ impl FirewallError {
             FirewallError::NotAllowed { .. } => {
                 Some("run it as root, in the network namespace that is meant")
             }
-            FirewallError::Kernel { source, .. } if source.raw_os_error() == Some(libc::EMSGSIZE) => {
-                Some("in a user namespace one transaction is at most `net.core.wmem_max`: run it as the machine's root")
-            }
+            FirewallError::Kernel { source, .. } if source.raw_os_error() == Some(libc::EMSGSIZE) => Some(
+                "in a user namespace one transaction is at most `net.core.wmem_max`: run it as the machine's root",
+            ),
             FirewallError::Kernel { .. } => Some(
                 "the kernel needs CONFIG_NF_TABLES_INET, CONFIG_NFT_CT, CONFIG_NFT_LIMIT, CONFIG_NFT_LOG",
             ),
@@ -101,12 +103,12 @@ impl FirewallError {
             FirewallError::Otherwise(_) => {
                 Some("something else changes nf_tables; what was there before was put back")
             }
-            FirewallError::Stuck { .. } => {
-                Some("a guard, if one was asked for, still tries in its time; else: nft delete table inet claw-firewall")
-            }
-            FirewallError::Turn { .. } => {
-                Some("it must be of this user or root, and writable for nobody else; `--confirm-within 0` needs it only if it is there")
-            }
+            FirewallError::Stuck { .. } => Some(
+                "a guard, if one was asked for, still tries in its time; else: nft delete table inet claw-firewall",
+            ),
+            FirewallError::Turn { .. } => Some(
+                "it must be of this user or root, and writable for nobody else; `--confirm-within 0` needs it only if it is there",
+            ),
             FirewallError::Gone => {
                 Some("the guard, if there is one, still stands; `--apply` puts the rules into force")
             }
@@ -224,9 +226,8 @@ fn wanted(ruleset: &Ruleset) -> Result<Wanted, FirewallError> {
 pub fn check(zones: &Zones) -> Result<Checked, FirewallError> {
     let firewall = open()?;
     let open = established().unwrap_or_default();
-    let compare = |ruleset: &Ruleset| {
-        firewall.compare(&wanted(ruleset)?).map_err(refused("compare the rules"))
-    };
+    let compare =
+        |ruleset: &Ruleset| firewall.compare(&wanted(ruleset)?).map_err(refused("compare the rules"));
     let mut ruleset = zones.ruleset(&[]);
     let mut comparison = compare(&ruleset)?;
     // a kept session is an element of its set: what is held and open is taken as declared

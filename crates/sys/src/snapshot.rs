@@ -34,6 +34,9 @@ impl Snapshot {
     /// before the first range, and swaps of the bytes of values that have one.
     pub fn meaning(&self) -> Snapshot {
         let without = |bytes: &[u8], kind: u16| {
+            if entries(bytes).all(|(found, _)| found & TYPE != kind) {
+                return bytes.to_vec();
+            }
             let mut kept = Messages::new();
             for (found, value) in entries(bytes).filter(|(found, _)| found & TYPE != kind) {
                 kept.put(found, value);
@@ -412,7 +415,11 @@ fn read(socket: &Socket, table: &str) -> io::Result<Snapshot> {
 /// A kernel that does not know the question has nothing of the kind.
 fn optional(asked: io::Result<()>) -> io::Result<()> {
     match asked {
-        Err(error) if matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EINVAL | libc::ENOENT)) => Ok(()),
+        Err(error)
+            if matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EINVAL | libc::ENOENT)) =>
+        {
+            Ok(())
+        }
         other => other,
     }
 }

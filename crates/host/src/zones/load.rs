@@ -494,7 +494,8 @@ impl Loader<'_> {
             && zone.flows.iter().any(|flow| flow.direction == Direction::Out)
         {
             self.notes.push(
-                "`runtime` names no `user`: its flows `out` are open to every process of this host".to_owned(),
+                "`runtime` names no `user`: its flows `out` are open to every process of this host"
+                    .to_owned(),
             );
         }
         let out = |placed: &Placed| placed.zone.flows.iter().any(|flow| flow.direction == Direction::Out);

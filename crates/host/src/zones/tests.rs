@@ -149,7 +149,8 @@ fn networks_that_two_zones_have_are_believed_at_the_interfaces_of_both() {
 
 #[test]
 fn only_the_runtime_has_a_user_and_it_is_a_number() {
-    let with = |user: &str| zones("      []").replace("  runtime:\n", &format!("  runtime:\n    user: {user}\n"));
+    let with =
+        |user: &str| zones("      []").replace("  runtime:\n", &format!("  runtime:\n    user: {user}\n"));
     let parsed = Zones::parse(&with("990"), "zones.yaml").unwrap();
     assert_eq!(parsed.zone(Name::Runtime).unwrap().user, Some(990));
     for wrong in ["claw", "-1", "4294967295", "4294967296", "[990]", "\"\""] {

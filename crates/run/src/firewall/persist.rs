@@ -20,7 +20,9 @@ pub enum PersistError {
         source: io::Error,
     },
     /// Root would run, or believe, what somebody else may replace.
-    #[error("`{path}` may be changed by others than root, and root would run what stands there at each start")]
+    #[error(
+        "`{path}` may be changed by others than root, and root would run what stands there at each start"
+    )]
     Open {
         /// The path, or a directory above what was meant.
         path: PathBuf,

@@ -45,7 +45,9 @@ impl Turn {
             Ok(lock) => lock,
             // whoever cannot write here cannot have left a guard here, unless there is a lock
             Err(error) if is_missing(&path) && is_no_place(&error) => return Ok(None),
-            Err(error) if error.raw_os_error() == Some(libc::EROFS) => File::open(&path).map_err(failed(&path))?,
+            Err(error) if error.raw_os_error() == Some(libc::EROFS) => {
+                File::open(&path).map_err(failed(&path))?
+            }
             Err(error) => return Err(failed(&path)(error)),
         };
         // one that no guard stands for is over soon

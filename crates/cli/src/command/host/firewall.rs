@@ -110,6 +110,14 @@ fn report(checked: &Checked) {
 
 fn apply(arguments: &Firewall, zones: &Zones) -> u8 {
     let keep = if arguments.no_keep { Vec::new() } else { sessions() };
+    for uplink in firewall::uplinks() {
+        if let Some(zone) = zones.only_its_own(&uplink) {
+            print::say(&print::plain(&format!(
+                "warning: a default route leaves by `{uplink}`, from which only networks of `{}` are taken: what the internet answers is refused there; name the zone by its networks alone",
+                zone.name
+            )));
+        }
+    }
     let within = (arguments.confirm_within > 0).then_some(arguments.confirm_within);
     let receipt = match firewall::apply(zones, &keep, within) {
         Ok(receipt) => receipt,
@@ -164,7 +172,9 @@ fn sessions() -> Vec<Session> {
     found.sort();
     found.dedup();
     if found.is_empty() {
-        print::say("warning: no session of yours was found, so none is kept: you get in by declared flows only");
+        print::say(
+            "warning: no session of yours was found, so none is kept: you get in by declared flows only",
+        );
     }
     found
 }
