@@ -80,6 +80,13 @@ impl Turn {
     }
 }
 
+impl Drop for Turn {
+    /// The lock stays as a file: who waits for it holds it open.
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.socket);
+    }
+}
+
 /// The guard that waits here, if one does and it is of root or this user.
 pub(super) fn waiting() -> Result<Option<UnixStream>, FirewallError> {
     let directory = Path::new(DIRECTORY);
@@ -126,3 +133,26 @@ pub(super) const DIRECTORY: &str = "/run/claw-firewall";
 /// Times that the lock is tried.
 const PATIENCE: u32 = 20;
 const NETWORK: &str = "/proc/self/ns/net";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_directory_that_nobody_else_writes_is_trusted() {
+        let place = std::env::temp_dir().join(format!("claw-turn-{}", std::process::id()));
+        let directory = place.join("turn");
+        fs::create_dir_all(&directory).unwrap();
+        for (mode, good) in [(0o755, true), (0o777, false), (0o775, false), (0o1777, false), (0o700, true)] {
+            fs::set_permissions(&directory, Permissions::from_mode(mode)).unwrap();
+            assert_eq!(trusted(&directory).is_ok(), good, "{mode:o}");
+        }
+        let link = place.join("link");
+        std::os::unix::fs::symlink(&directory, &link).unwrap();
+        assert!(trusted(&link).is_err());
+        let file = place.join("file");
+        fs::write(&file, "").unwrap();
+        assert!(trusted(&file).is_err());
+        fs::remove_dir_all(&place).unwrap();
+    }
+}
