@@ -418,21 +418,30 @@ fn whoever_names_the_way_to_the_internet_as_a_zone_s_own_is_warned() {
 fn of_messages_about_known_flows_only_errors_pass() {
     once(CLAW, User::Root, |lab| {
         let town = Town::build();
-        let told = |kind, port| (Internet, Host, kind, "9.9.9.9", port);
-        for (index, kind) in ["error:3", "error:11", "error:12", "error:4", "error:5"].into_iter().enumerate()
-        {
-            let port = 700 + u16::try_from(index).unwrap();
-            town.only(&[(told(kind, port), true)]);
-        }
-        apply(lab, ZONES);
-        for (kind, passes) in [
+        let four = [
             ("error:3", true),
             ("error:11", true),
             ("error:12", true),
+            // source quench, redirect
             ("error:4", false),
             ("error:5", false),
-        ] {
-            town.only(&[(told(kind, 720), passes)]);
+        ];
+        let six = [
+            ("error:1", true),
+            ("error:2", true),
+            ("error:3", true),
+            ("error:4", true),
+            ("error:137", false),
+        ];
+        for held in [false, true] {
+            if held {
+                apply(lab, ZONES);
+            }
+            for (internet, all) in [("9.9.9.9", four), ("2620:fe::9", six)] {
+                for (kind, passes) in all {
+                    town.only(&[((Internet, Host, kind, internet, 720), passes || !held)]);
+                }
+            }
         }
     });
 }

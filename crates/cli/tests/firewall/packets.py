@@ -126,27 +126,33 @@ def answer(sender, receiver, _address, port, source):
 
 
 def error(sender, receiver, address, port, kind):
+    six, kind = ":" in address, int(kind)
+    icmp = socket.IPPROTO_ICMPV6 if six else socket.IPPROTO_ICMP
     quiet = make(sender, family(address), socket.SOCK_DGRAM)
     quiet.bind((anyone(address), port))
     tap = make(sender, family(address), socket.SOCK_RAW, socket.IPPROTO_UDP)
-    hears = make(receiver, family(address), socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    hears = make(receiver, family(address), socket.SOCK_RAW, icmp)
     asks = make(receiver, family(address), socket.SOCK_DGRAM)
     mark = os.urandom(8)
     asks.sendto(mark, (address, port))
     while True:
-        packet = tap.recv(4096)
+        packet, peer = tap.recvfrom(4096)
         if packet.endswith(mark):
             break
-    body = packet[:28] + mark
-    message = lambda total: struct.pack("!BBH4s", int(kind), 1, total, socket.inet_aton("9.9.9.50")) + body
-    total = sum(struct.unpack(f"!{len(message(0)) // 2}H", message(0)))
-    total = (total & 0xFFFF) + (total >> 16)
-    total = (total & 0xFFFF) + (total >> 16)
-    tells = make(sender, family(address), socket.SOCK_RAW, socket.IPPROTO_ICMP)
-    tells.sendto(message(~total & 0xFFFF), (socket.inet_ntoa(packet[12:16]), 0))
+    if six:  # without its head
+        ends = [socket.inet_pton(socket.AF_INET6, one) for one in (peer[0], address)]
+        packet = struct.pack("!IHBB", 6 << 28, len(packet), 17, 64) + b"".join(ends) + packet
+    message = lambda total: struct.pack("!BBH4s", kind, 0 if six else 1, total, socket.inet_aton("9.9.9.50")) + packet
+    total = 0
+    if not six:  # the kernel adds the other family's
+        total = sum(struct.unpack(f"!{len(message(0)) // 2}H", message(0)))
+        total = (total & 0xFFFF) + (total >> 16)
+        total = ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF
+    tells = make(sender, family(address), socket.SOCK_RAW, icmp)
+    tells.sendto(message(total), (peer[0], 0))
     while True:
         heard = hears.recv(4096)
-        if heard[20] == int(kind) and heard.endswith(mark):
+        if heard[0 if six else 20] == kind and heard.endswith(mark):
             return True
 
 
