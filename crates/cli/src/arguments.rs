@@ -547,7 +547,7 @@ pub(crate) enum HostCommand {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples: claw host firewall --zones zones.yaml --print\n          claw host firewall --zones zones.yaml --apply --confirm-within 60\n          claw host firewall --confirm\n          claw host firewall --zones zones.yaml --check\n\nOnly the table `inet claw-firewall` is changed. Without --print, --apply, --watch or --confirm it is checked.\nExits 1 if the kernel holds something else than is declared."
+    after_help = "Examples: claw host firewall --zones zones.yaml --print\n          claw host firewall --zones zones.yaml --apply --confirm-within 60\n          claw host firewall --confirm\n          claw host firewall --zones zones.yaml --check\n\nOnly the table `inet claw-firewall` is changed. Without --print, --apply, --watch or --confirm it is checked.\nExits 1 if the kernel holds something else than is declared, or if packets get around it by others' rules."
 )]
 #[command(group(clap::ArgGroup::new("what").multiple(false)))]
 pub(crate) struct Firewall {

@@ -10,6 +10,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -73,6 +74,10 @@ impl Town {
         }
         for switch in ["dad_transmits", "accept_dad"] {
             fs::write(format!("/proc/sys/net/ipv6/conf/default/{switch}"), "0").unwrap();
+        }
+        // what counts is what the rules hold, not what else the kernel looks at
+        for interface in ["all", "default"] {
+            fs::write(format!("/proc/sys/net/ipv4/conf/{interface}/rp_filter"), "0").unwrap();
         }
         for (name, child, [own, own6], [peer, peer6]) in [
             ("eth0", &town.management, ["10.0.0.1/24", "fd00:10::1/64"], ["10.0.0.5/24", "fd00:10::5/64"]),
@@ -310,6 +315,138 @@ fn without_rules_every_packet_arrives_and_with_them_only_declared_ones() {
 }
 
 #[test]
+fn no_address_is_believed_at_an_interface_that_it_does_not_belong_to() {
+    once(CLAW, User::Root, |lab| {
+        let town = Town::build();
+        let more = "      - {direction: in, protocol: UDP, ports: 161, purpose: Asked by management}
+      - {direction: forward, protocol: UDP, ports: 53, to: [internet], purpose: Names}
+  runtime:";
+        let both = ZONES.replacen("  runtime:", more, 1);
+        // as a host with one interface is told to write it
+        let by_networks = both.replacen("    interfaces: [eth0]\n", "", 1);
+        let forged = |flow: (Flow, Flow)| [flow.0, flow.1];
+        let flows: Vec<Flow> = [
+            // the workload as management, to this host and through it
+            forged((
+                (Workload, Host, "spoof:10.0.0.9", "10.77.0.1", 161),
+                (Workload, Host, "spoof:fd00:10::9", "fd00:77::1", 161),
+            )),
+            forged((
+                (Workload, Internet, "spoof:10.0.0.9", "9.9.9.9", 53),
+                (Workload, Internet, "spoof:fd00:10::9", "2620:fe::9", 53),
+            )),
+            // the internet as the workload
+            forged((
+                (Internet, Host, "spoof:10.77.0.9", "9.9.9.1", 53),
+                (Internet, Host, "spoof:fd00:77::9", "2620:fe::1", 53),
+            )),
+            // answers that another was asked for: this host asked the internet, the workload answers; and the other way
+            forged((
+                (Workload, Host, "answer:9.9.9.77", "", 53),
+                (Workload, Host, "answer:2620:fe::77", "", 53),
+            )),
+            forged((
+                (Internet, Host, "answer:10.77.0.9", "", 5353),
+                (Internet, Host, "answer:fd00:77::9", "", 5353),
+            )),
+            forged((
+                (Internet, Management, "answer:10.77.0.9", "", 53),
+                (Internet, Management, "answer:fd00:77::9", "", 53),
+            )),
+            // through this host: management asked the internet, the workload answers, and the other way
+            forged((
+                (Workload, Management, "answer:9.9.9.78", "", 53),
+                (Workload, Management, "answer:2620:fe::78", "", 53),
+            )),
+            forged((
+                (Management, Workload, "answer:9.9.9.79", "", 4100),
+                (Management, Workload, "answer:2620:fe::79", "", 4100),
+            )),
+        ]
+        .concat();
+        // one after the other: a port is taken once
+        let (four, six): (Vec<Flow>, Vec<Flow>) =
+            flows.into_iter().partition(|flow| !flow.2.contains("fd00") && !flow.2.contains("2620"));
+        for half in [&four, &six] {
+            let before: Vec<(Flow, bool)> = half.iter().map(|flow| (*flow, true)).collect();
+            town.only(&before);
+        }
+        for text in [&by_networks, &both] {
+            apply(lab, text);
+            for half in [&four, &six] {
+                // at an interface that is in no zone any address of the internet is believed
+                let named = |flow: &&Flow| text.contains("eth0") || flow.0 != Management;
+                let after: Vec<(Flow, bool)> = half.iter().filter(named).map(|flow| (*flow, false)).collect();
+                town.only(&after);
+            }
+            // those whose address it is still pass
+            town.only(&[
+                ((Management, Host, "udp", "10.0.0.1", 161), true),
+                ((Management, Internet, "udp", "9.9.9.9", 53), true),
+                ((Internet, Host, "answer:9.9.9.77", "", 5300), true),
+            ]);
+            town.only(&[
+                ((Management, Host, "udp", "fd00:10::1", 161), true),
+                ((Management, Internet, "udp", "2620:fe::9", 53), true),
+                ((Internet, Host, "answer:2620:fe::77", "", 5300), true),
+            ]);
+        }
+    });
+}
+
+#[test]
+fn whoever_names_the_way_to_the_internet_as_a_zone_s_own_is_warned() {
+    once(CLAW, User::Root, |lab| {
+        let _town = Town::build();
+        let words = ["--apply", "--confirm-within", "0", "--no-keep"];
+        let warned = "a default route leaves by `eth0`, from which only networks of `management` are taken";
+        for route in ["-4 route add default via 10.0.0.5", "-6 route add default via fd00:10::5"] {
+            let zones = file(lab, ZONES);
+            let calm = firewall(lab, &zones, &words).ends(0);
+            assert!(!calm.stderr.contains("a default route"), "{calm:#?}");
+            ip(route);
+            firewall(lab, &zones, &words).ends(0).warns(warned);
+            let zones = file(lab, &ZONES.replacen("    interfaces: [eth0]\n", "", 1));
+            let calm = firewall(lab, &zones, &words).ends(0);
+            assert!(!calm.stderr.contains("a default route"), "{calm:#?}");
+            ip(&route.replace("add", "del"));
+        }
+    });
+}
+
+#[test]
+fn of_messages_about_known_flows_only_errors_pass() {
+    once(CLAW, User::Root, |lab| {
+        let town = Town::build();
+        let four = [
+            ("error:3", true),
+            ("error:11", true),
+            ("error:12", true),
+            // source quench, redirect
+            ("error:4", false),
+            ("error:5", false),
+        ];
+        let six = [
+            ("error:1", true),
+            ("error:2", true),
+            ("error:3", true),
+            ("error:4", true),
+            ("error:137", false),
+        ];
+        for held in [false, true] {
+            if held {
+                apply(lab, ZONES);
+            }
+            for (internet, all) in [("9.9.9.9", four), ("2620:fe::9", six)] {
+                for (kind, passes) in all {
+                    town.only(&[((Internet, Host, kind, internet, 720), passes || !held)]);
+                }
+            }
+        }
+    });
+}
+
+#[test]
 fn what_this_host_sends_is_declared_too_where_that_is_asked() {
     once(CLAW, User::Root, |lab| {
         let town = Town::build();
@@ -408,8 +545,9 @@ fn each_drift_is_named_and_nothing_of_others_is_touched() {
         apply(lab, ZONES);
         firewall(lab, &zones, &["--check"])
             .ends(0)
-            .says("table inet docker, chain forward (forward): drops what it does not accept itself")
-            .says("table ip nat, chain pre: may rewrite destinations");
+            .says("table inet docker, chain forward (forward, priority 5): drops what it does not accept itself")
+            .says("table ip nat, chain pre (prerouting, priority -100): may rewrite destinations")
+            .says("the kernel holds what is declared; others decide too");
         for (change, named) in [
             ("add rule inet claw-firewall input tcp dport 4444 accept", "rule input, "),
             ("insert rule inet claw-firewall forward accept", "rule forward, 1 unexpected"),
@@ -449,6 +587,45 @@ fn each_drift_is_named_and_nothing_of_others_is_touched() {
 }
 
 #[test]
+fn what_others_do_around_the_rules_is_named() {
+    once(CLAW, User::Root, |lab| {
+        let _town = Town::build();
+        let zones = file(lab, ZONES);
+        apply(lab, ZONES);
+        let chain = |family: &str, kind: &str, place: &str, rule: &str| {
+            format!("table {family} other {{ chain c {{ type {kind} hook {place}; {rule}; }}; }}")
+        };
+        let cases = [
+            (chain("ip", "filter", "prerouting priority -400", "ip saddr set 10.0.0.9"), 1, "around", "rewrite bytes"),
+            (chain("ip", "filter", "prerouting priority -300", "udp dport 9 notrack"), 0, "beside", "hides packets"),
+            (chain("ip", "filter", "prerouting priority -150", "meta l4proto tcp tproxy to :99"), 0, "beside", "may give packets"),
+            (chain("ip", "filter", "prerouting priority -5", "dup to 10.77.0.5 device veth0"), 1, "around", "copies of packets"),
+            (chain("netdev", "filter", "ingress device veth0 priority 0", "dup to eth0"), 1, "around", "copies of packets"),
+            (chain("netdev", "filter", "ingress device veth0 priority 0", "fwd to eth0"), 1, "around", "ingress on veth0, priority 0): sends packets out"),
+            (chain("ip", "nat", "output priority -100", "tcp dport 9 dnat to 10.77.0.5"), 0, "beside", "rewrite destinations"),
+            (chain("ip", "nat", "input priority 100", "tcp dport 9 snat to 10.0.0.9"), 0, "beside", "rewrite where packets come from"),
+            (chain("ip", "filter", "input priority 0", "tcp dport vmap { 9 : drop }"), 0, "beside", "drop or reject"),
+            (
+                "table ip other { chain far { tcp dport 9 drop; }; chain near { jump far; }; chain c { type filter hook forward priority 0; jump near; }; chain still { type filter hook input priority 0; counter; }; }".to_owned(),
+                0, "beside", "chain c (forward, priority 0): has rules that drop",
+            ),
+        ];
+        for (text, code, word, named) in cases {
+            nft(&text);
+            let checked = firewall(lab, &zones, &["--check"]).ends(code);
+            let line = checked.stdout.lines().find(|line| line.contains(named));
+            assert!(line.is_some_and(|line| line.starts_with(word)), "{text}: {checked:#?}");
+            assert!(!checked.stdout.ends_with("the kernel holds what is declared\n"), "{text}");
+            assert!(!checked.stdout.contains("chain still"), "{text}");
+            let family = text.split(' ').nth(1).unwrap();
+            nft(&format!("delete table {family} other"));
+        }
+        let clean = firewall(lab, &zones, &["--check"]).ends(0);
+        assert!(clean.stdout.ends_with("the kernel holds what is declared\n"), "{clean:#?}");
+    });
+}
+
+#[test]
 fn rules_that_nobody_confirms_are_taken_back_though_the_terminal_is_gone() {
     once(CLAW, User::Root, |lab| {
         let zones = file(lab, ZONES);
@@ -481,6 +658,152 @@ fn rules_that_are_confirmed_stay() {
         firewall(lab, &zones, &["--confirm"]).ends(0).says("the rules stay");
         std::thread::sleep(Duration::from_secs(3));
         firewall(lab, &zones, &["--check"]).ends(0);
+    });
+}
+
+#[test]
+fn an_application_that_fails_leaves_what_was_there() {
+    once(CLAW, User::Root, |lab| {
+        let zones = file(lab, ZONES);
+        nft(
+            "table inet claw-firewall { chain old { type filter hook input priority 0; counter comment \"old\"; }; }",
+        );
+        let before = rules();
+        for within in ["0", "3"] {
+            // what comparing needs, and what more descriptors than there may be
+            for (limit, said) in [
+                ("setpriv --bounding-set=-sys_admin --inh-caps=-sys_admin", "`CAP_SYS_ADMIN` is missing"),
+                ("prlimit --nofile=5", ""),
+            ] {
+                let command = format!(
+                    "{limit} {CLAW} host firewall --zones {zones} --apply --no-keep --confirm-within {within}"
+                );
+                lab.bare(&command).ends(2).warns(said);
+                assert_eq!(rules(), before, "{command}");
+            }
+        }
+        // nobody is left to wait
+        firewall(lab, &zones, &["--apply", "--confirm-within", "0"]).ends(0);
+    });
+}
+
+#[test]
+fn whichever_answer_of_the_kernel_is_lost_the_rules_are_old_or_confirmed_new() {
+    once(CLAW, User::Root, |lab| {
+        let zones = file(lab, ZONES);
+        let old = "table inet claw-firewall { chain old { type filter hook input priority 0; counter comment \"old\"; }; }";
+        nft(old);
+        let before = rules();
+        // the program's first answer is lost, then its second, and so on until none of them is asked for
+        for answer in 1..200 {
+            let command = format!(
+                "strace -f -qq -o /dev/null -e trace=recvfrom -e inject=recvfrom:error=ENOBUFS:when={answer} \
+                 {CLAW} host firewall --zones {zones} --apply --no-keep --confirm-within 0"
+            );
+            let done = lab.bare(&command);
+            if done.code == 0 {
+                assert!(answer > 20, "{answer} answers: {done:#?}");
+                return;
+            }
+            assert_eq!(rules(), before, "answer {answer}: {done:#?}");
+        }
+        panic!("it asks without end");
+    });
+}
+
+#[test]
+fn the_guard_stands_where_the_rules_could_not_be_taken_back_at_once() {
+    once(CLAW, User::Root, |lab| {
+        let zones = file(lab, ZONES);
+        nft(
+            "table inet claw-firewall { chain old { type filter hook input priority 0; counter comment \"old\"; }; }",
+        );
+        let before = rules();
+        let mut stuck = 0;
+        // from its n-th message on the kernel does not hear the program; the guard is another process
+        for word in (1..80).step_by(4) {
+            let command = format!(
+                "strace -qq -o /dev/null -e trace=sendto -e inject=sendto:error=ENOBUFS:when={word}+ \
+                 {CLAW} host firewall --zones {zones} --apply --no-keep --confirm-within 1"
+            );
+            let done = lab.bare(&command);
+            stuck += usize::from(done.stderr.contains("cannot be taken back"));
+            let begun = Instant::now();
+            while rules() != before {
+                assert!(begun.elapsed() < Duration::from_secs(20), "word {word}: {done:#?}");
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            if done.code == 0 {
+                assert!(stuck > 0, "word {word}: {done:#?}");
+                return;
+            }
+            // a guard that has nothing left to do may still stand
+            while fs::read_dir("/proc").unwrap().flatten().any(|entry| {
+                let words = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+                let network = fs::read_link(entry.path().join("ns/net")).ok();
+                words.windows(7).any(|part| part == b"--guard")
+                    && network == fs::read_link("/proc/thread-self/ns/net").ok()
+            }) {
+                assert!(begun.elapsed() < Duration::from_secs(20), "word {word}");
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        }
+        panic!("it speaks without end");
+    });
+}
+
+#[test]
+fn a_later_application_is_not_undone_by_an_earlier_guard() {
+    once(CLAW, User::Root, |lab| {
+        let zones = file(lab, ZONES);
+        firewall(lab, &zones, &["--apply", "--confirm-within", "3"]).ends(0);
+        let held = rules();
+        firewall(lab, &zones, &["--apply", "--confirm-within", "0"])
+            .ends(2)
+            .warns("an earlier `--apply` still waits");
+        assert_eq!(rules(), held);
+        firewall(lab, &zones, &["--confirm"]).ends(0).says("the rules stay");
+        firewall(lab, &zones, &["--apply", "--confirm-within", "0"]).ends(0);
+        std::thread::sleep(Duration::from_secs(4));
+        firewall(lab, &zones, &["--check"]).ends(0);
+    });
+}
+
+#[test]
+fn nobody_else_takes_the_place_of_the_guard() {
+    once(CLAW, User::Root, |lab| {
+        let zones = file(lab, ZONES);
+        // whoever may make sockets in this network, as another user, listens where a guard once did and says yes
+        let squat = "import os, socket, sys
+os.setresuid(65534, 65534, 65534)
+one = socket.socket(socket.AF_UNIX)
+one.bind('\\0claw-firewall/confirm')
+one.listen()
+print('up', flush=True)
+while True:
+    peer, _ = one.accept()
+    peer.recv(64)
+    peer.sendall(b'kept\\n')";
+        let mut squatter =
+            Command::new("python3").args(["-c", squat]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut word = String::new();
+        BufReader::new(squatter.stdout.take().unwrap()).read_line(&mut word).unwrap();
+        assert_eq!(word, "up\n");
+        firewall(lab, &zones, &["--confirm"]).ends(1).warns("no `--apply` waits");
+        firewall(lab, &zones, &["--apply", "--confirm-within", "4"]).ends(0);
+        // without the table there is nothing to keep, and the guard stands
+        let held = rules();
+        nft("delete table inet claw-firewall");
+        firewall(lab, &zones, &["--confirm"]).ends(1).warns("the kernel holds no table");
+        lab.write("held.nft", &held);
+        let again = Command::new("nft").arg("-f").arg(lab.path("held.nft")).status().unwrap();
+        assert!(again.success());
+        firewall(lab, &zones, &["--confirm"]).ends(0).says("the rules stay");
+        // the directory: of root, and nobody else may write there
+        let place = fs::symlink_metadata("/run/claw-firewall").unwrap();
+        assert_eq!((place.uid(), place.mode() & 0o022), (0, 0));
+        squatter.kill().unwrap();
+        squatter.wait().unwrap();
     });
 }
 
@@ -561,6 +884,10 @@ fn the_text_and_the_transaction_are_the_same_rules() {
         let path = lab.write("rules.nft", &printed);
         assert!(Command::new("nft").arg("-f").arg(path).status().unwrap().success());
         assert_eq!(listed(), own);
+        // nft(8) notes things of its own beside; they mean nothing
+        firewall(lab, &zones, &["--check"]).ends(0).says("the kernel holds what is declared");
+        nft("add element inet claw-firewall workload-networks4 { 192.168.7.0/24 }");
+        firewall(lab, &zones, &["--check"]).ends(1).says("element workload-networks4 unexpected");
     });
 }
 
@@ -575,6 +902,166 @@ fn without_the_capability_it_says_so_and_changes_nothing() {
                 .warns("hint: run it as root");
         }
         firewall(lab, &zones, &["--print"]).ends(0).says("table inet claw-firewall");
+    });
+}
+
+#[test]
+fn what_root_would_run_is_root_s_alone() {
+    once(CLAW, User::Root, |lab| {
+        let zones = file(lab, ZONES);
+        let directory = lab.path("persist");
+        fs::create_dir(&directory).unwrap();
+        let name = directory.to_string_lossy().into_owned();
+        // a link in the place of a file to come leads nowhere
+        let victim = lab.write("victim", "as it was");
+        for link in ["claw-firewall.new", "claw-firewall.yaml.new", "claw-firewall.nft"] {
+            std::os::unix::fs::symlink(&victim, directory.join(link)).unwrap();
+        }
+        firewall(lab, &zones, &["--print", "--persist", &name]).ends(0);
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "as it was");
+        assert!(fs::symlink_metadata(directory.join("claw-firewall.nft")).unwrap().is_file());
+        // a directory that others write
+        lab.own(&directory, 0o777);
+        firewall(lab, &zones, &["--print", "--persist", &name])
+            .ends(2)
+            .warns("may be changed by others than root");
+        lab.own(&directory, 0o755);
+        // a program that others write, or that lies where they do
+        let place = lab.path("programs");
+        fs::create_dir(&place).unwrap();
+        let program = place.join("claw");
+        fs::copy(CLAW, &program).unwrap();
+        let command = format!("{} host firewall --zones {zones} --print --persist {name}", program.display());
+        for (path, mode, code) in
+            [(&program, 0o777, 2), (&program, 0o755, 0), (&place, 0o777, 2), (&place, 0o755, 0)]
+        {
+            lab.own(path, mode);
+            let done = lab.bare(&command).ends(code);
+            assert_eq!(code == 2, done.stderr.contains("may be changed by others than root"), "{done:#?}");
+        }
+    });
+}
+
+#[test]
+fn the_runtime_s_flows_are_its_user_s_where_one_is_named() {
+    once(CLAW, User::Root, |lab| {
+        let town = Town::build();
+        let text = |user: &str| {
+            let flow = "  runtime:\n    flows:\n      - {direction: out, protocol: UDP, ports: 443, to: [internet], purpose: The gate}";
+            ZONES.replacen("version: 1\n", "version: 1\noutput: drop\n", 1).replacen(
+                "  runtime:\n    flows:",
+                &flow.replacen("\n", &format!("\n{user}"), 1),
+                1,
+            )
+        };
+        for internet in ["9.9.9.9", "2620:fe::9"] {
+            let own = (Host, Internet, "user:990", internet, 443);
+            let other = (Host, Internet, "user:65534", internet, 443);
+            apply(lab, &text("    user: 990\n"));
+            town.only(&[(own, true)]);
+            town.only(&[(other, false)]);
+            apply(lab, &text(""));
+            town.only(&[(other, true)]);
+        }
+        let zones = file(lab, &text(""));
+        firewall(lab, &zones, &["--check"]).ends(0).warns("open to every process of this host");
+    });
+}
+
+#[test]
+fn tables_of_container_engines_go_on_and_open_no_wall() {
+    once(CLAW, User::Root, |lab| {
+        let town = Town::build();
+        // as docker writes them, by iptables; as firewalld does
+        for words in [
+            "-t nat -N DOCKER",
+            "-t nat -A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER",
+            "-t nat -A POSTROUTING -s 10.77.0.0/16 -o wan0 -j MASQUERADE",
+            "-t nat -A DOCKER ! -i veth0 -p tcp --dport 8080 -j DNAT --to-destination 10.77.0.5:80",
+            "-N DOCKER-USER",
+            "-A FORWARD -j DOCKER-USER",
+            "-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+            "-A FORWARD -i veth0 -o wan0 -j ACCEPT",
+            "-A FORWARD -o veth0 -p tcp --dport 80 -j ACCEPT",
+            "-P FORWARD DROP",
+        ] {
+            let done = Command::new("iptables-nft").args(words.split(' ')).status().expect("iptables");
+            assert!(done.success(), "{words}");
+        }
+        nft(
+            "table inet firewalld { chain filter_INPUT { type filter hook input priority 10; policy accept; ct state established,related accept; tcp dport 22 accept; iifname lo accept; udp dport 53 accept; reject; }; }",
+        );
+        let others = || {
+            let all = rules();
+            let own = all.find("table inet claw-firewall").unwrap_or(all.len());
+            // counters move
+            all.get(..own)
+                .unwrap()
+                .lines()
+                .map(|line| line.split(" packets ").next().unwrap().to_owned())
+                .collect::<Vec<_>>()
+        };
+        let before = others();
+        let masked = (Workload, Internet, "masked:9.9.9.1", "9.9.9.9", 443);
+        let published = (Internet, Workload, "port:80", "9.9.9.1", 8080);
+        let over_the_wall = (Management, Workload, "port:80", "10.0.0.1", 8080);
+        let theirs = (Workload, Internet, "tcp", "9.9.9.9", 8443);
+        for flow in [masked, published, over_the_wall, theirs] {
+            town.only(&[(flow, true)]);
+        }
+        apply(lab, ZONES);
+        assert_eq!(others(), before);
+        // what is declared works as before, by their rewriting; what is not has no way by theirs
+        for (flow, passes) in [(masked, true), (published, false), (over_the_wall, false), (theirs, false)] {
+            town.only(&[(flow, passes)]);
+        }
+        town.only(&[
+            ((Management, Host, "tcp", "10.0.0.1", 22), true),
+            ((Workload, Host, "udp", "10.77.0.1", 53), true),
+        ]);
+        // and what they refuse stays refused
+        town.only(&[((Management, Host, "udp", "10.0.0.1", 5000), false)]);
+        let zones = file(lab, ZONES);
+        firewall(lab, &zones, &["--check"])
+            .ends(0)
+            .says("chain PREROUTING (prerouting, priority -100): may rewrite destinations")
+            .says("chain POSTROUTING (postrouting, priority 100): may rewrite where packets come from")
+            .says("chain FORWARD (forward, priority 0): drops what it does not accept")
+            .says("table inet firewalld, chain filter_INPUT (input, priority 10): has rules that drop or reject")
+            .says("others decide too");
+    });
+}
+
+#[test]
+fn a_pipe_is_no_zones_file_and_a_user_namespace_has_a_firewall_of_its_own() {
+    once(CLAW, User::Root, |lab| {
+        let pipe = lab.path("pipe").to_string_lossy().into_owned();
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        firewall(lab, &pipe, &["--print"]).ends(2).warns("it is not a regular file");
+        let zones = file(lab, ZONES);
+        let words = format!("{CLAW} host firewall --zones {zones}");
+        lab.bare(&format!(
+            "unshare -Urn sh -c '{words} --apply --confirm-within 0 --no-keep && {words} --check'"
+        ))
+        .ends(0)
+        .says("in force")
+        .says("the kernel holds what is declared");
+    });
+}
+
+#[test]
+fn the_environment_alone_opens_nothing() {
+    once(CLAW, User::Root, |lab| {
+        let zones = file(lab, ZONES);
+        let program = lab.program().to_string_lossy().into_owned();
+        let words = [&program, "host", "firewall", "--zones", &zones, "--apply", "--confirm-within", "0"];
+        lab.plain()
+            .variable("SSH_CONNECTION", "192.0.2.7 51000 10.0.0.1 2222")
+            .command(&words)
+            .ends(0)
+            .warns("which is no open connection here: it is not kept")
+            .warns("no session of yours was found");
+        assert!(!rules().contains("192.0.2.7"), "{}", rules());
     });
 }
 

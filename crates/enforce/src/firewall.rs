@@ -22,6 +22,13 @@ use serde::Serialize;
 #[derive(Debug)]
 pub struct Firewall(Socket);
 
+/// What the kernel says of a declared table where nothing else is.
+#[derive(Debug)]
+pub struct Wanted {
+    ruleset: Ruleset,
+    snapshot: Snapshot,
+}
+
 /// Something that the kernel holds otherwise than it was declared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Drift {
@@ -60,6 +67,8 @@ impl Firewall {
     pub fn open() -> io::Result<Firewall> {
         let socket = Socket::open(libc::NETLINK_NETFILTER)?;
         socket.widen(64 << 20)?;
+        // the first answer tells whether this user may ask
+        snapshot::generation(&socket)?;
         Ok(Firewall(socket))
     }
 
@@ -94,29 +103,32 @@ impl Firewall {
     }
 
     /// What differs between the kernel and this table.
-    pub fn compare(&self, ruleset: &Ruleset) -> io::Result<Comparison> {
-        let held = self.take(&ruleset.table)?;
-        let wanted = elsewhere(ruleset)?;
+    pub fn compare(&self, wanted: &Wanted) -> io::Result<Comparison> {
+        let Wanted { ruleset, snapshot: wanted } = wanted;
+        let held = self.take(&ruleset.table)?.meaning();
         let counts = held.rules.iter().filter(|(_, rule)| rule.packets > 0);
         let counts = counts.map(|(chain, rule)| Count {
             chain: chain.clone(),
             rule: rule.comment.clone(),
             packets: rule.packets,
         });
-        Ok(Comparison { counts: counts.collect(), drift: differences(&wanted, &held, ruleset) })
+        Ok(Comparison { counts: counts.collect(), drift: differences(wanted, &held, ruleset) })
     }
 }
 
-/// What the kernel says of the table where nothing else is.
-fn elsewhere(ruleset: &Ruleset) -> io::Result<Snapshot> {
-    let ruleset = ruleset.clone();
-    let asked = std::thread::Builder::new().spawn(move || {
-        process::unshare_network()?;
-        let firewall = Firewall::open()?;
-        firewall.replace(&ruleset)?;
-        firewall.take(&ruleset.table)
-    })?;
-    asked.join().unwrap_or_else(|_| Err(io::Error::other("the comparison was cut short")))
+impl Wanted {
+    /// Asks in a network namespace that nothing is connected to. Needs `CAP_SYS_ADMIN`.
+    pub fn ask(ruleset: &Ruleset) -> io::Result<Wanted> {
+        let ruleset = ruleset.clone();
+        let asked = std::thread::Builder::new().spawn(move || {
+            process::unshare_network()?;
+            let firewall = Firewall::open()?;
+            firewall.replace(&ruleset)?;
+            let snapshot = firewall.take(&ruleset.table)?.meaning();
+            Ok(Wanted { ruleset, snapshot })
+        })?;
+        asked.join().unwrap_or_else(|_| Err(io::Error::other("the comparison was cut short")))
+    }
 }
 
 fn differences(wanted: &Snapshot, held: &Snapshot, ruleset: &Ruleset) -> Vec<Drift> {
@@ -300,6 +312,7 @@ fn field(load: Load) -> Field {
         Load::Source6 | Load::Destination6 => Field::Address6,
         Load::Transport => Field::Protocol,
         Load::SourcePort | Load::DestinationPort => Field::Port,
+        Load::Icmp4 => Field::Icmp4,
         Load::Icmp6 => Field::Icmp6,
     }
 }
@@ -344,6 +357,7 @@ fn matching(one: &Match) -> Vec<Op> {
     let transport = |number: u8| [Op::Meta(L4PROTO, FIRST), Op::Equal(vec![number])];
     match one {
         Match::From(interface) => vec![Op::Meta(IIFNAME, FIRST), Op::Equal(name(interface))],
+        Match::NotFrom(interface) => vec![Op::Meta(IIFNAME, FIRST), Op::Unequal(name(interface))],
         Match::To(interface) => vec![Op::Meta(OIFNAME, FIRST), Op::Equal(name(interface))],
         Match::V4 => vec![Op::Meta(NFPROTO, FIRST), Op::Equal(vec![2])],
         Match::V6 => vec![Op::Meta(NFPROTO, FIRST), Op::Equal(vec![10])],
@@ -374,14 +388,18 @@ fn matching(one: &Match) -> Vec<Op> {
         Match::NotOpening => {
             vec![Op::Payload(TRANSPORT, 13, 1, FIRST), Op::Mask(vec![0x17]), Op::Unequal(vec![0x02])]
         }
-        Match::In(key, set) => lookup(key, set),
+        Match::In(key, set) => lookup(key, |register| Op::In(set.clone(), register)),
+        Match::NotIn(key, set) => lookup(key, |register| Op::NotIn(set.clone(), register)),
+        Match::Owner(user) => {
+            vec![Op::Meta(SKUID, FIRST), Op::Equal(user.to_ne_bytes().to_vec())]
+        }
     }
 }
 
 /// Loads the fields of a key to registers that follow each other, and looks them up.
-fn lookup(key: &[Load], set: &str) -> Vec<Op> {
+fn lookup(key: &[Load], look: impl Fn(ruleset::Register) -> Op) -> Vec<Op> {
     if let [only] = key {
-        return vec![load(*only, FIRST), Op::In(set.to_owned(), FIRST)];
+        return vec![load(*only, FIRST), look(FIRST)];
     }
     let mut register = WORDS;
     let mut operations = Vec::new();
@@ -389,7 +407,7 @@ fn lookup(key: &[Load], set: &str) -> Vec<Op> {
         operations.push(load(*one, register));
         register = register.saturating_add(field(*one).registers());
     }
-    operations.push(Op::In(set.to_owned(), WORDS));
+    operations.push(look(WORDS));
     operations
 }
 
@@ -402,7 +420,7 @@ fn load(load: Load, register: ruleset::Register) -> Op {
         Load::Transport => Op::Meta(L4PROTO, register),
         Load::SourcePort => Op::Payload(TRANSPORT, 0, 2, register),
         Load::DestinationPort => Op::Payload(TRANSPORT, 2, 2, register),
-        Load::Icmp6 => Op::Payload(TRANSPORT, 0, 1, register),
+        Load::Icmp4 | Load::Icmp6 => Op::Payload(TRANSPORT, 0, 1, register),
     }
 }
 
@@ -430,6 +448,7 @@ pub fn family(number: u8) -> &'static str {
 
 const IIFNAME: u32 = 6;
 const OIFNAME: u32 = 7;
+const SKUID: u32 = 10;
 const NFPROTO: u32 = 15;
 const L4PROTO: u32 = 16;
 const NETWORK: u32 = 1;

@@ -47,6 +47,9 @@ pub struct Zone {
     pub interfaces: Vec<Interface>,
     /// Networks it has; none: any.
     pub networks: Vec<Net>,
+    /// Whose processes it is, of the runtime; `None`: anybody's on this host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<u32>,
     /// What may flow.
     pub flows: Vec<Flow>,
     /// The line it stands on.
@@ -159,6 +162,16 @@ impl Zones {
     /// The zone of this name, if the file has it.
     pub fn zone(&self, name: Name) -> Option<&Zone> {
         self.zones.iter().find(|zone| zone.name == name)
+    }
+
+    /// The zone that takes nothing but its own networks' packets from this interface, if there is one.
+    pub fn only_its_own(&self, interface: &str) -> Option<&Zone> {
+        let matches = |one: &Interface| match one.prefix {
+            true => interface.starts_with(&one.name),
+            false => interface == one.name,
+        };
+        let placed = |zone: &&Zone| zone.name != Name::Runtime && !zone.networks.is_empty();
+        self.zones.iter().filter(placed).find(|zone| zone.interfaces.iter().any(matches))
     }
 
     /// What the kernel must hold, with these connections kept.

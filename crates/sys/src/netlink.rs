@@ -167,25 +167,34 @@ impl Socket {
         Ok(Socket { fd })
     }
 
-    /// Makes room for large transactions, and lets errors come without the message they are about. Needs `CAP_NET_ADMIN`.
+    /// Makes room for large transactions, and lets errors come without the message they are about. Without
+    /// `CAP_NET_ADMIN` over the machine, as in a user namespace, the room is what `net.core.wmem_max` and `rmem_max` allow.
     pub fn widen(&self, bytes: libc::c_int) -> io::Result<()> {
-        for (level, option, value) in [
-            (libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, bytes),
-            (libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, bytes),
-            (libc::SOL_NETLINK, libc::NETLINK_CAP_ACK, 1),
-        ] {
-            // SAFETY: the option value is a live int of the stated length.
-            check(unsafe {
-                libc::setsockopt(
-                    self.fd.as_raw_fd(),
-                    level,
-                    option,
-                    std::ptr::from_ref(&value).cast(),
-                    u32::try_from(size_of::<libc::c_int>()).unwrap_or_default(),
-                )
-            })?;
+        for (forced, asked) in
+            [(libc::SO_SNDBUFFORCE, libc::SO_SNDBUF), (libc::SO_RCVBUFFORCE, libc::SO_RCVBUF)]
+        {
+            match self.set(libc::SOL_SOCKET, forced, bytes) {
+                Err(error) if error.raw_os_error() == Some(libc::EPERM) => {
+                    self.set(libc::SOL_SOCKET, asked, bytes)?;
+                }
+                other => other?,
+            }
         }
-        Ok(())
+        self.set(libc::SOL_NETLINK, libc::NETLINK_CAP_ACK, 1)
+    }
+
+    fn set(&self, level: libc::c_int, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
+        // SAFETY: the option value is a live int of the stated length.
+        check(unsafe {
+            libc::setsockopt(
+                self.fd.as_raw_fd(),
+                level,
+                option,
+                std::ptr::from_ref(&value).cast(),
+                u32::try_from(size_of::<libc::c_int>()).unwrap_or_default(),
+            )
+        })
+        .map(|_| ())
     }
 
     /// Wraps a descriptor that is already a netlink socket.

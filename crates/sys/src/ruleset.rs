@@ -45,6 +45,8 @@ pub enum Field {
     Protocol,
     /// A port.
     Port,
+    /// The type of an ICMP message.
+    Icmp4,
     /// The type of an ICMPv6 message.
     Icmp6,
 }
@@ -156,7 +158,7 @@ impl Field {
         match self {
             Field::Address4 => 4,
             Field::Address6 => 16,
-            Field::Protocol | Field::Icmp6 => 1,
+            Field::Protocol | Field::Icmp4 | Field::Icmp6 => 1,
             Field::Port => 2,
         }
     }
@@ -173,6 +175,7 @@ impl Field {
             Field::Address6 => 8,
             Field::Protocol => 12,
             Field::Port => 13,
+            Field::Icmp4 => 14,
             Field::Icmp6 => 29,
         }
     }

@@ -4,7 +4,7 @@
 //! Two snapshots are equal if the kernel says the same of both. So a declared table is compared with a held one by installing
 //! it in a network namespace that nothing is connected to, and reading both back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use crate::netlink::{APPEND, CREATE, Messages, REQUEST_DUMP, Socket, attribute, attributes, entries};
@@ -27,6 +27,66 @@ pub struct Snapshot {
     pub rules: Vec<(String, HeldRule)>,
     /// Objects and flow tables in it, by name: Claw makes none.
     pub others: Vec<String>,
+}
+
+impl Snapshot {
+    /// The same without what only nft(8) keeps for itself, and without what says nothing: user data, the end that it puts
+    /// before the first range, and swaps of the bytes of values that have one.
+    pub fn meaning(&self) -> Snapshot {
+        let without = |bytes: &[u8], kind: u16| {
+            if entries(bytes).all(|(found, _)| found & TYPE != kind) {
+                return bytes.to_vec();
+            }
+            let mut kept = Messages::new();
+            for (found, value) in entries(bytes).filter(|(found, _)| found & TYPE != kind) {
+                kept.put(found, value);
+            }
+            kept.bytes().to_vec()
+        };
+        let set = |set: &HeldSet| {
+            let elements = set.elements.iter().filter(|element| !is_end_before_all(element));
+            let mut elements: Vec<Vec<u8>> = elements.map(|element| without(element, 6)).collect();
+            elements.sort();
+            HeldSet { attributes: without(&set.attributes, 13), elements }
+        };
+        let rule = |rule: &HeldRule| {
+            let mut kept = Messages::new();
+            for (kind, value) in entries(&rule.attributes).filter(|(kind, _)| kind & TYPE != 7) {
+                if kind & TYPE != 4 {
+                    kept.put(kind, value);
+                    continue;
+                }
+                kept.nest(4, |list| {
+                    entries(value).filter(|(_, item)| !swaps_nothing(item)).for_each(|(kind, item)| {
+                        list.put(kind, item);
+                    });
+                });
+            }
+            HeldRule { attributes: kept.bytes().to_vec(), ..rule.clone() }
+        };
+        let named = |(name, bytes): &(String, Vec<u8>)| (name.clone(), without(bytes, 12));
+        Snapshot {
+            table: self.table.as_ref().map(|table| without(table, 6)),
+            chains: self.chains.iter().map(named).collect(),
+            sets: self.sets.iter().map(|(name, one)| (name.clone(), set(one))).collect(),
+            rules: self.rules.iter().map(|(name, one)| (name.clone(), rule(one))).collect(),
+            others: self.others.clone(),
+        }
+    }
+}
+
+/// The end of a range that would lie before the first key of all: nft(8) says by it that nothing lies there.
+fn is_end_before_all(element: &[u8]) -> bool {
+    let end = attribute(element, 3).is_some_and(|flags| flags == [0, 0, 0, 1]);
+    let key = attribute(element, 1).and_then(|data| attribute(data, 1)).unwrap_or_default();
+    end && key.iter().all(|byte| *byte == 0)
+}
+
+/// A swap within words longer than the value, in its own place: the kernel swaps no word (nft_byteorder.c).
+fn swaps_nothing(item: &[u8]) -> bool {
+    let data = attribute(item, 2).unwrap_or_default();
+    let number = |kind| be32(attribute(data, kind));
+    text(item, 1) == "byteorder" && number(1) == number(2) && number(4) < number(5)
 }
 
 /// A set as the kernel tells it.
@@ -70,8 +130,35 @@ pub struct Base {
     pub kind: String,
     /// Where it sits.
     pub hook: Hook,
-    /// Rules of its table that drop or reject.
-    pub refusing: u64,
+    /// What rules do that it reaches, by its own or by chains that it calls.
+    pub acts: BTreeSet<Act>,
+    /// The interfaces of a hook of the family `netdev`, or of ingress.
+    pub devices: Vec<String>,
+}
+
+/// What a rule does beside letting pass, counting and telling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Act {
+    /// Drops or rejects, or may by a verdict map or a queue.
+    Refuse,
+    /// Rewrites where a packet comes from.
+    Source,
+    /// Rewrites where it goes.
+    Destination,
+    /// Writes bytes that may be its addresses or ports.
+    Bytes,
+    /// Hides it from connection tracking.
+    Untrack,
+    /// Gives it to a socket of this host whatever its destination.
+    Divert,
+    /// Sends a copy somewhere else.
+    Copy,
+    /// Sends it out by another interface at once.
+    Forward,
+    /// Hands it to a program, which may do anything.
+    Queue,
+    /// Puts its flow on a flow table.
+    Accelerate,
 }
 
 /// Everything but our own table.
@@ -87,9 +174,10 @@ pub struct Foreign {
 pub fn take(socket: &Socket, table: &str) -> io::Result<Snapshot> {
     for _ in 0..ATTEMPTS {
         let before = generation(socket)?;
-        let snapshot = read(socket, table);
+        // whatever else of an answer that failed lies in the socket would be taken for the next one's
+        let snapshot = read(socket, table)?;
         if generation(socket)? == before {
-            return snapshot;
+            return Ok(snapshot);
         }
     }
     Err(io::Error::other("the rules change faster than they can be read"))
@@ -107,6 +195,9 @@ pub fn generation(socket: &Socket) -> io::Result<u32> {
     if i32::from(message.kind) == libc::NLMSG_ERROR {
         let code = crate::u32_at(message.body, 0).map(u32::cast_signed).unwrap_or(-libc::EPROTO);
         return Err(io::Error::from_raw_os_error(code.saturating_neg()));
+    }
+    if message.kind != (SUBSYSTEM << 8) | NEWGEN {
+        return Err(io::Error::other("the kernel answers something else"));
     }
     Ok(be32(attribute(message.body.get(4..).unwrap_or_default(), 1)))
 }
@@ -140,49 +231,133 @@ pub fn restore(socket: &Socket, table: &str, snapshot: &Snapshot) -> io::Result<
     commit(socket, batch, table)
 }
 
-/// Where everybody else's base chains sit.
+/// Where everybody else's base chains sit, and what they do.
 pub fn foreign(socket: &Socket, own: &str) -> io::Result<Foreign> {
-    let mut refusing: BTreeMap<(u8, String), u64> = BTreeMap::new();
+    let mut tables: BTreeMap<(u8, String), BTreeMap<String, Reach>> = BTreeMap::new();
     ask(socket, GETRULE, 0, |family, body| {
-        let drops = attributes(attribute(body, 4).unwrap_or_default()).any(|(_, item)| refuses(item));
-        if drops {
-            let count = refusing.entry((family, text(body, 1))).or_default();
-            *count = count.saturating_add(1);
-        }
+        let chains = tables.entry((family, text(body, 1))).or_default();
+        let reach = chains.entry(text(body, 2)).or_default();
+        attributes(attribute(body, 4).unwrap_or_default()).for_each(|(_, item)| reach.add(item));
     })?;
     let mut found = Foreign::default();
     ask(socket, GETCHAIN, 0, |family, body| {
-        let Some(hook) = attribute(body, 4) else { return };
-        let table = text(body, 1);
+        let Some(place) = attribute(body, 4) else { return };
+        let (table, chain) = (text(body, 1), text(body, 3));
         if family == INET && table == own {
             return;
         }
         let hook = Hook {
-            number: be32(attribute(hook, 1)),
-            priority: be32(attribute(hook, 2)).cast_signed(),
+            number: be32(attribute(place, 1)),
+            priority: be32(attribute(place, 2)).cast_signed(),
             policy: if be32(attribute(body, 5)) == 1 { Verdict::Accept } else { Verdict::Drop },
         };
-        let refusing = refusing.get(&(family, table.clone())).copied().unwrap_or_default();
-        found.bases.push(Base { family, chain: text(body, 3), kind: text(body, 7), table, hook, refusing });
+        let acts = tables.get(&(family, table.clone())).map(|chains| reached(chains, &chain));
+        let listed = attributes(attribute(place, 4).unwrap_or_default()).map(|(_, name)| name);
+        let devices = attribute(place, 3).into_iter().chain(listed);
+        let mut devices: Vec<String> =
+            devices.map(|name| String::from_utf8_lossy(name).trim_end_matches('\0').to_owned()).collect();
+        devices.sort();
+        devices.dedup();
+        let kind = text(body, 7);
+        found.bases.push(Base { family, chain, kind, table, hook, acts: acts.unwrap_or_default(), devices });
     })?;
-    // a kernel without flow tables has none
-    let _ = ask(socket, GETFLOWTABLE, 0, |family, body| {
+    optional(ask(socket, GETFLOWTABLE, 0, |family, body| {
         found.flows.push((family, text(body, 1), text(body, 2)));
-    });
+    }))?;
     Ok(found)
 }
 
-/// Whether an expression ends with a refusal.
-fn refuses(item: &[u8]) -> bool {
-    match text(item, 1).as_str() {
-        "reject" => true,
-        "immediate" => {
-            let verdict = attribute(item, 2).and_then(|data| attribute(data, 2));
-            let verdict = verdict.and_then(|data| attribute(data, 2));
-            verdict.is_some_and(|verdict| attribute(verdict, 1).is_some_and(|code| code == [0; 4]))
-        }
-        _ => false,
+/// What the rules of one chain do, and where they lead.
+#[derive(Default)]
+struct Reach {
+    acts: BTreeSet<Act>,
+    calls: BTreeSet<String>,
+    /// By a verdict map, which may name any chain of the table.
+    anywhere: bool,
+}
+
+impl Reach {
+    fn add(&mut self, item: &[u8]) {
+        let data = attribute(item, 2).unwrap_or_default();
+        let act = match text(item, 1).as_str() {
+            "reject" | "synproxy" => Some(Act::Refuse),
+            "immediate" => match attribute(data, 2).and_then(|data| attribute(data, 2)) {
+                Some(verdict) => self.verdict(verdict),
+                None => None,
+            },
+            // a map into the register of verdicts
+            "lookup" if attribute(data, 3).is_some_and(|register| register == [0; 4]) => {
+                self.anywhere = true;
+                Some(Act::Refuse)
+            }
+            "nat" if be32(attribute(data, 1)) == 0 => Some(Act::Source),
+            "nat" | "redir" => Some(Act::Destination),
+            "masq" => Some(Act::Source),
+            "payload" if attribute(data, 5).is_some() && addresses(data) => Some(Act::Bytes),
+            "notrack" => Some(Act::Untrack),
+            "tproxy" => Some(Act::Divert),
+            "dup" => Some(Act::Copy),
+            "fwd" => Some(Act::Forward),
+            "queue" => Some(Act::Queue),
+            "flow_offload" => Some(Act::Accelerate),
+            "target" => target(&text(data, 1)),
+            _ => None,
+        };
+        self.acts.extend(act);
     }
+
+    fn verdict(&mut self, verdict: &[u8]) -> Option<Act> {
+        match be32(attribute(verdict, 1)).cast_signed() {
+            0 => Some(Act::Refuse),
+            3 => Some(Act::Queue),
+            -3 | -4 => {
+                self.calls.insert(text(verdict, 2));
+                None
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Whether bytes that are written may be of addresses or ports: not classes of service, not hop limits.
+fn addresses(data: &[u8]) -> bool {
+    let number = |kind| be32(attribute(data, kind));
+    let (base, offset, length) = (number(2), number(3), number(4));
+    match base {
+        1 => offset.saturating_add(length) > 10,
+        2 => offset < 4,
+        _ => true,
+    }
+}
+
+/// Targets of iptables in nf_tables (iptables-extensions(8)).
+fn target(name: &str) -> Option<Act> {
+    match name {
+        "REJECT" | "SYNPROXY" => Some(Act::Refuse),
+        "SNAT" | "MASQUERADE" | "SNPT" => Some(Act::Source),
+        "DNAT" | "REDIRECT" | "DNPT" => Some(Act::Destination),
+        "NETMAP" => Some(Act::Destination),
+        "CT" | "NOTRACK" => Some(Act::Untrack),
+        "TPROXY" => Some(Act::Divert),
+        "TEE" => Some(Act::Copy),
+        "NFQUEUE" => Some(Act::Queue),
+        "FLOWOFFLOAD" => Some(Act::Accelerate),
+        _ => None,
+    }
+}
+
+/// What is done by a chain and by all that it leads to.
+fn reached(chains: &BTreeMap<String, Reach>, from: &str) -> BTreeSet<Act> {
+    let (mut acts, mut seen, mut left) = (BTreeSet::new(), BTreeSet::new(), vec![from]);
+    while let Some(name) = left.pop() {
+        let Some(reach) = chains.get(name).filter(|_| seen.insert(name)) else { continue };
+        acts.extend(reach.acts.iter().copied());
+        left.extend(reach.calls.iter().map(String::as_str));
+        if reach.anywhere {
+            left.extend(chains.keys().map(String::as_str));
+        }
+    }
+    acts
 }
 
 fn read(socket: &Socket, table: &str) -> io::Result<Snapshot> {
@@ -227,17 +402,26 @@ fn read(socket: &Socket, table: &str) -> io::Result<Snapshot> {
         set.elements.sort();
     }
     let others = &mut snapshot.others;
-    let _ = ask(socket, GETOBJ, INET, |_, body| {
-        if text(body, 1) == table {
-            others.push(text(body, 2));
-        }
-    });
-    let _ = ask(socket, GETFLOWTABLE, INET, |_, body| {
-        if text(body, 1) == table {
-            others.push(text(body, 2));
-        }
-    });
+    for kind in [GETOBJ, GETFLOWTABLE] {
+        optional(ask(socket, kind, INET, |_, body| {
+            if text(body, 1) == table {
+                others.push(text(body, 2));
+            }
+        }))?;
+    }
     Ok(snapshot)
+}
+
+/// A kernel that does not know the question has nothing of the kind.
+fn optional(asked: io::Result<()>) -> io::Result<()> {
+    match asked {
+        Err(error)
+            if matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EINVAL | libc::ENOENT)) =>
+        {
+            Ok(())
+        }
+        other => other,
+    }
 }
 
 /// A rule's attributes with its counters at zero, and what they counted.
@@ -317,6 +501,7 @@ const GETCHAIN: u16 = 4;
 const GETRULE: u16 = 7;
 const GETSET: u16 = 10;
 const GETSETELEM: u16 = 13;
+const NEWGEN: u16 = 15;
 const GETGEN: u16 = 16;
 const GETOBJ: u16 = 19;
 const GETFLOWTABLE: u16 = 23;

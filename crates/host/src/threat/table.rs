@@ -420,9 +420,9 @@ fn management(rows: &mut Rows, zones: Option<&Zones>, audit: Option<&[Finding]>)
             rows.add(
                 (Management, Kind::Spoofing),
                 "a packet claims to be of another zone",
-                "a zone is an interface and its networks, where both are named",
-                &[PACKETS],
-                "a zone that names only one of them",
+                "a zone is an interface and its networks, where both are named; no address is believed at another zone's interface, answers neither",
+                &[SPOOF, PACKETS],
+                "a zone that names only one of them; what comes by an interface of no zone, or from inside the zone itself",
             );
             rows.add(
                 (Management, Kind::Elevation),
@@ -776,6 +776,7 @@ proofs! {
     CUT = "crates/cli/tests/ledger.rs" "a_cut_ledger_does_not_have_the_head_that_was_printed";
     REPOSITORY = "crates/cli/tests/input.rs" "a_repository_cannot_grant_itself_egress";
     PACKETS = "crates/cli/tests/firewall.rs" "without_rules_every_packet_arrives_and_with_them_only_declared_ones";
+    SPOOF = "crates/cli/tests/firewall.rs" "no_address_is_believed_at_an_interface_that_it_does_not_belong_to";
     WALL = "crates/host/src/zones/tests.rs" "no_flow_opens_the_wall_and_its_line_is_told";
     DRIFT = "crates/cli/tests/firewall.rs" "each_drift_is_named_and_nothing_of_others_is_touched";
     WATCH = "crates/cli/tests/firewall.rs" "a_watch_writes_each_drift_into_a_ledger";

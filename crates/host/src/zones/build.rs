@@ -35,17 +35,19 @@ struct Builder<'a> {
 
 impl Builder<'_> {
     fn fixed(&mut self, keep: &[Session]) {
-        let numbers = |name: &str, all: &[u8]| Set {
+        let numbers = |name: &str, load: Load, all: &[u8]| Set {
             name: name.to_owned(),
-            key: vec![Load::Icmp6],
+            key: vec![load],
             kind: Kind::Points,
             elements: all
                 .iter()
                 .map(|one| Element(vec![(Value::Number(*one), Value::Number(*one))]))
                 .collect(),
         };
-        self.sets.push(numbers(NEIGHBOURS, NEIGHBOUR_TYPES));
-        self.sets.push(numbers(LISTENERS, LISTENER_TYPES));
+        self.sets.push(numbers(NEIGHBOURS, Load::Icmp6, NEIGHBOUR_TYPES));
+        self.sets.push(numbers(LISTENERS, Load::Icmp6, LISTENER_TYPES));
+        self.sets.push(numbers(&family(ERRORS, true), Load::Icmp4, ERROR_TYPES4));
+        self.sets.push(numbers(&family(ERRORS, false), Load::Icmp6, ERROR_TYPES6));
         for v4 in [true, false] {
             let one = |session: &Session| {
                 let values = [
@@ -129,6 +131,7 @@ impl Builder<'_> {
             Act::Accept,
             "multicast listeners and routers (RFC 4890, 4.4.1)",
         ));
+        self.sources(&mut rules);
         rules.extend(sessions(Hook::Input));
         rules.extend(known());
         for zone in self.zones.zones.iter().filter(|zone| zone.name != Name::Runtime) {
@@ -145,6 +148,7 @@ impl Builder<'_> {
         self.wall(&mut rules, "wall-workload", Name::Workload, Name::Management, Hook::Forward);
         self.wall(&mut rules, "wall-management", Name::Management, Name::Workload, Hook::Forward);
         rules.extend(fragments());
+        self.sources(&mut rules);
         rules.extend(known());
         for zone in self.zones.zones.iter().filter(|zone| zone.name != Name::Runtime) {
             let chain = format!("{}-through", zone.name.as_str());
@@ -170,7 +174,8 @@ impl Builder<'_> {
             for zone in &self.zones.zones {
                 let chain = format!("{}-out", zone.name.as_str());
                 if zone.name == Name::Runtime {
-                    rules.push(rule(vec![], Act::Jump(chain.clone()), "what the runtime itself may reach"));
+                    let owner = zone.user.map(Match::Owner).into_iter().collect();
+                    rules.push(rule(owner, Act::Jump(chain.clone()), "what the runtime itself may reach"));
                 } else {
                     self.dispatch(&mut rules, zone, &chain, Hook::Output);
                 }
@@ -186,6 +191,35 @@ impl Builder<'_> {
             ));
         }
         Chain { name: "output".to_owned(), base: Some(Base { hook: Hook::Output, drop }), rules }
+    }
+
+    /// An address is believed only where it belongs: what comes by an interface of a zone is of that zone's networks, and
+    /// these come by no other interface. Answers too, so that nobody gives another's.
+    fn sources(&self, rules: &mut Vec<Rule>) {
+        let placed = |zone: &&Zone| {
+            zone.name != Name::Runtime && !zone.interfaces.is_empty() && !zone.networks.is_empty()
+        };
+        let zones: Vec<&Zone> = self.zones.zones.iter().filter(placed).collect();
+        // where another zone has the same networks, they are judged by its own rule
+        let interfaces = zones.iter().flat_map(|zone| zone.interfaces.iter().cloned());
+        let others: Vec<Match> = interfaces.map(Match::NotFrom).collect();
+        for zone in &zones {
+            let why = format!("a false source: {}", zone.name);
+            for v4 in [true, false] {
+                let load = source(v4);
+                for one in &zone.interfaces {
+                    let mut matches = vec![Match::From(one.clone()), version(v4)];
+                    if has(zone, v4) {
+                        matches.push(Match::NotIn(vec![load], networks(zone.name, v4)));
+                    }
+                    rules.push(refuse(matches, &why));
+                }
+                if has(zone, v4) {
+                    let own = vec![version(v4), member(zone.name, load)];
+                    rules.push(refuse([others.clone(), own].concat(), &why));
+                }
+            }
+        }
     }
 
     /// Between these two nothing passes, whatever else is declared: on either the interface or the address.
@@ -332,14 +366,16 @@ impl Builder<'_> {
 
 /// Packets that fit no flow go; errors about flows and answers pass.
 fn known() -> Vec<Rule> {
-    let related = |version, protocol| {
-        let matches = vec![version, Match::Transport(protocol), Match::State(State::Related)];
+    let related = |v4, protocol| {
+        let load = if v4 { Load::Icmp4 } else { Load::Icmp6 };
+        let error = Match::In(vec![load], family(ERRORS, v4));
+        let matches = vec![version(v4), Match::Transport(protocol), error, Match::State(State::Related)];
         rule(matches, Act::Accept, "errors about known flows")
     };
     vec![
         refuse(vec![Match::State(State::Invalid)], "fits no flow"),
-        related(Match::V4, ICMP),
-        related(Match::V6, ICMP6),
+        related(true, ICMP),
+        related(false, ICMP6),
         rule(vec![Match::State(State::Established), Match::Reply], Act::Accept, "answers"),
     ]
 }
@@ -426,6 +462,8 @@ fn family(name: &str, v4: bool) -> String {
 const REFUSED: &str = "refused";
 const NEIGHBOURS: &str = "neighbours";
 const LISTENERS: &str = "listeners";
+/// The sets that hold types of errors, without their family.
+const ERRORS: &str = "errors";
 /// The set that holds sessions to keep, without its family.
 pub(super) const SESSIONS: &str = "sessions";
 const RUNTIME: &str = "runtime-sockets";
@@ -434,6 +472,10 @@ const RUNTIME: &str = "runtime-sockets";
 const NEIGHBOUR_TYPES: &[u8] = &[133, 134, 135, 136, 141, 142, 148, 149];
 /// RFC 4890, 4.4.1: multicast listener query, report, done, report version 2; multicast router discovery.
 const LISTENER_TYPES: &[u8] = &[130, 131, 132, 143, 151, 152, 153];
+/// RFC 792 and RFC 1122: unreachable, time exceeded, parameter problem. Redirects and source quench are no errors.
+const ERROR_TYPES4: &[u8] = &[3, 11, 12];
+/// RFC 4443: unreachable, too big, time exceeded, parameter problem.
+const ERROR_TYPES6: &[u8] = &[1, 2, 3, 4];
 
 /// What is not the internet: the special-purpose registries of IANA (RFC 6890), and metadata services in public space.
 pub(super) const SPECIAL: &[&str] = &[

@@ -68,6 +68,14 @@ impl Loader<'_> {
         ];
         let placed: Vec<Placed> =
             named.into_iter().filter_map(|(name, raw)| Some(self.zone(name, raw?))).collect();
+        if placed.is_empty() && self.problems.is_empty() {
+            let place = Place { line: 1, ..Place::default() };
+            self.tell(
+                place,
+                "no zone is declared: everything would be refused",
+                "write `zones:` with `management`, `runtime` or `workload`; docs/firewall.md shows the shape",
+            );
+        }
         self.together(&placed);
         self.remark(&placed, output);
         Zones {
@@ -125,7 +133,8 @@ impl Loader<'_> {
         let interfaces: Vec<Interface> =
             interfaces.iter().filter_map(|text| self.interface(name, text)).collect();
         let networks: Vec<Net> = networks.iter().filter_map(|text| self.network(name, text)).collect();
-        let mut zone = Zone { name, interfaces, networks, flows: Vec::new(), line: place.line };
+        let user = raw.user.and_then(|user| self.user(name, &user));
+        let mut zone = Zone { name, interfaces, networks, user, flows: Vec::new(), line: place.line };
         let mut flows = Vec::new();
         for flow in raw.flows.unwrap_or_default() {
             let at = flow.place;
@@ -136,6 +145,26 @@ impl Loader<'_> {
             }
         }
         Placed { zone, place, flows }
+    }
+
+    fn user(&mut self, zone: Name, At { value, place }: &At<Loose>) -> Option<u32> {
+        if zone != Name::Runtime {
+            self.tell(
+                *place,
+                format!("the zone `{zone}` has no `user`"),
+                "only the runtime is on this host: remove it",
+            );
+            return None;
+        }
+        let number = match value {
+            Loose::Word(word) if word.bytes().all(|byte| byte.is_ascii_digit()) => word.parse().ok(),
+            _ => None,
+        };
+        if number.is_none_or(|number| number == u32::MAX) {
+            self.tell(*place, "`user` is the number of a user", "write what `id -u NAME` prints, as `990`");
+            return None;
+        }
+        number
     }
 
     fn interface(&mut self, zone: Name, At { value, place }: &At<String>) -> Option<Interface> {
@@ -447,8 +476,27 @@ impl Loader<'_> {
             ),
             Some(_) => {}
         }
-        if has(Name::Workload).is_none() {
-            self.notes.push("there is no zone `workload`: nothing is told apart from management".to_owned());
+        match has(Name::Workload) {
+            None => self
+                .notes
+                .push("there is no zone `workload`: nothing is told apart from management".to_owned()),
+            Some(zone) if zone.interfaces.is_empty() => self.notes.push(
+                "`workload` names no interfaces: whoever sends from its addresses is taken for it, and it may send from others'".to_owned(),
+            ),
+            Some(zone) if zone.networks.is_empty() => self.notes.push(
+                "`workload` names no networks: it may send from any address, and forge what others answer".to_owned(),
+            ),
+            Some(_) => {}
+        }
+        if let Some(zone) = has(Name::Runtime)
+            && zone.user.is_none()
+            && output == Output::Drop
+            && zone.flows.iter().any(|flow| flow.direction == Direction::Out)
+        {
+            self.notes.push(
+                "`runtime` names no `user`: its flows `out` are open to every process of this host"
+                    .to_owned(),
+            );
         }
         let out = |placed: &Placed| placed.zone.flows.iter().any(|flow| flow.direction == Direction::Out);
         if output == Output::Accept && all.iter().any(out) {

@@ -36,6 +36,8 @@ keyed! {
         interfaces: Vec<At<String>>,
         /// Networks it has.
         networks: Vec<At<String>>,
+        /// Of the runtime: the number of the user whose processes may use its flows `out`.
+        user: At<Loose>,
         /// What may flow.
         flows: Vec<At<RawFlow>>,
     }

@@ -76,6 +76,8 @@ pub enum Load {
     SourcePort,
     /// The receiver's port.
     DestinationPort,
+    /// The type of an ICMP message.
+    Icmp4,
     /// The type of an ICMPv6 message.
     Icmp6,
 }
@@ -131,6 +133,8 @@ pub struct Rule {
 pub enum Match {
     /// It came in by this interface.
     From(Interface),
+    /// It came in by another interface than this.
+    NotFrom(Interface),
     /// It goes out by this interface.
     To(Interface),
     /// IPv4.
@@ -161,6 +165,10 @@ pub enum Match {
     NotOpening,
     /// In a set.
     In(Vec<Load>, String),
+    /// In a set not.
+    NotIn(Vec<Load>, String),
+    /// Sent by a process of this user.
+    Owner(u32),
 }
 
 /// How connection tracking sees a packet.

@@ -114,6 +114,9 @@ fn slips_are_told_with_line_and_nearest_word() {
         "own networks",
     );
     refused("zones: {}\n", 1, "`version` is missing", "version: 1");
+    for none in ["version: 1\n", "version: 1\nzones: {}\n"] {
+        refused(none, 1, "no zone is declared: everything would be refused", "`management`");
+    }
     refused("version: 1\nzones: [1]\n", 2, "expected a mapping of keys to values", "docs/firewall.md");
     refused(
         "version: 1\nzones:\n  management: {interfaces: [eth0]}\n  workload: {networks: [10.0.0.0/8]}\n",
@@ -127,6 +130,34 @@ fn slips_are_told_with_line_and_nearest_word() {
         "`a\\\"; drop` is not an interface",
         "at most 15",
     );
+}
+
+#[test]
+fn networks_that_two_zones_have_are_believed_at_the_interfaces_of_both() {
+    let text = zones("      []")
+        .replace("\"fd00:10::/64\"]", "\"fe80::/10\"]")
+        .replace("[10.77.0.0/16]", "[10.77.0.0/16, \"fe80::/10\"]");
+    let rules = Zones::parse(&text, "zones.yaml").unwrap().ruleset(&[]).text();
+    let places = "iifname != \"eth0\" iifname != \"veth*\" meta nfproto ipv6 ip6 saddr";
+    for zone in ["management", "workload"] {
+        let rule = format!("{places} @{zone}-networks6 counter goto refused");
+        assert_eq!(rules.matches(&rule).count(), 2, "{rules}");
+    }
+    let own = "iifname \"veth*\" meta nfproto ipv6 ip6 saddr != @workload-networks6 counter goto refused";
+    assert_eq!(rules.matches(own).count(), 2, "{rules}");
+}
+
+#[test]
+fn only_the_runtime_has_a_user_and_it_is_a_number() {
+    let with =
+        |user: &str| zones("      []").replace("  runtime:\n", &format!("  runtime:\n    user: {user}\n"));
+    let parsed = Zones::parse(&with("990"), "zones.yaml").unwrap();
+    assert_eq!(parsed.zone(Name::Runtime).unwrap().user, Some(990));
+    for wrong in ["claw", "-1", "4294967295", "4294967296", "[990]", "\"\""] {
+        refused(&with(wrong), 7, "`user` is the number of a user", "id -u");
+    }
+    let other = zones("      []").replace("  workload:\n", "  workload:\n    user: 990\n");
+    refused(&other, 10, "the zone `workload` has no `user`", "remove it");
 }
 
 #[test]

@@ -75,6 +75,7 @@ fn rule(rule: &Rule) -> String {
 fn matching(one: &Match) -> String {
     match one {
         Match::From(interface) => format!("iifname \"{interface}\""),
+        Match::NotFrom(interface) => format!("iifname != \"{interface}\""),
         Match::To(interface) => format!("oifname \"{interface}\""),
         Match::V4 => "meta nfproto ipv4".to_owned(),
         Match::V6 => "meta nfproto ipv6".to_owned(),
@@ -97,11 +98,15 @@ fn matching(one: &Match) -> String {
         }
         Match::Reply => "ct direction reply".to_owned(),
         Match::NotOpening => "tcp flags & (fin | syn | rst | ack) != syn".to_owned(),
-        Match::In(key, set) => {
-            let loads: Vec<&str> = key.iter().map(|load| word(*load)).collect();
-            format!("{} @{set}", loads.join(" . "))
-        }
+        Match::In(key, set) => format!("{} @{set}", words(key)),
+        Match::NotIn(key, set) => format!("{} != @{set}", words(key)),
+        Match::Owner(user) => format!("meta skuid {user}"),
     }
+}
+
+fn words(key: &[Load]) -> String {
+    let loads: Vec<&str> = key.iter().map(|load| word(*load)).collect();
+    loads.join(" . ")
 }
 
 fn element(element: &Element) -> String {
@@ -130,6 +135,7 @@ fn word(load: Load) -> &'static str {
         Load::Transport => "meta l4proto",
         Load::SourcePort => "th sport",
         Load::DestinationPort => "th dport",
+        Load::Icmp4 => "icmp type",
         Load::Icmp6 => "icmpv6 type",
     }
 }
@@ -140,6 +146,7 @@ fn kind(load: Load) -> &'static str {
         Load::Source6 | Load::Destination6 => "ipv6_addr",
         Load::Transport => "inet_proto",
         Load::SourcePort | Load::DestinationPort => "inet_service",
+        Load::Icmp4 => "icmp_type",
         Load::Icmp6 => "icmpv6_type",
     }
 }

@@ -2,14 +2,15 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::fd::AsFd;
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use claw_enforce::firewall::Firewall;
 use claw_host::zones::TABLE;
 use claw_sys::{process, signal};
 
+use super::turn::{self, Turn};
 use super::{FirewallError, open, refused};
 use crate::control;
 
@@ -31,12 +32,13 @@ impl Guard {
             .map_err(failed)?;
         let mut line = String::new();
         if let Some(output) = child.stdout.take() {
-            BufReader::new(output).take(64).read_line(&mut line).map_err(failed)?;
+            BufReader::new(output).take(1024).read_line(&mut line).map_err(failed)?;
         }
         match line.trim() {
             "ready" => Ok(Guard(child)),
             "waiting" => Err(FirewallError::Waiting),
-            _ => Err(failed(io::Error::other("it ended at once"))),
+            "" => Err(failed(io::Error::other("it ended at once"))),
+            why => Err(failed(io::Error::other(why.to_owned()))),
         }
     }
 
@@ -53,15 +55,23 @@ pub fn guard(seconds: u64) -> Result<(), FirewallError> {
     process::leave_session().map_err(failed)?;
     signal::block(IGNORED).map_err(failed)?;
     let mut output = io::stdout();
-    let listener = match address().and_then(|address| UnixListener::bind_addr(&address)) {
-        Ok(listener) => listener,
+    let stands = Turn::take().and_then(|turn| {
+        let turn = turn.ok_or_else(|| FirewallError::Turn {
+            path: turn::DIRECTORY.into(),
+            source: io::ErrorKind::PermissionDenied.into(),
+        })?;
+        let listener = turn.listen()?;
+        Ok((turn, listener))
+    });
+    let (_turn, listener) = match stands {
+        Ok(stands) => stands,
         Err(error) => {
-            let _ = writeln!(
-                output,
-                "{}",
-                if error.kind() == io::ErrorKind::AddrInUse { "waiting" } else { "failed" }
-            );
-            return Err(FirewallError::Waiting);
+            let why = std::error::Error::source(&error).map_or(String::new(), |why| format!(": {why}"));
+            let _ = match error {
+                FirewallError::Waiting => writeln!(output, "waiting"),
+                _ => writeln!(output, "{error}{why}"),
+            };
+            return Err(error);
         }
     };
     let firewall = open()?;
@@ -92,22 +102,31 @@ pub fn guard(seconds: u64) -> Result<(), FirewallError> {
             break;
         }
         std::thread::sleep(Duration::from_millis(100));
-        tried = firewall.restore(TABLE, &before);
+        // answers to what failed may still lie in the socket
+        tried = match Firewall::open() {
+            Ok(fresh) => fresh.restore(TABLE, &before),
+            Err(_) => firewall.restore(TABLE, &before),
+        };
     }
     tried.map_err(refused("take the rules back"))
 }
 
-/// Confirms what an application put into force.
+/// Confirms what an application put into force: whoever waits is of root or this user, and the kernel holds the table.
 pub fn confirm() -> Result<(), FirewallError> {
-    let address = address().map_err(refused("find who waits"))?;
-    let Ok(mut stream) = UnixStream::connect_addr(&address) else { return Err(FirewallError::NothingWaits) };
+    let firewall = open()?;
+    let there = || firewall.take(TABLE).map(|held| held.table.is_some()).map_err(refused("read the rules"));
+    let Some(mut stream) = turn::waiting()? else { return Err(FirewallError::NothingWaits) };
+    if !there()? {
+        return Err(FirewallError::Gone);
+    }
     let mut answer = String::new();
     let asked = stream
         .set_read_timeout(Some(Duration::from_secs(5)))
         .and_then(|()| stream.write_all(b"confirm\n"))
         .and_then(|()| BufReader::new(stream).take(64).read_line(&mut answer));
     match (asked, answer.trim()) {
-        (Ok(_), "kept") => Ok(()),
+        (Ok(_), "kept") if there()? => Ok(()),
+        (Ok(_), "kept") => Err(FirewallError::Gone),
         _ => Err(FirewallError::NothingWaits),
     }
 }
@@ -123,10 +142,6 @@ fn confirmed(mut stream: UnixStream) -> bool {
         return false;
     }
     stream.write_all(b"kept\n").is_ok()
-}
-
-fn address() -> io::Result<SocketAddr> {
-    SocketAddr::from_abstract_name("claw-firewall/confirm")
 }
 
 /// What a terminal and a session send when they end. Whoever wants the guard gone confirms.

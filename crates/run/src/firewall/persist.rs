@@ -2,19 +2,43 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use claw_host::zones::Zones;
 
-/// A file could not be written.
+/// Why the files are not written.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot write `{path}`")]
-pub struct PersistError {
-    /// The file.
-    pub path: PathBuf,
-    #[source]
-    source: io::Error,
+pub enum PersistError {
+    /// A file could not be written.
+    #[error("cannot write `{path}`")]
+    Unwritten {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Root would run, or believe, what somebody else may replace.
+    #[error(
+        "`{path}` may be changed by others than root, and root would run what stands there at each start"
+    )]
+    Open {
+        /// The path, or a directory above what was meant.
+        path: PathBuf,
+    },
+}
+
+impl PersistError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            PersistError::Unwritten { .. } => None,
+            PersistError::Open { .. } => Some(
+                "install claw as root, in a directory that only root writes, as /usr/local/bin; and name such a directory, as /etc/claw",
+            ),
+        }
+    }
 }
 
 /// Writes the zones file, the rules as nft(8) reads them, and a unit that applies the zones before the network is up.
@@ -26,10 +50,13 @@ pub fn persist(
 ) -> Result<Vec<PathBuf>, PersistError> {
     let fail = |path: &Path| {
         let path = path.to_owned();
-        move |source| PersistError { path, source }
+        move |source| PersistError::Unwritten { path, source }
     };
     fs::DirBuilder::new().recursive(true).mode(0o755).create(directory).map_err(fail(directory))?;
     let directory = fs::canonicalize(directory).map_err(fail(directory))?;
+    let program = &fs::canonicalize(program).map_err(fail(program))?;
+    only_root_s(program)?;
+    only_root_s(&directory)?;
     let file = directory.join("claw-firewall.yaml");
     let unit = unit(program, &file).map_err(fail(&file))?;
     let rules = zones.ruleset(&[]).text();
@@ -42,6 +69,20 @@ pub fn persist(
         replace(path, content).map_err(fail(path))?;
     }
     Ok(files.into_iter().map(|(path, _)| path).collect())
+}
+
+/// Nobody but root may change this, nor put something else in its place, anywhere above.
+fn only_root_s(path: &Path) -> Result<(), PersistError> {
+    for (height, one) in path.ancestors().enumerate() {
+        let found = fs::symlink_metadata(one)
+            .map_err(|source| PersistError::Unwritten { path: one.to_owned(), source })?;
+        // in a directory with the sticky bit nobody replaces what is another's
+        let sticky = height > 0 && found.is_dir() && found.mode() & 0o1000 != 0;
+        if found.uid() != 0 || (found.mode() & 0o022 != 0 && !sticky) {
+            return Err(PersistError::Open { path: one.to_owned() });
+        }
+    }
+    Ok(())
 }
 
 /// systemd.service(5). Nothing is confirmed at a start of the machine: the rules were, before they were made permanent.
@@ -62,6 +103,9 @@ Type=oneshot
 RemainAfterExit=yes
 ExecStart={program} host firewall --zones {zones} --apply --confirm-within 0 --no-keep
 ExecReload={program} host firewall --zones {zones} --apply --confirm-within 0
+RuntimeDirectory=claw-firewall
+RuntimeDirectoryMode=0755
+RuntimeDirectoryPreserve=yes
 CapabilityBoundingSet=CAP_NET_ADMIN CAP_SYS_ADMIN
 NoNewPrivileges=yes
 ProtectSystem=strict
@@ -84,10 +128,22 @@ fn word(path: &Path) -> io::Result<&str> {
         .ok_or_else(|| io::Error::other("its path holds characters that a unit file does not take plainly"))
 }
 
+/// A new file beside, of this call alone, in the place of what was there.
 fn replace(path: &Path, content: &str) -> io::Result<()> {
-    let temporary = path.with_extension("new");
-    let mut file =
-        fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(&temporary)?;
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    let temporary = PathBuf::from(name);
+    // what an earlier call left, or a link that leads elsewhere: the name goes, not what it names
+    match fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o644)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(&temporary)?;
     file.write_all(content.as_bytes())?;
     file.sync_all()?;
     fs::rename(&temporary, path)

@@ -30,8 +30,10 @@ pub fn watch(
     while go_on() {
         let generation = firewall.generation().map_err(refused("watch the rules"))?;
         if seen.as_ref().is_none_or(|(last, _)| *last != generation) {
-            let Checked { comparison, .. } = check(zones)?;
-            let drift: Vec<String> = comparison.drift.iter().map(told).collect();
+            let Checked { comparison, others, .. } = check(zones)?;
+            let around = others.iter().filter(|other| other.around);
+            let around = around.map(|other| format!("around the rules: {}", other.what));
+            let drift: Vec<String> = comparison.drift.iter().map(told).chain(around).collect();
             if seen.as_ref().is_none_or(|(_, before)| *before != drift) {
                 // order: written down before it is told
                 write(&Event::Firewall { zones: zones.digest.to_string(), drift: drift.clone() })?;

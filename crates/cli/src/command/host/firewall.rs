@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use claw_host::zones::{Session, Zones};
-use claw_run::firewall::{self, Checked, FirewallError, Receipt, told};
+use claw_run::firewall::{self, Beside, Checked, FirewallError, Receipt, told};
 
 use crate::arguments::Firewall;
 use crate::command::run::read;
@@ -44,6 +44,12 @@ pub(crate) fn run(arguments: &Firewall) -> u8 {
 
 /// Reads the zones, or shows every line that is wrong.
 pub(crate) fn zones(file: &Path) -> Result<(String, Zones), u8> {
+    // a pipe would be waited for, and a device has no end
+    if std::fs::metadata(file).is_ok_and(|found| !found.is_file()) {
+        let name = print::plain(&file.display().to_string());
+        eprintln!("claw: cannot read `{name}`: it is not a regular file");
+        return Err(UNUSABLE);
+    }
     let text = read(file)?;
     match Zones::parse(&text, &file.display().to_string()) {
         Ok(zones) => Ok((text, zones)),
@@ -89,15 +95,29 @@ fn report(checked: &Checked) {
         print::line(&print::plain(&text));
     }
     others(&checked.others);
-    print::line(if checked.sound {
-        "the kernel holds what is declared"
-    } else {
-        "the kernel holds something else than is declared"
+    let beside = checked.others.len();
+    print::line(&match (checked.comparison.drift.is_empty(), checked.sound, beside) {
+        (false, ..) => "the kernel holds something else than is declared".to_owned(),
+        (true, false, _) => {
+            "the kernel holds what is declared, but packets get around it: see `around` above".to_owned()
+        }
+        (true, true, 0) => "the kernel holds what is declared".to_owned(),
+        (true, true, _) => {
+            format!("the kernel holds what is declared; others decide too: see `beside` above ({beside})")
+        }
     });
 }
 
 fn apply(arguments: &Firewall, zones: &Zones) -> u8 {
     let keep = if arguments.no_keep { Vec::new() } else { sessions() };
+    for uplink in firewall::uplinks() {
+        if let Some(zone) = zones.only_its_own(&uplink) {
+            print::say(&print::plain(&format!(
+                "warning: a default route leaves by `{uplink}`, from which only networks of `{}` are taken: what the internet answers is refused there; name the zone by its networks alone",
+                zone.name
+            )));
+        }
+    }
     let within = (arguments.confirm_within > 0).then_some(arguments.confirm_within);
     let receipt = match firewall::apply(zones, &keep, within) {
         Ok(receipt) => receipt,
@@ -129,18 +149,33 @@ fn in_force(receipt: &Receipt) {
     }
 }
 
-fn others(others: &[String]) {
+fn others(others: &[Beside]) {
     for other in others {
-        print::line(&print::plain(&format!("beside {other}")));
+        let word = if other.around { "around" } else { "beside" };
+        print::line(&print::plain(&format!("{word} {}", other.what)));
     }
 }
 
-/// The operator's session: what sshd says, and what the processes above hold.
+/// The operator's session: what the processes above hold, and what sshd says, if it is open. The environment alone opens
+/// nothing, and whoever is left without a session is told.
 fn sessions() -> Vec<Session> {
     let mut found = firewall::of_ancestors().unwrap_or_default();
-    found.extend(environment::ssh_connection().and_then(|text| Session::of_ssh(&text)));
+    if let Some(said) = environment::ssh_connection().and_then(|text| Session::of_ssh(&text)) {
+        if firewall::established().is_ok_and(|open| open.contains(&said)) {
+            found.push(said);
+        } else {
+            print::say(&format!(
+                "warning: `SSH_CONNECTION` says {said}, which is no open connection here: it is not kept"
+            ));
+        }
+    }
     found.sort();
     found.dedup();
+    if found.is_empty() {
+        print::say(
+            "warning: no session of yours was found, so none is kept: you get in by declared flows only",
+        );
+    }
     found
 }
 
@@ -195,7 +230,7 @@ fn persist(zones: &Zones, text: &str, directory: &Path) -> u8 {
             DONE
         }
         Err(error) => {
-            print::error(&error, None);
+            print::error(&error, error.hint());
             UNUSABLE
         }
     }
