@@ -25,8 +25,8 @@ pub struct Facts {
     /// The accounts with a password field.
     pub shadow: Read<Vec<Shadow>>,
     /// Homes of people and of root.
-    pub homes: Read<Vec<Home>>,
-    /// Files and directories with unusual rights, in bounded places.
+    pub homes: Read<Homes>,
+    /// Files and directories with unusual rights.
     pub walk: Walk,
     /// Claw itself.
     pub claw: Claw,
@@ -104,6 +104,15 @@ pub enum Hash {
     Weak,
 }
 
+/// Home directories.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Homes {
+    /// Those that were looked at.
+    pub all: Vec<Home>,
+    /// How many more there are.
+    pub left: usize,
+}
+
 /// A home directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Home {
@@ -123,21 +132,21 @@ pub struct Home {
     pub trusting: Vec<(String, Read<Node>)>,
 }
 
-/// What a walk over bounded places found.
+/// What a walk over the tree found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Walk {
     /// Where it went, for people.
     pub places: String,
     /// How many entries it looked at.
     pub entries: usize,
-    /// Places that it could not look into, or that it left at its bound.
+    /// What it could not look into, and its bound if it was reached.
     pub missed: Vec<String>,
     /// Files with the set-user-id bit.
     pub setuid: Vec<(String, Node)>,
     /// Files with the set-group-id bit.
     pub setgid: Vec<(String, Node)>,
-    /// Files that give capabilities.
-    pub capable: Vec<String>,
+    /// Files that give capabilities, and which: a bit for each (include/uapi/linux/capability.h).
+    pub capable: Vec<(String, u64)>,
     /// Directories that anybody may write and that are not sticky.
     pub open_directories: Vec<String>,
     /// Files of the system that anybody may write.

@@ -3,7 +3,7 @@
 use crate::accounts::{accounts, groups};
 use crate::check::{Area, Check, Severity, Verdict};
 use crate::checks::{nodes, none, none_of};
-use crate::facts::{Facts, Hash, Home, Kind, Node};
+use crate::facts::{Facts, Hash, Home, Homes, Kind, Node};
 use crate::read::Read;
 
 /// The checks of this area.
@@ -174,9 +174,9 @@ pub(crate) const CHECKS: &[Check] = &[
         mend: "chown root:root /etc/ssh/ssh_host_*_key && chmod 600 /etc/ssh/ssh_host_*_key",
         reference: "CIS Debian Linux 12 Benchmark 5.1.2; sshd(8)",
         judge: |facts| {
-            let keys = facts
-                .nodes_below("/etc/ssh")
-                .filter(|(path, _)| path.starts_with("/etc/ssh/ssh_host_") && path.ends_with("_key"));
+            let keys = facts.nodes_below("/etc/ssh").filter(|(path, node)| {
+                (path.starts_with("/etc/ssh/ssh_host_") && path.ends_with("_key")) || node.unknown().is_some()
+            });
             // Fedora gives the group ssh_keys to read them
             nodes(
                 keys,
@@ -203,7 +203,8 @@ pub(crate) const CHECKS: &[Check] = &[
             }
             match &facts.homes {
                 Read::Known(all) => {
-                    for (path, node) in all.iter().flat_map(|home| &home.trusting) {
+                    missed.extend(left_out(all));
+                    for (path, node) in all.all.iter().flat_map(|home| &home.trusting) {
                         match node {
                             Read::Known(_) => found.push(path.clone()),
                             Read::Unknown(why) => missed.push(format!("{path}: {why}")),
@@ -358,7 +359,8 @@ fn homes<'a>(
         Read::Unknown(why) => return Verdict::Unknown(why.clone()),
     };
     let (mut found, mut missed, mut seen) = (Vec::new(), Vec::new(), 0u32);
-    for home in all {
+    missed.extend(left_out(all));
+    for home in &all.all {
         for (path, node) in wanted(home) {
             match node {
                 Read::Known(node) if bad(home, node) => found.push(format!("{path} ({})", node.show())),
@@ -372,6 +374,11 @@ fn homes<'a>(
         return Verdict::Inapplicable("there is none".to_owned());
     }
     none_of(&found, &missed, format!("{seen} looked at"))
+}
+
+/// Homes that were not looked at are told.
+fn left_out(homes: &Homes) -> Option<String> {
+    (homes.left > 0).then(|| format!("{} more homes, not looked at", homes.left))
 }
 
 fn setting<'a>(facts: &'a Facts, name: &str) -> Result<Option<&'a str>, Verdict> {

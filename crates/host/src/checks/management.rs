@@ -334,7 +334,8 @@ fn controller(facts: &Facts) -> Verdict {
         .filter(|path| matches!(facts.node(path), Read::Known(_)))
         .map(|path| (*path).to_owned())
         .collect();
-    found.extend(facts.nodes_below("/sys/class/ipmi").map(|(path, _)| path.to_owned()));
+    let driven = facts.nodes_below("/sys/class/ipmi").filter(|(_, node)| node.known().is_some());
+    found.extend(driven.map(|(path, _)| path.to_owned()));
     if found.is_empty() && matches!(facts.lists.get("/dev"), None | Some(Read::Unknown(_) | Read::Absent)) {
         return Verdict::Unknown("/dev was not read".to_owned());
     }

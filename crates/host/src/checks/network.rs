@@ -3,11 +3,12 @@
 use std::net::IpAddr;
 
 use crate::check::{Area, Check, Severity, Verdict};
+use crate::checks::runtime::owned;
 use crate::checks::{none, none_of, number, number_or, some};
 use crate::facts::{Chain, Facts, Hook, Way};
 use crate::read::Read;
 
-const RULES: &str = "base chains of nf_tables (netlink), of every table";
+const RULES: &str = "base chains of nf_tables (netlink), of every table that is not dormant";
 const SAID: &str = "rules that let some of it in are not judged";
 
 /// The checks of this area.
@@ -19,7 +20,7 @@ pub(crate) const CHECKS: &[Check] = &[
         title: "what reaches this host unasked is dropped",
         reads: RULES,
         meaning: "every service that starts is open to every network, workloads' included",
-        mend: "nft 'add table inet host; add chain inet host input { type filter hook input priority filter; policy drop; }; add rule inet host input iif lo accept; add rule inet host input ct state established,related accept; add rule inet host input meta l4proto { icmp, ipv6-icmp } accept; add rule inet host input tcp dport 22 accept'",
+        mend: "claw host firewall --zones zones.yaml --apply --confirm-within 60 # zones.yaml (docs/firewall.md) names first what commands this host; then, from a new session: claw host firewall --confirm",
         reference: "nft(8); CIS Debian Linux 12 Benchmark 4.2",
         judge: |facts| dropped(facts, Hook::Input, IpVersion::Four),
     },
@@ -30,7 +31,7 @@ pub(crate) const CHECKS: &[Check] = &[
         title: "IPv6 is held as strictly as IPv4",
         reads: "base chains of nf_tables, /proc/net/if_inet6",
         meaning: "the second door of the same house stands open: what IPv4 refuses, IPv6 lets in",
-        mend: "nft list ruleset # then write the rules of table ip into a table of family inet, which holds both",
+        mend: "claw host firewall --zones zones.yaml --apply --confirm-within 60 # its rules hold both families alike; zones.yaml: docs/firewall.md; then, from a new session: claw host firewall --confirm",
         reference: "nft(8), ADDRESS FAMILIES; CIS Debian Linux 12 Benchmark 4.2",
         judge: parity,
     },
@@ -41,7 +42,7 @@ pub(crate) const CHECKS: &[Check] = &[
         title: "nothing passes through this host unless a rule says so",
         reads: "net.ipv4.ip_forward, net.ipv6.conf.all.forwarding, base chains of nf_tables",
         meaning: "workloads reach the network of management through the host; claw's sandboxes do not need forwarding",
-        mend: "nft 'add table inet host; add chain inet host forward { type filter hook forward priority filter; policy drop; }' # or: sysctl -w net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0",
+        mend: "claw host firewall --zones zones.yaml --apply --confirm-within 60 # zones.yaml: docs/firewall.md; then, from a new session: claw host firewall --confirm",
         reference: "nft(8); CIS Debian Linux 12 Benchmark 3.3.1",
         judge: forwarded,
     },
@@ -50,11 +51,11 @@ pub(crate) const CHECKS: &[Check] = &[
         area: Area::Network,
         severity: Severity::Low,
         title: "the host itself reaches only what it needs",
-        reads: RULES,
+        reads: "base chains of nf_tables (netlink), of every table that is not dormant; /proc/net/if_inet6",
         meaning: "whatever runs outside a sandbox has the whole internet to send secrets to",
-        mend: "nft 'add table inet host; add chain inet host output { type filter hook output priority filter; policy drop; }' # with rules for what the host and claw's gate need",
+        mend: "claw host firewall --zones zones.yaml --apply --confirm-within 60 # with output: drop, and flows out for what the host and claw's gate need; zones.yaml: docs/firewall.md; then, from a new session: claw host firewall --confirm",
         reference: "nft(8)",
-        judge: |facts| dropped(facts, Hook::Output, IpVersion::Four),
+        judge: sent,
     },
     Check {
         id: "reverse-path",
@@ -231,17 +232,15 @@ pub(crate) const CHECKS: &[Check] = &[
         area: Area::Network,
         severity: Severity::Low,
         title: "no service waits where files' rights do not reach",
-        reads: "listening UNIX sockets in the abstract namespace (sock_diag), claw's own left out",
+        reads: "listening UNIX sockets in the abstract namespace (sock_diag), those left out that claw made for the user in their name",
         meaning: "any program of this network namespace may connect, containers that share the host's network too; claw's sandboxes cannot",
         mend: "ss -xlp # then start each that is named with a socket in a directory",
         reference: "unix(7), Abstract sockets",
         judge: |facts| match &facts.abstracts {
             Read::Known(all) => {
-                let bad: Vec<String> = all
-                    .iter()
-                    .filter(|(name, _)| !name.starts_with("claw/"))
-                    .map(|(name, _)| format!("@{name}"))
-                    .collect();
+                let foreign = |(name, user): &&(String, Option<u32>)| !owned(name, *user);
+                let bad: Vec<String> =
+                    all.iter().filter(foreign).map(|(name, _)| format!("@{name}")).collect();
                 none(&bad, "no such socket")
             }
             Read::Absent => Verdict::Unknown("the sockets were not read".to_owned()),
@@ -292,6 +291,32 @@ fn dropped(facts: &Facts, hook: Hook, version: IpVersion) -> Verdict {
     })
 }
 
+/// What this host sends, by either family: one that nothing holds is the way out.
+fn sent(facts: &Facts) -> Verdict {
+    let four = dropped(facts, Hook::Output, IpVersion::Four);
+    if !matches!(four, Verdict::Pass(_)) {
+        return four;
+    }
+    match second_family(facts) {
+        Ok(0) => four,
+        Ok(_) => match dropped(facts, Hook::Output, IpVersion::Six) {
+            Verdict::Fail { seen, mend } => Verdict::Fail { seen: format!("for IPv6, {seen}"), mend },
+            verdict => verdict,
+        },
+        Err(verdict @ Verdict::Unknown(_)) => verdict,
+        Err(_) => four,
+    }
+}
+
+/// How many IPv6 addresses there are besides loopback's; if there can be none, or that is not known, what to say.
+fn second_family(facts: &Facts) -> Result<usize, Verdict> {
+    match facts.text("/proc/net/if_inet6") {
+        Read::Known(text) => Ok(text.lines().filter(|line| !line.ends_with(" lo")).count()),
+        Read::Absent => Err(Verdict::Inapplicable("this kernel has no IPv6".to_owned())),
+        Read::Unknown(why) => Err(Verdict::Unknown(why)),
+    }
+}
+
 /// Rules of iptables-legacy are in no nf_tables chain, and cannot be read without its tool.
 fn legacy(facts: &Facts) -> Option<Verdict> {
     let tables: Vec<String> = ["/proc/net/ip_tables_names", "/proc/net/ip6_tables_names"]
@@ -313,10 +338,9 @@ fn legacy(facts: &Facts) -> Option<Verdict> {
 }
 
 fn parity(facts: &Facts) -> Verdict {
-    let addresses = match facts.text("/proc/net/if_inet6") {
-        Read::Known(text) => text.lines().filter(|line| !line.ends_with(" lo")).count(),
-        Read::Absent => return Verdict::Inapplicable("this kernel has no IPv6".to_owned()),
-        Read::Unknown(why) => return Verdict::Unknown(why),
+    let addresses = match second_family(facts) {
+        Ok(addresses) => addresses,
+        Err(verdict) => return verdict,
     };
     let chains = match chains(facts) {
         Ok(chains) => chains,
@@ -506,6 +530,12 @@ fn rare_protocols(facts: &Facts) -> Verdict {
     }
     if let Some(why) = facts.unlisted("/etc/modprobe.d") {
         return Verdict::Unknown(why.to_owned());
+    }
+    if !facts.live
+        && facts.text("/etc/passwd") == Read::Absent
+        && facts.texts_below("/etc/modprobe.d").next().is_none()
+    {
+        return Verdict::Unknown("there is no system to read".to_owned());
     }
     let refused = |module: &&&str| {
         facts.texts_below("/etc/modprobe.d").filter_map(|(_, text)| text.known()).flat_map(|text| text.lines()).any(|line| {

@@ -127,14 +127,15 @@ pub(super) fn links(root: &Root) -> Read<Vec<Link>> {
     }
 }
 
-/// Base chains of every table.
+/// Base chains of every table that is in force.
 pub(super) fn chains(root: &Root) -> Read<Vec<Chain>> {
     if !root.is_live() {
         return Read::Unknown(FILES_ONLY.to_owned());
     }
     let asked = netlink::Socket::open(libc::NETLINK_NETFILTER).and_then(|socket| nft::survey(&socket));
     match asked {
-        Ok(all) => Read::Known(all.into_iter().map(chain).collect()),
+        // a table that is switched off holds nothing
+        Ok(all) => Read::Known(all.into_iter().filter(|one| !one.dormant).map(chain).collect()),
         Err(error) => Read::Unknown(why(&error)),
     }
 }

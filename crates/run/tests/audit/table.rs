@@ -354,7 +354,11 @@ pub(crate) const ROWS: &[(&str, World, World)] = &[
         tree(&[File("usr/local/bin/wall", 0o2755, 0)]),
         tree(&[File("usr/bin/wall", 0o2755, 0)]),
     ),
-    ("file-capabilities", tree(&[Capable("opt/tool/run")]), tree(&[Capable("usr/bin/ping")])),
+    (
+        "file-capabilities",
+        tree(&[Capable("opt/tool/run", "cap_net_raw+ep")]),
+        tree(&[Capable("usr/bin/ping", "cap_net_raw+ep")]),
+    ),
     (
         "shared-memory",
         tree(&[

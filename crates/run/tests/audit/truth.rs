@@ -7,7 +7,8 @@ use std::os::unix::fs::symlink;
 use claw_host::{Read, Status, audit};
 use claw_run::audit::{Places, Root, read};
 
-use crate::world::{Scratch, net};
+use crate::world::Put::Capable;
+use crate::world::{Scratch, net, tree};
 
 fn places() -> Places {
     Places { program: "/usr/bin/claw".into(), state: "/nonexistent".into(), config: "/nonexistent".into() }
@@ -103,4 +104,97 @@ fn no_secret_of_the_password_file_is_in_the_facts() {
     let facts = read(&Root::tree(&tree.0).unwrap(), &places(), 0);
     assert!(!format!("{facts:?}").contains("secrethash"));
     assert!(format!("{:?}", facts.shadow).contains("Strong"));
+}
+
+fn status(facts: &claw_host::Facts, id: &str) -> (Status, String) {
+    let report = audit(facts);
+    let one = report.outcomes.into_iter().find(|one| one.id == id).unwrap();
+    (one.status, one.seen)
+}
+
+#[test]
+fn a_table_that_is_switched_off_is_no_firewall() {
+    let rules = |flags: &str| {
+        let chain =
+            |hook: &str| format!("chain {hook} {{\ntype filter hook {hook} priority 0; policy drop;\n}}");
+        let chains = [chain("input"), chain("forward"), chain("output")].join("\n");
+        format!("sysctl -qw net.ipv4.ip_forward=1; nft 'table inet x {{\n{flags}\n{chains}\n}}'")
+    };
+    let judged = |script: String| {
+        let facts = net(script.leak(), &[]).facts();
+        ["input-dropped", "forward-dropped", "output-dropped"].map(|id| status(&facts, id).0)
+    };
+    assert_eq!(judged(rules("flags dormant;")), [Status::Fail; 3]);
+    assert_eq!(judged(rules("")), [Status::Pass; 3]);
+}
+
+#[test]
+fn what_is_sent_by_one_family_only_is_not_held() {
+    let world = net(
+        "ip link add d0 type bridge; ip link set d0 up; ip -6 addr add fd00:9::1/64 dev d0 nodad; nft add table ip t; nft 'add chain ip t c { type filter hook output priority 0; policy drop; }'",
+        &[],
+    );
+    let (status, seen) = status(&world.facts(), "output-dropped");
+    assert_eq!(status, Status::Fail, "{seen}");
+    assert!(seen.contains("IPv6"), "{seen}");
+}
+
+#[test]
+fn a_mend_of_the_firewall_can_be_taken_back() {
+    let dropped = claw_host::all().filter(|check| check.id.contains("-dropped"));
+    let mends: Vec<&str> = dropped.map(|check| check.mend).collect();
+    assert_eq!(mends.len(), 4);
+    for mend in mends {
+        assert!(
+            mend.starts_with("claw host firewall --zones zones.yaml --apply --confirm-within 60 #"),
+            "{mend}"
+        );
+    }
+    for check in claw_host::all() {
+        assert!(!check.mend.contains("policy drop"), "{}: {}", check.id, check.mend);
+    }
+}
+
+#[test]
+fn a_socket_in_claws_name_is_its_users() {
+    let judged = |name: &'static str| {
+        let facts = net("", [name].to_vec().leak()).facts();
+        (status(&facts, "abstract-sockets").0, status(&facts, "claw-sockets").0)
+    };
+    assert_eq!(judged("@claw/evil"), (Status::Fail, Status::Fail));
+    assert_eq!(judged("@claw/2002/nightly"), (Status::Fail, Status::Fail));
+    assert_eq!(judged("@claw/0/nightly"), (Status::Pass, Status::Pass));
+}
+
+#[test]
+fn a_known_name_has_only_its_capabilities_and_only_in_its_place() {
+    let judged = |puts: &'static [crate::world::Put]| status(&tree(puts).facts(), "file-capabilities").0;
+    assert_eq!(judged(&[Capable("usr/bin/ping", "cap_sys_admin+ep")]), Status::Fail);
+    assert_eq!(judged(&[Capable("usr/bin/ping", "cap_net_raw,cap_bpf+i")]), Status::Fail);
+    assert_eq!(judged(&[Capable("tmp/ping", "cap_net_raw+ep")]), Status::Fail);
+    assert_eq!(judged(&[Capable("usr/local/bin/ping", "cap_net_raw+ep")]), Status::Fail);
+    assert_eq!(judged(&[Capable("usr/bin/dumpcap", "cap_net_raw,cap_net_admin+eip")]), Status::Pass);
+}
+
+#[test]
+fn homes_and_names_beyond_the_bound_are_told() {
+    let scratch = Scratch::new();
+    fs::create_dir_all(scratch.0.join("etc")).unwrap();
+    fs::create_dir_all(scratch.0.join("dev/shm")).unwrap();
+    let people: String =
+        (0..300).map(|one| format!("u{one}:x:{}:1::/home/u{one}:/bin/sh\n", 1000 + one)).collect();
+    fs::write(scratch.0.join("etc/passwd"), people).unwrap();
+    for number in 0..16_385 {
+        fs::write(scratch.0.join(format!("dev/shm/{number}")), "").unwrap();
+    }
+    fs::create_dir_all(scratch.0.join("home/u0")).unwrap();
+    let facts = read(&Root::tree(&scratch.0).unwrap(), &places(), 0);
+    for (id, words) in [
+        ("homes-writable", "44 more homes"),
+        ("trusting-files", "44 more homes"),
+        ("shared-memory-files", "more than 16384 names"),
+    ] {
+        let (status, seen) = status(&facts, id);
+        assert!(status == Status::Unknown && seen.contains(words), "{id}: {status:?} {seen}");
+    }
 }
