@@ -34,8 +34,12 @@ pub struct Facts {
     pub processes: Read<Vec<Process>>,
     /// Processes in Claw's sandboxes.
     pub agents: Read<Vec<Agent>>,
+    /// Processes that look as if they kept a sandbox of Claw, and of which it cannot be said.
+    pub strangers: Vec<String>,
     /// Sockets that wait for others.
     pub listeners: Read<Vec<Listener>>,
+    /// Where vsock(7) sockets wait: context and port.
+    pub vsocks: Read<Vec<(u32, u32)>>,
     /// Listening UNIX sockets without a file: name and owner.
     pub abstracts: Read<Vec<(String, Option<u32>)>>,
     /// Interfaces.
@@ -173,10 +177,21 @@ pub struct Process {
     pub pid: u32,
     /// Its name.
     pub name: String,
-    /// Its user.
+    /// Its user, who started it.
     pub user: u32,
     /// Its arguments, for `sshd` only.
     pub arguments: Vec<String>,
+    /// The file that it executes: its name alone is its own choice.
+    pub program: Read<Program>,
+}
+
+/// A file that is executed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    /// Where.
+    pub path: String,
+    /// What it is.
+    pub node: Node,
 }
 
 /// A process in one of Claw's sandboxes.
@@ -209,6 +224,8 @@ pub struct Listener {
     pub user: u32,
     /// The program's name, where it could be seen.
     pub process: Option<String>,
+    /// Whether the system's own SSH server holds it.
+    pub ssh: Read<bool>,
 }
 
 /// A transport protocol.
@@ -319,16 +336,63 @@ impl Facts {
         self.lists.get(directory).and_then(Read::unknown)
     }
 
-    /// Whether a program of this name runs; why not known.
+    /// Whether a service runs whose program has one of these names. Who calls itself so is not believed: the program is
+    /// root's, and its user is the system's.
     pub fn runs(&self, names: &[&str]) -> Read<String> {
-        match &self.processes {
-            Read::Known(all) => all
-                .iter()
-                .find(|one| names.contains(&one.name.as_str()))
-                .map_or(Read::Absent, |one| Read::Known(one.name.clone())),
-            Read::Absent => Read::Absent,
-            Read::Unknown(why) => Read::Unknown(why.clone()),
+        self.serves(names, |_| true)
+    }
+
+    /// The same for a service that only root can run.
+    pub fn runs_as_root(&self, name: &str) -> Read<String> {
+        self.serves(&[name], |user| user == 0)
+    }
+
+    fn serves(&self, names: &[&str], by: fn(u32) -> bool) -> Read<String> {
+        let all = match &self.processes {
+            Read::Known(all) => all,
+            Read::Absent => return Read::Absent,
+            Read::Unknown(why) => return Read::Unknown(why.clone()),
+        };
+        let mut answer = Read::Absent;
+        for one in all.iter().filter(|one| by(one.user)) {
+            match one.service(names) {
+                Read::Known(name) => return Read::Known(name.to_owned()),
+                Read::Unknown(why) => answer = Read::Unknown(why),
+                Read::Absent => {}
+            }
         }
+        answer
+    }
+}
+
+impl Process {
+    /// Which of these services it is.
+    pub fn service(&self, names: &[&str]) -> Read<&str> {
+        // ordinary users, and nobody; dynamic users of services lie between (systemd: Users, Groups, UIDs and GIDs)
+        let person = (1_000..61_184).contains(&self.user) || self.user > 65_519;
+        match &self.program {
+            _ if person => Read::Absent,
+            Read::Known(program) if program.node.foreign() => Read::Absent,
+            Read::Known(program) => {
+                let name = program.name();
+                if names.contains(&name) { Read::Known(name) } else { Read::Absent }
+            }
+            // the kernel cuts a name after fifteen characters
+            Read::Unknown(why) if names.iter().any(|name| name.get(..15).unwrap_or(name) == self.name) => {
+                Read::Unknown(format!(
+                    "{} runs as process {}; which program that is: {why}",
+                    self.name, self.pid
+                ))
+            }
+            Read::Unknown(_) | Read::Absent => Read::Absent,
+        }
+    }
+}
+
+impl Program {
+    /// The last part of its path.
+    pub fn name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or_default()
     }
 }
 

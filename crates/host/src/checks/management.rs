@@ -126,11 +126,36 @@ pub(crate) const CHECKS: &[Check] = &[
         area: Area::Management,
         severity: Severity::Medium,
         title: "nothing but SSH waits for other machines",
-        reads: SOCKETS,
+        reads: "listening sockets (sock_diag), addresses and kinds of interfaces (rtnetlink), who holds them (/proc/PID/fd, exe): port 22 of TCP counts as SSH's if root's sshd holds it",
         meaning: "each is a way to the host that is not the agent's gate",
         mend: "ss -tulpn # then bind each that is named to 127.0.0.1, or stop it",
         reference: "CIS Debian Linux 12 Benchmark 2.1.22; sock_diag(7)",
-        judge: |facts| listening(facts, Zone::Others, |one| one.local.port() != 22),
+        judge: |facts| listening(facts, Zone::Others, not_ssh),
+    },
+    Check {
+        id: "listeners-vsock",
+        area: Area::Management,
+        severity: Severity::Medium,
+        title: "nothing waits for the machine around this one, or for machines in it",
+        reads: "listening vsock sockets (sock_diag)",
+        meaning: "no address, no firewall and no network namespace holds this way: a virtual machine on this host, or the host of this one, talks to a service",
+        mend: "ss --vsock -lp # then stop each that is named",
+        reference: "vsock(7)",
+        judge: |facts| match &facts.vsocks {
+            Read::Known(all) => {
+                let context = |number: u32| match number {
+                    u32::MAX => "any context".to_owned(),
+                    number => format!("context {number}"),
+                };
+                let found: Vec<String> =
+                    all.iter().map(|(number, port)| format!("port {port} of {}", context(*number))).collect();
+                none(&found, "no such socket waits")
+            }
+            Read::Absent => {
+                Verdict::Inapplicable("this kernel has no vsock, or has not loaded it".to_owned())
+            }
+            Read::Unknown(why) => Verdict::Unknown(why.clone()),
+        },
     },
     Check {
         id: "listeners-workloads",
@@ -145,7 +170,7 @@ pub(crate) const CHECKS: &[Check] = &[
             Read::Known(links) if !links.iter().any(Link::carries_workloads) => {
                 Verdict::Inapplicable("this host has no bridge, veth or tap of workloads".to_owned())
             }
-            _ => listening(facts, Zone::Workloads, |_| true),
+            _ => listening(facts, Zone::Workloads, |_| Ok(true)),
         },
     },
     Check {
@@ -247,18 +272,18 @@ fn within(facts: &Facts, zone: Zone, listener: &Listener) -> Result<bool, String
     }
 }
 
-fn listening(facts: &Facts, zone: Zone, wanted: impl Fn(&Listener) -> bool) -> Verdict {
+fn listening(facts: &Facts, zone: Zone, wanted: impl Fn(&Listener) -> Result<bool, String>) -> Verdict {
     let all = match &facts.listeners {
         Read::Known(all) => all,
         Read::Absent => return Verdict::Unknown("the sockets were not read".to_owned()),
         Read::Unknown(why) => return Verdict::Unknown(why.clone()),
     };
     let (mut found, mut missed) = (Vec::new(), Vec::new());
-    for one in all.iter().filter(|one| wanted(one)) {
-        match within(facts, zone, one) {
-            Ok(true) => found.push(show(one)),
-            Ok(false) => {}
-            Err(why) => missed.push(why),
+    for one in all {
+        match (within(facts, zone, one), wanted(one)) {
+            (Ok(false), _) | (_, Ok(false)) => {}
+            (Ok(true), Ok(true)) => found.push(show(one)),
+            (Err(why), _) | (_, Err(why)) => missed.push(why),
         }
     }
     found.sort();
@@ -296,13 +321,22 @@ fn show(one: &Listener) -> String {
     }
 }
 
+/// Port 22 of TCP is SSH's where the system's own server holds it, and nobody else's.
+fn not_ssh(one: &Listener) -> Result<bool, String> {
+    match (one.transport, one.local.port(), &one.ssh) {
+        (Transport::Tcp, 22, Read::Known(true)) => Ok(false),
+        (Transport::Tcp, 22, Read::Unknown(why)) => Err(format!("{}: {why}", show(one))),
+        _ => Ok(true),
+    }
+}
+
 fn ports(facts: &Facts, zone: Zone, ports: &[u16]) -> Verdict {
-    listening(facts, zone, |one| ports.contains(&one.local.port()))
+    listening(facts, zone, |one| Ok(ports.contains(&one.local.port())))
 }
 
 /// Where the same number means something else to UDP.
 fn tcp_ports(facts: &Facts, zone: Zone, ports: &[u16]) -> Verdict {
-    listening(facts, zone, |one| one.transport == Transport::Tcp && ports.contains(&one.local.port()))
+    listening(facts, zone, |one| Ok(one.transport == Transport::Tcp && ports.contains(&one.local.port())))
 }
 
 fn container_ports(facts: &Facts) -> Verdict {

@@ -217,6 +217,17 @@ pub(crate) const CHECKS: &[Check] = &[
         },
     },
     Check {
+        id: "raw-sockets",
+        area: Area::Network,
+        severity: Severity::Low,
+        title: "no program takes packets past every port",
+        reads: "/proc/net/raw, /proc/net/raw6, /proc/net/packet",
+        meaning: "such a program sees packets before the firewall does, and is in no list of ports; a DHCP client is one, and so is a program that records traffic",
+        mend: "ss -wlp; ss -0lp # then stop each that is named, or accept it in a baseline",
+        reference: "raw(7); packet(7)",
+        judge: raw_sockets,
+    },
+    Check {
         id: "rare-protocols",
         area: Area::Network,
         severity: Severity::Low,
@@ -464,7 +475,9 @@ fn reverse_path(facts: &Facts) -> Verdict {
         .filter(|(_, text)| text.known().is_some_and(|text| text.trim() == "0"))
         .map(|(path, _)| format!("{} = 0", crate::checks::key(path)))
         .collect();
-    none(&bad, "on for every interface")
+    let missed: Vec<String> =
+        facts.unlisted(PLACE).map(|why| format!("{PLACE}: {why}")).into_iter().collect();
+    none_of(&bad, &missed, "on for every interface")
 }
 
 fn metadata(facts: &Facts) -> Verdict {
@@ -519,6 +532,42 @@ fn through(address: &IpAddr, link: &str, gateway: Option<&IpAddr>) -> String {
         Some(gateway) => format!("{address} by {gateway} on {link}"),
         None => format!("{address} on {link}"),
     }
+}
+
+/// `sl local rem st tx:rx tr:when retrnsmt uid …` with the protocol as the local port; `sk RefCnt Type Proto Iface R Rmem User
+/// Inode` (proc_pid_net(5))
+fn raw_sockets(facts: &Facts) -> Verdict {
+    let (mut found, mut missed, mut read) = (Vec::new(), Vec::new(), 0u32);
+    for name in ["raw", "raw6", "packet"] {
+        let text = match facts.text(&format!("/proc/net/{name}")) {
+            Read::Known(text) => text,
+            Read::Absent => continue,
+            Read::Unknown(why) => {
+                missed.push(format!("/proc/net/{name}: {why}"));
+                continue;
+            }
+        };
+        read = read.saturating_add(1);
+        for line in text.lines().skip(1) {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            let user = fields.get(7).copied().unwrap_or("unknown");
+            let protocol = match name {
+                "packet" => fields.get(3).and_then(|text| u32::from_str_radix(text, 16).ok()),
+                _ => fields
+                    .get(1)
+                    .and_then(|text| text.rsplit_once(':'))
+                    .and_then(|(_, text)| u32::from_str_radix(text, 16).ok()),
+            };
+            let protocol = protocol.map_or_else(|| "unknown".to_owned(), |number| number.to_string());
+            found.push(format!("{name}: protocol {protocol}, user {user}"));
+        }
+    }
+    if read == 0 && missed.is_empty() {
+        return Verdict::Unknown("there is no /proc/net to read".to_owned());
+    }
+    found.sort();
+    found.dedup();
+    none_of(&found, &missed, "no such socket")
 }
 
 fn rare_protocols(facts: &Facts) -> Verdict {

@@ -5,6 +5,7 @@ use crate::checks::{nodes, none, none_of};
 use crate::facts::{Agent, Facts, Kind, Node};
 use crate::mounts::mounts;
 use crate::read::Read;
+use crate::spelled::quoted;
 
 /// The checks of this area.
 pub(crate) const CHECKS: &[Check] = &[
@@ -456,12 +457,14 @@ pub(crate) fn owned(name: &str, user: Option<u32>) -> bool {
 
 fn agents(facts: &Facts, bad: impl Fn(&Agent) -> Result<Option<String>, String>) -> Verdict {
     let all = match &facts.agents {
-        Read::Known(all) if all.is_empty() => return Verdict::Inapplicable("no agent runs".to_owned()),
+        Read::Known(all) if all.is_empty() && facts.strangers.is_empty() => {
+            return Verdict::Inapplicable("no agent runs".to_owned());
+        }
         Read::Known(all) => all,
         Read::Absent => return Verdict::Unknown("the processes were not read".to_owned()),
         Read::Unknown(why) => return Verdict::Unknown(why.clone()),
     };
-    let (mut found, mut missed) = (Vec::new(), Vec::new());
+    let (mut found, mut missed) = (Vec::new(), facts.strangers.clone());
     for agent in all {
         match bad(agent) {
             Ok(Some(what)) => found.push(format!("process {} ({}): {what}", agent.pid, agent.name)),
@@ -524,22 +527,28 @@ pub(crate) fn walked(facts: &Facts, found: &[String], command: Option<&str>) -> 
     if walk.entries == 0 {
         return Verdict::Unknown(format!("there is nothing in {}", walk.places));
     }
-    match (none_of(found, &walk.missed, format!("{} files in {}", walk.entries, walk.places)), command) {
-        (Verdict::Fail { seen, .. }, Some(command)) => {
-            let paths: Vec<String> = found.iter().map(|path| quoted(path)).collect();
-            Verdict::fail_with(
-                seen,
-                format!("{command} -- {}", paths.join(" ")).replace("setcap -r --", "setcap -r"),
-            )
-        }
+    match (none_of(found, &walk.missed, format!("{} files of {}", walk.entries, walk.places)), command) {
+        (Verdict::Fail { seen, .. }, Some(command)) => Verdict::fail_with(seen, mended(command, found)),
         (verdict, _) => verdict,
     }
 }
 
-/// A path as a shell takes it: a file's name is its maker's choice.
-fn quoted(path: &str) -> String {
-    let plain = |character: char| character.is_ascii_alphanumeric() || "/._-+".contains(character);
-    if path.chars().all(plain) { path.to_owned() } else { format!("'{}'", path.replace('\'', "'\\''")) }
+/// The command for each path; setcap(8) wants its word again for each.
+fn mended(command: &str, found: &[String]) -> String {
+    const MOST: usize = 16;
+    let again = if command.ends_with(" -r") { " -r " } else { " " };
+    // a name that is not UTF-8 cannot be written here
+    let named: Vec<&String> = found.iter().filter(|path| !path.contains('\u{fffd}')).collect();
+    let paths: Vec<String> = named.iter().take(MOST).map(|path| quoted(path)).collect();
+    let rest = match found.len().saturating_sub(paths.len()) {
+        0 => String::new(),
+        rest => format!(" # and {rest} more"),
+    };
+    if paths.is_empty() {
+        return format!("{command} FILE # for each that is named; the names are not UTF-8");
+    }
+    let dashes = if again == " " { " --" } else { "" };
+    format!("{command}{dashes} {}{rest}", paths.join(again))
 }
 
 fn devices(facts: &Facts, paths: &[&str], bad: fn(&Node) -> bool) -> Verdict {

@@ -249,6 +249,11 @@ fn absent(facts: &Facts) -> Option<Verdict> {
 
 /// A server that was started with settings of its own is not described by the files.
 fn elsewhere(facts: &Facts) -> Option<String> {
+    if facts.live
+        && let Read::Unknown(why) = &facts.processes
+    {
+        return Some(format!("whether sshd was started with options of its own: {why}"));
+    }
     let own = |word: &&String| word.starts_with("-f") || word.starts_with("-o");
     facts.processes.known()?.iter().filter(|process| process.name == "sshd").find_map(|process| {
         let word = process.arguments.iter().skip(1).find(own)?;

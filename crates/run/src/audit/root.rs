@@ -139,7 +139,7 @@ impl Root {
     }
 
     /// Nothing is there, or nothing can be said: a tree without `/proc` says nothing about its kernel.
-    fn why<T>(&self, path: &Path, error: &io::Error) -> Read<T> {
+    pub(super) fn why<T>(&self, path: &Path, error: &io::Error) -> Read<T> {
         match error.kind() {
             io::ErrorKind::NotFound => {
                 let mounts = ["/proc/sys", "/sys/kernel"];

@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use claw_host::{Read, Status, audit};
 use claw_run::audit::{Places, Root, read};
 
-use crate::world::Put::Capable;
+use crate::world::Put::{Capable, Directory, File, Link, Text};
 use crate::world::{Scratch, net, tree};
 
 fn places() -> Places {
@@ -197,4 +197,120 @@ fn homes_and_names_beyond_the_bound_are_told() {
         let (status, seen) = status(&facts, id);
         assert!(status == Status::Unknown && seen.contains(words), "{id}: {status:?} {seen}");
     }
+}
+
+const AUDITD: &str =
+    "Name:\tauditd\nPid:\t9\nPPid:\t1\nUid:\t0\t0\t0\t0\nCapEff:\t0\nNoNewPrivs:\t0\nSeccomp:\t0\n";
+const NOBODYS: &str =
+    "Name:\tauditd\nPid:\t9\nPPid:\t1\nUid:\t65534\t0\t0\t0\nCapEff:\t0\nNoNewPrivs:\t0\nSeccomp:\t0\n";
+
+#[test]
+fn a_service_is_not_believed_by_its_name() {
+    let judged = |puts: &'static [crate::world::Put]| status(&tree(puts).facts(), "audit-daemon").0;
+    const PROC: crate::world::Put = Directory("proc/sys/kernel", 0o555, 0);
+    const PROGRAM: crate::world::Put = File("usr/sbin/auditd", 0o755, 0);
+    const EXE: crate::world::Put = Link("proc/9/exe", "/usr/sbin/auditd");
+    assert_eq!(judged(&[PROC, PROGRAM, EXE, Text("proc/9/status", AUDITD)]), Status::Pass);
+    // another's process; another's program; another program; a program that others write
+    assert_eq!(judged(&[PROC, PROGRAM, EXE, Text("proc/9/status", NOBODYS)]), Status::Fail);
+    let copied = File("usr/sbin/auditd", 0o755, 65_534);
+    assert_eq!(judged(vec![PROC, copied, EXE, Text("proc/9/status", AUDITD)].leak()), Status::Fail);
+    let sleep = [File("usr/bin/sleep", 0o755, 0), Link("proc/9/exe", "/usr/bin/sleep")];
+    let puts = [PROC, Text("proc/9/status", AUDITD)].into_iter().chain(sleep).collect::<Vec<_>>();
+    assert_eq!(judged(puts.leak()), Status::Fail);
+    let open = File("usr/sbin/auditd", 0o757, 0);
+    assert_eq!(judged(vec![PROC, open, EXE, Text("proc/9/status", AUDITD)].leak()), Status::Fail);
+}
+
+#[test]
+fn who_cannot_see_others_says_so() {
+    const MOUNTS: &str =
+        "21 1 8:1 / / rw - ext4 /dev/sda1 rw\n22 21 0:9 / /proc rw - proc proc rw,hidepid=invisible\n";
+    const OWN: &str = "Name:\tclaw\nPid:\t9\nPPid:\t1\nUid:\t65534\t65534\t65534\t65534\nCapEff:\t0\nNoNewPrivs:\t0\nSeccomp:\t0\n";
+    let facts = tree(&[
+        Directory("proc/sys/kernel", 0o555, 0),
+        Text("proc/self/mountinfo", MOUNTS),
+        Text("proc/9/status", OWN),
+    ])
+    .facts();
+    for id in ["agents-confined", "agents-apart", "agents-mounts", "audit-daemon", "log-kept", "claw-as-root"]
+    {
+        let (status, seen) = status(&facts, id);
+        assert!(status == Status::Unknown && seen.contains("hidepid"), "{id}: {status:?} {seen}");
+    }
+}
+
+#[test]
+fn who_only_calls_itself_claw_makes_no_finding() {
+    const CLAW: &str = "Name:\tclaw\nPid:\t70\nPPid:\t1\nUid:\t65534\t65534\t65534\t65534\nCapEff:\t0\nNoNewPrivs:\t0\nSeccomp:\t0\n";
+    const INIT: &str = "Name:\tclaw-init\nPid:\t71\nPPid:\t70\nUid:\t65534\t65534\t65534\t65534\nCapEff:\t0\nNoNewPrivs:\t0\nSeccomp:\t0\n";
+    const BELOW: &str = "Name:\tsh\nPid:\t72\nPPid:\t71\nUid:\t65534\t65534\t65534\t65534\nCapEff:\t1\nNoNewPrivs:\t0\nSeccomp:\t0\n";
+    const OTHER: &str = "Name:\tsh\nPid:\t70\nPPid:\t1\nUid:\t65534\t65534\t65534\t65534\nCapEff:\t0\nNoNewPrivs:\t0\nSeccomp:\t0\n";
+    let judged = |claw: &'static str, owner: u32| {
+        let puts = vec![
+            Directory("proc/sys/kernel", 0o555, 0),
+            Text("proc/70/status", claw),
+            Text("proc/71/status", INIT),
+            Text("proc/72/status", BELOW),
+            File("opt/claw", 0o755, owner),
+            Link("proc/70/exe", "/opt/claw"),
+        ];
+        status(&tree(puts.leak()).facts(), "agents-confined")
+    };
+    assert_eq!(judged(OTHER, 0).0, Status::Inapplicable);
+    assert_eq!(judged(CLAW, 65_534).0, Status::Unknown);
+    assert_eq!(judged(CLAW, 0).0, Status::Fail);
+}
+
+#[test]
+fn port_22_is_no_excuse() {
+    let judged = |what: &'static str| status(&net("", [what].to_vec().leak()).facts(), "listeners");
+    // this test holds it, and is not the SSH server
+    assert_eq!(judged("tcp 0.0.0.0:22").0, Status::Fail);
+    assert_eq!(judged("udp 0.0.0.0:22").0, Status::Fail);
+    let held = |ssh: Read<bool>| {
+        let mut facts = net("", &["tcp 0.0.0.0:22"]).facts();
+        if let Read::Known(all) = &mut facts.listeners {
+            all[0].ssh = ssh;
+        }
+        status(&facts, "listeners").0
+    };
+    assert_eq!(held(Read::Known(true)), Status::Pass);
+    assert_eq!(held(Read::Unknown("only root may read it".to_owned())), Status::Unknown);
+}
+
+#[test]
+fn a_vsock_that_waits_is_seen() {
+    if !std::path::Path::new("/dev/vsock").exists() {
+        return;
+    }
+    let held = std::process::Command::new("python3")
+        .args(["-c", "import socket; s = socket.socket(socket.AF_VSOCK); s.bind((socket.VMADDR_CID_ANY, 50123)); s.listen(); print(1, flush=True); input()"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn();
+    let mut held = held.unwrap();
+    std::io::Read::read_exact(held.stdout.as_mut().unwrap(), &mut [0]).unwrap();
+    let root = Root::host().unwrap().walking(std::time::Duration::ZERO);
+    let seen = read(&root, &places(), 0).vsocks;
+    drop(held.stdin.take());
+    held.wait().unwrap();
+    match seen {
+        Read::Known(all) => assert!(all.contains(&(u32::MAX, 50_123)), "{all:?}"),
+        Read::Unknown(why) => assert!(why.contains("vsock_diag"), "{why}"),
+        Read::Absent => panic!("vsock is there"),
+    }
+}
+
+#[test]
+fn no_name_of_a_file_makes_a_line_of_the_report() {
+    let name = "srv/x\n  pass: all\u{202e}\u{1b}[2J";
+    let puts = vec![Directory(name, 0o777, 0), Directory("srv/a'b", 0o777, 0)];
+    let report = audit(&tree(puts.leak()).facts());
+    let one = report.outcomes.iter().find(|one| one.id == "open-directories").unwrap();
+    assert_eq!(one.status, Status::Fail);
+    assert!(one.seen.contains("/srv/x\\u{a}  pass: all\\u{202e}\\u{1b}[2J"), "{}", one.seen);
+    assert!(one.mend.contains("$'/srv/x\\x0a  pass: all\\xe2\\x80\\xae\\x1b[2J'"), "{}", one.mend);
+    let text = serde_json::to_string(&report).unwrap() + &claw_host::sarif(&report, "1").to_string();
+    assert!(!text.contains(['\u{202e}', '\u{1b}']));
 }

@@ -78,7 +78,7 @@ fn report(arguments: &Audit, baseline: Option<&Baseline>) -> Result<Report, Audi
     let mut report = audit(&read(&root, &places().map_err(AuditError::Environment)?, now));
     let said = baseline.map(|baseline| baseline.apply(&mut report, now)).unwrap_or_default();
     for line in &said {
-        print::say(&format!("claw: baseline, {}", print::plain(line)));
+        print::say(&format!("claw: baseline, {}", print::row(line)));
     }
     let version = env!("CARGO_PKG_VERSION");
     if let Some(path) = &arguments.sarif {
@@ -124,7 +124,7 @@ fn write(path: &Path, value: &Value) -> Result<(), AuditError> {
 fn table(report: &Report) {
     let paint = Paint(std::io::stdout().is_terminal() && !environment::no_color());
     for note in &report.notes {
-        print::line(&format!("note: {}", print::plain(note)));
+        print::line(&format!("note: {}", print::row(note)));
     }
     for score in &report.scores {
         let number = score.score.map_or_else(|| "-".to_owned(), |score| score.to_string());
@@ -152,22 +152,22 @@ fn area(report: &Report, area: Area, paint: &Paint) {
     failed.sort_by_key(|one| std::cmp::Reverse(one.severity));
     for one in failed {
         let mark = paint.severity(one.severity, &format!("{:<8}", one.severity.name()));
-        print::line(&format!("  {mark}  {:<22} {}", one.id, print::plain(&one.seen)));
+        print::line(&format!("  {mark}  {:<22} {}", one.id, print::row(&one.seen)));
         match &one.accepted {
             Some(accepted) => print::line(&format!(
                 "            accepted until {}: {}",
                 accepted.expires,
-                print::plain(&accepted.reason)
+                print::row(&accepted.reason)
             )),
             None => {
                 print::line(&format!("            means: {}", one.meaning));
-                print::line(&format!("            mend:  {}", print::plain(&one.mend)));
+                print::line(&format!("            mend:  {}", print::row(&one.mend)));
                 print::line(&format!("            see:   {}", one.reference));
             }
         }
     }
     for one in with(Status::Unknown) {
-        print::line(&format!("  unknown   {:<22} {}", one.id, print::plain(&one.seen)));
+        print::line(&format!("  unknown   {:<22} {}", one.id, print::row(&one.seen)));
     }
     for (status, word) in [(Status::Pass, "pass"), (Status::Inapplicable, "nothing to judge")] {
         let names: Vec<&str> = with(status).map(|one| one.id).collect();
