@@ -145,6 +145,8 @@ pub struct Walk {
     pub entries: usize,
     /// What it could not look into, and its bound if it was reached.
     pub missed: Vec<String>,
+    /// The part of it that belongs to the system: below `/etc`, `/usr` and the like.
+    pub missed_of_system: Vec<String>,
     /// Files with the set-user-id bit.
     pub setuid: Vec<(String, Node)>,
     /// Files with the set-group-id bit.

@@ -21,7 +21,7 @@ pub(crate) const CHECKS: &[Check] = &[
         reads: RULES,
         meaning: "every service that starts is open to every network, workloads' included",
         mend: "claw host firewall --zones zones.yaml --apply --confirm-within 60 # zones.yaml (docs/firewall.md) names first what commands this host; then, from a new session: claw host firewall --confirm",
-        reference: "nft(8); CIS Debian Linux 12 Benchmark 4.2",
+        reference: "nft(8); CIS Debian Linux 12 Benchmark",
         judge: |facts| dropped(facts, Hook::Input, IpVersion::Four),
     },
     Check {
@@ -32,7 +32,7 @@ pub(crate) const CHECKS: &[Check] = &[
         reads: "base chains of nf_tables, /proc/net/if_inet6",
         meaning: "the second door of the same house stands open: what IPv4 refuses, IPv6 lets in",
         mend: "claw host firewall --zones zones.yaml --apply --confirm-within 60 # its rules hold both families alike; zones.yaml: docs/firewall.md; then, from a new session: claw host firewall --confirm",
-        reference: "nft(8), ADDRESS FAMILIES; CIS Debian Linux 12 Benchmark 4.2",
+        reference: "nft(8), ADDRESS FAMILIES; CIS Debian Linux 12 Benchmark",
         judge: parity,
     },
     Check {
@@ -43,7 +43,7 @@ pub(crate) const CHECKS: &[Check] = &[
         reads: "net.ipv4.ip_forward, net.ipv6.conf.all.forwarding, base chains of nf_tables",
         meaning: "workloads reach the network of management through the host; claw's sandboxes do not need forwarding",
         mend: "claw host firewall --zones zones.yaml --apply --confirm-within 60 # zones.yaml: docs/firewall.md; then, from a new session: claw host firewall --confirm",
-        reference: "nft(8); CIS Debian Linux 12 Benchmark 3.3.1",
+        reference: "nft(8); CIS Debian Linux 12 Benchmark",
         judge: forwarded,
     },
     Check {
@@ -64,8 +64,8 @@ pub(crate) const CHECKS: &[Check] = &[
         title: "packets with a foreign sender are dropped",
         reads: "net.ipv4.conf.*.rp_filter",
         meaning: "a workload sends as if it were the host or another workload",
-        mend: "sysctl -w net.ipv4.conf.all.rp_filter=1",
-        reference: "kernel: Documentation/networking/ip-sysctl.rst; CIS Debian Linux 12 Benchmark 3.3.7",
+        mend: "printf '%s\\n' net.ipv4.conf.all.rp_filter=1 >> /etc/sysctl.d/60-claw.conf && sysctl -p /etc/sysctl.d/60-claw.conf",
+        reference: "kernel: Documentation/networking/ip-sysctl.rst; CIS Debian Linux 12 Benchmark",
         judge: reverse_path,
     },
     Check {
@@ -75,7 +75,7 @@ pub(crate) const CHECKS: &[Check] = &[
         title: "127.0.0.0/8 stays on this host",
         reads: "net.ipv4.conf.*.route_localnet",
         meaning: "other machines and workloads reach services that listen on loopback only",
-        mend: "sysctl -w net.ipv4.conf.all.route_localnet=0 net.ipv4.conf.default.route_localnet=0 # and for each that is named",
+        mend: "printf '%s\\n' net.ipv4.conf.all.route_localnet=0 net.ipv4.conf.default.route_localnet=0 >> /etc/sysctl.d/60-claw.conf && sysctl -p /etc/sysctl.d/60-claw.conf # and for each that is named",
         reference: "kernel: Documentation/networking/ip-sysctl.rst",
         judge: |facts| each(facts, "ipv4", "route_localnet", |value| value == 0),
     },
@@ -86,8 +86,8 @@ pub(crate) const CHECKS: &[Check] = &[
         title: "no neighbour changes this host's routes",
         reads: "net.ipv4.conf.*.accept_redirects, net.ipv6.conf.*.accept_redirects",
         meaning: "a machine or workload on the same network sends the gate's traffic through itself",
-        mend: "sysctl -w net.ipv4.conf.all.accept_redirects=0 net.ipv6.conf.all.accept_redirects=0 # and for each that is named",
-        reference: "CIS Debian Linux 12 Benchmark 3.3.5",
+        mend: "printf '%s\\n' net.ipv4.conf.all.accept_redirects=0 net.ipv6.conf.all.accept_redirects=0 >> /etc/sysctl.d/60-claw.conf && sysctl -p /etc/sysctl.d/60-claw.conf # and for each that is named",
+        reference: "CIS Debian Linux 12 Benchmark",
         // a host that forwards needs both `all` and the interface (include/linux/inetdevice.h)
         judge: |facts| {
             let forwards = facts.line("/proc/sys/net/ipv4/ip_forward") == Read::Known("1");
@@ -101,8 +101,8 @@ pub(crate) const CHECKS: &[Check] = &[
         title: "this host tells nobody another way",
         reads: "net.ipv4.conf.*.send_redirects",
         meaning: "a workload learns the routers of the networks behind the host",
-        mend: "sysctl -w net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.default.send_redirects=0 # and for each that is named",
-        reference: "CIS Debian Linux 12 Benchmark 3.3.2",
+        mend: "printf '%s\\n' net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.default.send_redirects=0 >> /etc/sysctl.d/60-claw.conf && sysctl -p /etc/sysctl.d/60-claw.conf # and for each that is named",
+        reference: "CIS Debian Linux 12 Benchmark",
         judge: |facts| each(facts, "ipv4", "send_redirects", |value| value == 0),
     },
     Check {
@@ -112,8 +112,8 @@ pub(crate) const CHECKS: &[Check] = &[
         title: "no sender chooses the way of its packets",
         reads: "net.ipv4.conf.*.accept_source_route, net.ipv6.conf.*.accept_source_route",
         meaning: "packets go around the firewall that stands on the usual way",
-        mend: "sysctl -w net.ipv4.conf.all.accept_source_route=0 net.ipv6.conf.all.accept_source_route=0 # and for each that is named",
-        reference: "CIS Debian Linux 12 Benchmark 3.3.8",
+        mend: "printf '%s\\n' net.ipv4.conf.all.accept_source_route=0 net.ipv6.conf.all.accept_source_route=0 >> /etc/sysctl.d/60-claw.conf && sysctl -p /etc/sysctl.d/60-claw.conf # and for each that is named",
+        reference: "CIS Debian Linux 12 Benchmark",
         // an interface and `all` must both allow it (include/linux/inetdevice.h, net/ipv6/exthdrs.c)
         judge: |facts| {
             both(
@@ -131,8 +131,8 @@ pub(crate) const CHECKS: &[Check] = &[
         title: "a flood of opened connections does not stop services",
         reads: "net.ipv4.tcp_syncookies",
         meaning: "one machine makes the host's services deaf, its log-in among them",
-        mend: "sysctl -w net.ipv4.tcp_syncookies=1",
-        reference: "CIS Debian Linux 12 Benchmark 3.3.10; tcp(7)",
+        mend: "printf '%s\\n' net.ipv4.tcp_syncookies=1 >> /etc/sysctl.d/60-claw.conf && sysctl -p /etc/sysctl.d/60-claw.conf",
+        reference: "CIS Debian Linux 12 Benchmark; tcp(7)",
         judge: |facts| {
             number(facts, "/proc/sys/net/ipv4/tcp_syncookies", |value| value >= 1, "it may be built without")
         },
@@ -144,8 +144,8 @@ pub(crate) const CHECKS: &[Check] = &[
         title: "pings to everybody are not answered",
         reads: "net.ipv4.icmp_echo_ignore_broadcasts",
         meaning: "the host helps to flood others",
-        mend: "sysctl -w net.ipv4.icmp_echo_ignore_broadcasts=1",
-        reference: "CIS Debian Linux 12 Benchmark 3.3.4",
+        mend: "printf '%s\\n' net.ipv4.icmp_echo_ignore_broadcasts=1 >> /etc/sysctl.d/60-claw.conf && sysctl -p /etc/sysctl.d/60-claw.conf",
+        reference: "CIS Debian Linux 12 Benchmark",
         judge: |facts| {
             number(facts, "/proc/sys/net/ipv4/icmp_echo_ignore_broadcasts", |value| value == 1, "unusual")
         },
@@ -157,8 +157,8 @@ pub(crate) const CHECKS: &[Check] = &[
         title: "packets from impossible senders are written down",
         reads: "net.ipv4.conf.all.log_martians",
         meaning: "a workload that sends as somebody else leaves no trace",
-        mend: "sysctl -w net.ipv4.conf.all.log_martians=1",
-        reference: "CIS Debian Linux 12 Benchmark 3.3.9",
+        mend: "printf '%s\\n' net.ipv4.conf.all.log_martians=1 >> /etc/sysctl.d/60-claw.conf && sysctl -p /etc/sysctl.d/60-claw.conf",
+        reference: "CIS Debian Linux 12 Benchmark",
         judge: |facts| {
             number(
                 facts,
@@ -175,7 +175,7 @@ pub(crate) const CHECKS: &[Check] = &[
         title: "ports of system services are the system's",
         reads: "net.ipv4.ip_unprivileged_port_start",
         meaning: "any program answers on 22, 53 or 443 in the place of the service that others trust",
-        mend: "sysctl -w net.ipv4.ip_unprivileged_port_start=1024",
+        mend: "printf '%s\\n' net.ipv4.ip_unprivileged_port_start=1024 >> /etc/sysctl.d/60-claw.conf && sysctl -p /etc/sysctl.d/60-claw.conf",
         reference: "kernel: Documentation/networking/ip-sysctl.rst",
         judge: |facts| {
             number(
@@ -193,7 +193,7 @@ pub(crate) const CHECKS: &[Check] = &[
         title: "no way leads to a cloud's metadata service",
         reads: "the kernel's route to 169.254.169.254 and fd00:ec2::254, firmware's vendor; nothing is sent",
         meaning: "any program outside a sandbox asks for the credentials of this machine; claw's gate refuses these addresses",
-        mend: "ip route add prohibit 169.254.169.254/32 && ip -6 route add prohibit fd00:ec2::254/128",
+        mend: "ip route add prohibit 169.254.169.254/32 && ip -6 route add prohibit fd00:ec2::254/128 # until the next start; for good, in what sets up your interfaces",
         reference: "RFC 3927; your provider's pages on its metadata service",
         judge: metadata,
     },
@@ -204,7 +204,7 @@ pub(crate) const CHECKS: &[Check] = &[
         title: "no interface listens to what is not for it",
         reads: "flags of interfaces (rtnetlink)",
         meaning: "somebody records the traffic of others, the gate's included",
-        mend: "ip link set DEVICE promisc off # for each that is named",
+        mend: "ip link set DEVICE promisc off # for each that is named, until its next start",
         reference: "netdevice(7), IFF_PROMISC",
         judge: |facts| match &facts.links {
             Read::Known(links) => {
@@ -235,7 +235,7 @@ pub(crate) const CHECKS: &[Check] = &[
         reads: "/etc/modprobe.d/*.conf, /proc/modules",
         meaning: "a program outside a sandbox loads old kernel code by asking for a socket; inside, claw refuses these sockets",
         mend: "printf 'install %s /bin/false\\n' dccp sctp rds tipc > /etc/modprobe.d/rare-protocols.conf",
-        reference: "CIS Debian Linux 12 Benchmark 3.2; modprobe.d(5)",
+        reference: "CIS Debian Linux 12 Benchmark; modprobe.d(5)",
         judge: rare_protocols,
     },
     Check {

@@ -27,6 +27,7 @@ pub(super) fn walk(root: &Root, wanted: &Wanted) -> Walk {
         begun: Instant::now(),
         home: 0,
         queue: VecDeque::new(),
+        first: VecDeque::new(),
         seen: HashSet::new(),
         remote: remote(root),
         found: Walk { places: "the whole tree".to_owned(), ..Walk::default() },
@@ -44,6 +45,8 @@ struct Walker<'a> {
     home: u64,
     /// Directories that are still to be read, and the file system that they were found on.
     queue: VecDeque<(PathBuf, u64)>,
+    /// The same of the system's own places, which come first: what others put elsewhere does not push them out.
+    first: VecDeque<(PathBuf, u64)>,
     /// Device and inode of directories that were read: a bind mount shows no new files.
     seen: HashSet<(u64, u64)>,
     /// Mounts that could keep this program waiting if they were only looked at.
@@ -59,11 +62,13 @@ impl Walker<'_> {
         }
         // a link such as /bin → usr/bin: what is behind it has a place of its own
         let real = |place: &&&str| !matches!(self.root.link(Path::new(place)), Read::Known(_));
-        self.queue = self.places.iter().filter(real).map(|place| (PathBuf::from(place), self.home)).collect();
-        self.queue.push_back((PathBuf::from("/"), self.home));
-        while let Some((path, parent)) = self.queue.pop_front() {
+        for place in self.places.iter().filter(real) {
+            self.later(PathBuf::from(place), self.home);
+        }
+        self.later(PathBuf::from("/"), self.home);
+        while let Some((path, parent)) = self.first.pop_front().or_else(|| self.queue.pop_front()) {
             if let Some(kind) = self.remote.get(&path) {
-                self.found.missed.push(format!("{}: {kind}, not looked at", path.display()));
+                self.told(&path, format!("{}: {kind}, not looked at", path.display()));
                 continue;
             }
             match self.directory(&path, parent) {
@@ -77,15 +82,16 @@ impl Walker<'_> {
                             self.found.entries
                         ),
                     };
-                    let left = self.queue.len().saturating_add(1);
-                    // first: it says most
-                    self.found.missed.insert(
-                        0,
-                        format!(
-                            "the walk ended at {bound}, with {left} directories left, {} first",
-                            path.display()
-                        ),
+                    let left = self.queue.len().saturating_add(self.first.len()).saturating_add(1);
+                    let bound = format!(
+                        "the walk ended at {bound}, with {left} directories left, {} first",
+                        path.display()
                     );
+                    // first: it says most
+                    if is_system(&path) {
+                        self.found.missed_of_system.insert(0, bound.clone());
+                    }
+                    self.found.missed.insert(0, bound);
                     return;
                 }
                 // it went away meanwhile, or never was there
@@ -100,7 +106,21 @@ impl Walker<'_> {
             io::ErrorKind::PermissionDenied => "only root may read it".to_owned(),
             _ => error.to_string(),
         };
-        self.found.missed.push(format!("{}: {why}", path.display()));
+        self.told(path, format!("{}: {why}", path.display()));
+    }
+
+    fn told(&mut self, path: &Path, what: String) {
+        if is_system(path) {
+            self.found.missed_of_system.push(what.clone());
+        }
+        self.found.missed.push(what);
+    }
+
+    fn later(&mut self, path: PathBuf, device: u64) {
+        match is_system(&path) {
+            true => self.first.push_back((path, device)),
+            false => self.queue.push_back((path, device)),
+        }
     }
 
     /// Reads one directory; `false` at the bound.
@@ -113,7 +133,7 @@ impl Walker<'_> {
                 System::Local => {}
                 System::NoFiles => return Ok(true),
                 System::Remote(kind) => {
-                    self.found.missed.push(format!("{}: {kind}, not looked at", path.display()));
+                    self.told(&path, format!("{}: {kind}, not looked at", path.display()));
                     return Ok(true);
                 }
             }
@@ -142,12 +162,12 @@ impl Walker<'_> {
         let kind = entry.file_type()?;
         if kind.is_dir() && self.remote.contains_key(path) {
             // told when its turn comes
-            self.queue.push_back((path.to_owned(), device));
+            self.later(path.to_owned(), device);
         } else if kind.is_dir() || kind.is_file() {
             // not followed: a link is what it is
             let metadata = entry.metadata()?;
             if metadata.is_dir() {
-                self.queue.push_back((path.to_owned(), device));
+                self.later(path.to_owned(), device);
             }
             judge(&mut self.found, &entry.path(), path, &node(&metadata))?;
         }
@@ -238,7 +258,7 @@ fn judge(walk: &mut Walk, real: &Path, path: &Path, node: &Node) -> io::Result<(
             if node.mode & 0o2000 != 0 && node.mode & 0o010 != 0 {
                 walk.setgid.push((shown(), node.clone()));
             }
-            if node.open() && SYSTEM.iter().any(|place| path.starts_with(place)) {
+            if node.open() && is_system(path) {
                 walk.open_files.push(shown());
             }
             if node.mode & 0o111 != 0
@@ -250,6 +270,10 @@ fn judge(walk: &mut Walk, real: &Path, path: &Path, node: &Node) -> io::Result<(
         _ => {}
     }
     Ok(())
+}
+
+fn is_system(path: &Path) -> bool {
+    SYSTEM.iter().any(|place| path.starts_with(place))
 }
 
 /// Where files are the system's.
@@ -308,6 +332,10 @@ mod tests {
         }
         let found = walk(&Root::tree(&tree).unwrap(), &Wanted { entries: 60, ..WANTED });
         assert_eq!(found.entries, 60);
+        fs::create_dir_all(tree.join("usr/share/a/b/c")).unwrap();
+        let first = walk(&Root::tree(&tree).unwrap(), &Wanted { entries: 60, ..WANTED });
+        assert_eq!(first.missed_of_system, Vec::<String>::new(), "what is elsewhere pushed the system out");
+        assert_eq!(first.missed.len(), 1);
         let late = walk(&Root::tree(&tree).unwrap().walking(Duration::ZERO), &WANTED);
         assert_eq!((late.entries, late.setuid.len()), (0, 0));
         assert!(late.missed[0].starts_with("the walk ended at its bound of 0 ms"), "{:?}", late.missed);

@@ -314,3 +314,44 @@ fn no_name_of_a_file_makes_a_line_of_the_report() {
     let text = serde_json::to_string(&report).unwrap() + &claw_host::sarif(&report, "1").to_string();
     assert!(!text.contains(['\u{202e}', '\u{1b}']));
 }
+
+#[test]
+fn a_mend_outlives_a_restart_or_says_that_it_does_not() {
+    for check in claw_host::all() {
+        let brief = check.mend.contains("sysctl -w") || check.mend.contains("remount");
+        let kept = check.mend.contains(">> /etc/") || check.mend.contains("until the next start");
+        assert!(!brief || kept, "{}: {}", check.id, check.mend);
+    }
+    let mend = |puts: &'static [crate::world::Put], id: &str| {
+        let report = audit(&tree(puts).facts());
+        report.outcomes.into_iter().find(|one| one.id == id && one.status == Status::Fail).unwrap().mend
+    };
+    let mounted = mend(
+        &[
+            Directory("proc/sys/kernel", 0o555, 0),
+            Text(
+                "proc/self/mountinfo",
+                "21 1 8:1 / / rw - ext4 /dev/sda1 rw\n22 21 0:9 / /tmp rw - tmpfs t rw\n",
+            ),
+        ],
+        "tmp-mount",
+    );
+    assert!(mounted.contains("remount") && mounted.contains("until the next start"), "{mounted}");
+    // a key that the kernel does not have is not written
+    let none = mend(&[Text("proc/sys/user/max_user_namespaces", "9\n")], "user-namespaces");
+    assert!(!none.starts_with("printf '%s\\n' kernel.apparmor"), "{none}");
+    let there = [
+        Text("proc/sys/user/max_user_namespaces", "9\n"),
+        Text("proc/sys/kernel/apparmor_restrict_unprivileged_userns", "0\n"),
+    ];
+    let there = mend(Vec::from(there).leak(), "user-namespaces");
+    assert!(there.contains("kernel.apparmor_restrict_unprivileged_userns=1"), "{there}");
+    let inside = mend(
+        &[
+            Text("sys/devices/system/cpu/vulnerabilities/meltdown", "Vulnerable\n"),
+            Text("sys/class/dmi/id/sys_vendor", "QEMU\n"),
+        ],
+        "cpu-mitigations",
+    );
+    assert!(inside.contains("the machine around this one"), "{inside}");
+}

@@ -1,7 +1,7 @@
 //! `claw host audit`.
 
 use std::fs;
-use std::io::{IsTerminal, Write};
+use std::io::{IsTerminal, Read as _, Write};
 use std::path::Path;
 
 use claw_host::{Area, Baseline, Outcome, Report, Severity, Status, audit, oscal, sarif};
@@ -64,9 +64,22 @@ type Read = Result<Baseline, claw_policy::PolicyError>;
 
 fn baseline(path: &Path) -> Result<Read, AuditError> {
     let name = path.display().to_string();
-    let text =
-        fs::read_to_string(path).map_err(|source| AuditError::Baseline { path: name.clone(), source })?;
+    let text = small(path).map_err(|source| AuditError::Baseline { path: name.clone(), source })?;
     Ok(Baseline::parse(&text, &name))
+}
+
+/// The text of a regular file; a FIFO, a device or an endless file does not keep this program.
+fn small(path: &Path) -> std::io::Result<String> {
+    // before it is opened: opening a FIFO waits
+    if !fs::metadata(path)?.is_file() {
+        return Err(std::io::Error::other("it is not a regular file"));
+    }
+    let mut text = String::new();
+    let length = fs::File::open(path)?.take(LARGEST).read_to_string(&mut text)?;
+    match u64::try_from(length) {
+        Ok(length) if length < LARGEST => Ok(text),
+        _ => Err(std::io::Error::other("it is larger than 1 MiB")),
+    }
 }
 
 fn report(arguments: &Audit, baseline: Option<&Baseline>) -> Result<Report, AuditError> {
@@ -196,6 +209,9 @@ impl Paint {
         if self.0 { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
 }
+
+/// Bytes of a baseline.
+const LARGEST: u64 = 1 << 20;
 
 fn least(threshold: Threshold) -> Severity {
     match threshold {
