@@ -543,13 +543,15 @@ pub(crate) fn walked_but(
     }
 }
 
+/// Paths that one command names.
+const MOST_MENDED: usize = 16;
+
 /// The command for each path; setcap(8) wants its word again for each.
 fn mended(command: &str, found: &[String]) -> String {
-    const MOST: usize = 16;
     let again = if command.ends_with(" -r") { " -r " } else { " " };
     // a name that is not UTF-8 cannot be written here
     let named: Vec<&String> = found.iter().filter(|path| !path.contains('\u{fffd}')).collect();
-    let paths: Vec<String> = named.iter().take(MOST).map(|path| quoted(path)).collect();
+    let paths: Vec<String> = named.iter().take(MOST_MENDED).map(|path| quoted(path)).collect();
     let rest = match found.len().saturating_sub(paths.len()) {
         0 => String::new(),
         rest => format!(" # and {rest} more"),
