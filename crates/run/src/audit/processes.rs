@@ -116,13 +116,12 @@ pub(super) fn agents(
     let by_number: BTreeMap<u32, &Seen> = all.iter().map(|one| (one.process.pid, one)).collect();
     let (mut keepers, mut strangers) = (BTreeSet::new(), Vec::new());
     for one in all.iter().filter(|one| one.process.name == "claw-init") {
-        match by_number.get(&one.parent).filter(|parent| parent.process.name == "claw") {
-            Some(parent) => match keeps(&parent.process, claw) {
-                Ok(()) => {
-                    keepers.insert(one.process.pid);
-                }
-                Err(why) => strangers.push(why),
-            },
+        let claws = by_number.get(&one.parent).filter(|parent| parent.process.name == "claw");
+        match claws.map(|parent| keeps(&parent.process, claw)) {
+            Some(Ok(())) => {
+                keepers.insert(one.process.pid);
+            }
+            Some(Err(why)) => strangers.push(why),
             None => {}
         }
     }

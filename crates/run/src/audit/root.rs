@@ -198,7 +198,7 @@ pub(super) fn node(metadata: &Metadata) -> Node {
 }
 
 /// A walk over the tree ends after this time.
-const TIME: Duration = Duration::from_millis(1_000);
+const TIME: Duration = Duration::from_millis(1_400);
 
 const LARGEST: u64 = 1 << 20;
 const MOST_NAMES: usize = 16_384;

@@ -355,3 +355,21 @@ fn a_mend_outlives_a_restart_or_says_that_it_does_not() {
     );
     assert!(inside.contains("the machine around this one"), "{inside}");
 }
+
+#[test]
+fn a_shell_reads_back_the_path_and_nothing_else() {
+    let names = ["a b", "it's", "a\n-rf ", "\u{202e}x'\\", "$(id)`id`;&|*?~", "-r", "\u{e9}", "!!", "\"q\""];
+    let puts: Vec<_> = names.iter().map(|name| Directory(format!("srv/{name}").leak(), 0o777, 0)).collect();
+    let report = audit(&tree(puts.leak()).facts());
+    let one = report.outcomes.iter().find(|one| one.id == "open-directories").unwrap();
+    let command = one.mend.replacen("chmod o-w --", "printf '%s\\0'", 1);
+    assert!(!command.contains(['\n', '\u{202e}']), "{command}");
+    let out = std::process::Command::new("bash").args(["-c", &command]).output().unwrap();
+    let read: BTreeSet<String> = out
+        .stdout
+        .split(|byte| *byte == 0)
+        .filter(|path| !path.is_empty())
+        .map(|path| String::from_utf8(path.to_vec()).unwrap())
+        .collect();
+    assert_eq!(read, names.iter().map(|name| format!("/srv/{name}")).collect());
+}
