@@ -1,4 +1,5 @@
-//! Looks for files with unusual rights in the whole tree: what matters most first, then what lies least deep.
+//! Looks for files with unusual rights in the whole tree: the system's own places and all others in turns, each from what lies
+//! least deep.
 //!
 //! Links are not followed. Other file systems below are walked too, but for those that are no files (`proc` and its like) and
 //! those that another program or machine answers for. Whatever could not be looked at is told, and so is the bound.
@@ -136,6 +137,10 @@ impl Walker<'_> {
         }
     }
 
+    fn late(&self) -> bool {
+        self.begun.elapsed() >= self.root.walk
+    }
+
     /// Reads one directory; `false` at the bound.
     fn directory(&mut self, path: &Path, parent: u64) -> io::Result<bool> {
         let directory = self.root.directory(path)?;
@@ -154,9 +159,13 @@ impl Walker<'_> {
         if !self.seen.insert((device, metadata.ino())) {
             return Ok(true);
         }
+        // empty directories take their time too
+        if self.late() {
+            return Ok(false);
+        }
         for entry in fs::read_dir(directory.path())? {
             let entry = entry?;
-            let late = self.found.entries.is_multiple_of(EVERY) && self.begun.elapsed() >= self.root.walk;
+            let late = self.found.entries.is_multiple_of(EVERY) && self.late();
             if late || self.found.entries >= self.most {
                 return Ok(false);
             }
