@@ -63,11 +63,16 @@ pub(crate) fn json(value: &impl serde::Serialize) {
     line(&serde_json::to_string_pretty(value).unwrap_or_default());
 }
 
-/// Text that came from elsewhere must not move the cursor or change colours.
+/// Text that came from elsewhere must not move the cursor, change colours, or turn or hide what is around it. Its lines stay
+/// lines: where a name of somebody's choice is shown, [`row`] is for it.
 pub(crate) fn plain(text: &str) -> String {
-    text.chars()
-        .map(|character| if character.is_control() && character != '\n' { '\u{fffd}' } else { character })
-        .collect()
+    let hidden = |character: char| character != '\n' && claw_ledger::text::is_hidden(character);
+    text.chars().map(|character| if hidden(character) { '\u{fffd}' } else { character }).collect()
+}
+
+/// The same, on one line: what is hidden is spelled out, ends of lines too.
+pub(crate) fn row(text: &str) -> String {
+    claw_host::spelled(text)
 }
 
 /// Says something on standard error while the agent runs, without waiting for whoever reads it: the agent shares it, and could

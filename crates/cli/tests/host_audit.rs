@@ -94,16 +94,18 @@ fn a_score_is_the_weight_of_what_passed() {
 #[test]
 fn an_accepted_finding_counts_again_after_its_day() {
     once(CLAW, User::Root, |lab| {
+        let later = later();
+        let later = later.as_str();
         let entry = |day: &str, more: &str| {
             format!(
                 "version: 1\naccepted:\n  - check: root-alone\n    reason: rescue account\n    expires: {day}\n{more}"
             )
         };
         let run = |text: &str| {
-            let file = lab.write("accepted.yaml", text).display().to_string();
+            let file = lab.write("accepted.yaml", &text.replace("DAY", later)).display().to_string();
             audit(lab, &["--json", "--baseline", &file])
         };
-        let held = run(&entry("2999-01-01", ""));
+        let held = run(&entry(later, ""));
         assert_eq!(held.code, 0, "{}", held.stderr);
         assert_eq!(one(&json(&held), "root-alone")["accepted"]["reason"], "rescue account");
         let over = run(&entry("2020-01-01", ""));
@@ -112,13 +114,88 @@ fn an_accepted_finding_counts_again_after_its_day() {
             over.stderr.contains("line 3: `root-alone` was accepted until 2020-01-01; it counts again"),
             "{over:#?}"
         );
-        let other = run(&entry("2999-01-01", "    seen: somebody else\n"));
+        let other = run(&entry(later, "    seen: somebody else\n"));
         assert_eq!(other.code, 1);
         assert!(other.stderr.contains("something else"), "{other:#?}");
-        let same = run(&entry("2999-01-01", "    seen: toor\n"));
+        let same = run(&entry(later, "    seen: toor\n"));
         assert_eq!(same.code, 0, "{}", same.stderr);
-        let stale = run("version: 1\naccepted:\n  - {check: tpm, reason: none here, expires: 2999-01-01}\n");
+        let endless = run(&entry("9999-12-31", ""));
+        assert_eq!(endless.code, 1);
+        assert!(endless.stderr.contains("more than two years from now: it counts"), "{endless:#?}");
+        let stale = run("version: 1\naccepted:\n  - {check: tpm, reason: none here, expires: DAY}\n");
         assert!(stale.stderr.contains("`tpm` is no finding now"), "{stale:#?}");
+    });
+}
+
+/// A day to which a finding can be accepted.
+fn later() -> String {
+    let day = Command::new("date").args(["-u", "-d", "700 days", "+%F"]).output().unwrap();
+    String::from_utf8(day.stdout).unwrap().trim().to_owned()
+}
+
+#[test]
+fn a_baseline_that_is_no_file_does_not_keep_it_waiting() {
+    once(CLAW, User::Root, |lab| {
+        let fifo = lab.path("fifo");
+        assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        for path in [fifo.display().to_string(), "/dev/zero".to_owned()] {
+            let outcome = audit(lab, &["--baseline", &path]);
+            assert_eq!(outcome.code, 2, "{outcome:#?}");
+            assert!(outcome.stderr.contains("it is not a regular file"), "{outcome:#?}");
+        }
+        let large = lab.path("large");
+        fs::File::create(&large).unwrap().set_len(1 << 30).unwrap();
+        let outcome = audit(lab, &["--baseline", &large.display().to_string()]);
+        assert!(outcome.stderr.contains("larger than 1 MiB"), "{outcome:#?}");
+    });
+}
+
+/// The report of a tree in a mount namespace, after a script in it.
+fn mounted(lab: &Lab, script: &str) -> Value {
+    let tree = tree(lab);
+    let script =
+        format!("set -e; cd {tree}; {script}; {CLAW} host audit --root {tree} --json || test $? = 1");
+    json(&lab.plain().command(&["unshare", "-m", "sh", "-c", &script]))
+}
+
+#[test]
+fn a_program_on_another_file_system_is_found() {
+    once(CLAW, User::Root, |lab| {
+        let script = "mkdir -p srv/m; mount -t tmpfs none srv/m; cp /bin/true srv/m/sh; chmod 4777 srv/m/sh";
+        let report = mounted(lab, script);
+        assert_eq!(one(&report, "set-user-id")["seen"], "/srv/m/sh");
+        assert_eq!(one(&report, "set-user-id-writable")["status"], "fail");
+    });
+}
+
+#[test]
+fn what_is_no_file_is_not_walked() {
+    once(CLAW, User::Root, |lab| {
+        // the first mount would answer a walk with thousands of entries
+        let report = mounted(lab, "mkdir -p srv/m; mount -t sysfs none srv/m");
+        let one = one(&report, "set-user-id");
+        assert_eq!(one["status"], "pass", "{one}");
+        let seen = one["seen"].as_str().unwrap();
+        assert!(seen.split(' ').next().unwrap().parse::<u32>().unwrap() < 100, "{seen}");
+    });
+}
+
+#[test]
+fn no_name_forges_a_line_of_the_table() {
+    once(CLAW, User::Root, |lab| {
+        tree(lab);
+        let name = "srv/x\n  pass: root-alone, everything\u{202e}";
+        let place = lab.path("tree").join(name);
+        fs::create_dir_all(&place).unwrap();
+        fs::set_permissions(&place, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+        for form in [&[][..], &["--json"], &["--sarif", "-"], &["--oscal", "-"]] {
+            let outcome = audit(lab, form);
+            assert!(!outcome.stdout.contains('\u{202e}'), "{form:?}: {}", outcome.stdout);
+            assert!(!outcome.stdout.contains("\n  pass: root-alone"), "{form:?}: {}", outcome.stdout);
+            assert!(outcome.stdout.contains("u{202e}"), "{form:?}: {}", outcome.stdout);
+        }
+        let table = audit(lab, &[]).stdout;
+        assert!(table.contains("chmod o-w -- $'"), "{table}");
     });
 }
 
@@ -126,7 +203,7 @@ fn an_accepted_finding_counts_again_after_its_day() {
 fn a_baseline_that_is_not_understood_is_refused_with_its_line() {
     once(CLAW, User::Root, |lab| {
         let check = |text: &str, words: &[&str]| {
-            let file = lab.write("accepted.yaml", text).display().to_string();
+            let file = lab.write("accepted.yaml", &text.replace("DAY", &later())).display().to_string();
             let outcome = audit(lab, &["--baseline", &file]);
             assert_eq!(outcome.code, 2, "{text}");
             assert!(outcome.stdout.is_empty(), "{text}");
@@ -134,7 +211,7 @@ fn a_baseline_that_is_not_understood_is_refused_with_its_line() {
                 assert!(outcome.stderr.contains(word), "{word} is missing: {}", outcome.stderr);
             }
         };
-        let entry = "  - {check: tpm, reason: r, expires: 2999-01-01}\n";
+        let entry = "  - {check: tpm, reason: r, expires: DAY}\n";
         check(&format!("accepted:\n{entry}"), &["`version` is missing"]);
         check(&format!("version: 2\naccepted:\n{entry}"), &["version 2 is not known"]);
         check(
@@ -142,17 +219,17 @@ fn a_baseline_that_is_not_understood_is_refused_with_its_line() {
             &["acepted", "did you mean `accepted`", "accepted.yaml:"],
         );
         check(
-            "version: 1\naccepted:\n  - {check: tmp, reason: r, expires: 2999-01-01}\n",
+            "version: 1\naccepted:\n  - {check: tmp, reason: r, expires: DAY}\n",
             &["no check is called `tmp`", "accepted.yaml:3"],
         );
-        check("version: 1\naccepted:\n  - {check: tpm, expires: 2999-01-01}\n", &["`reason` is missing"]);
+        check("version: 1\naccepted:\n  - {check: tpm, expires: DAY}\n", &["`reason` is missing"]);
         check(
-            "version: 1\naccepted:\n  - {check: tpm, reason: \" \", expires: 2999-01-01}\n",
+            "version: 1\naccepted:\n  - {check: tpm, reason: \" \", expires: DAY}\n",
             &["`reason` is empty"],
         );
         check("version: 1\naccepted:\n  - {check: tpm, reason: r}\n", &["`expires` is missing"]);
         check("version: 1\naccepted:\n  - {check: tpm, reason: r, expires: soon}\n", &["`soon` is no day"]);
-        check("version: 1\naccepted:\n  - {check: tpm, reason: r, expires: 2999-01-01, why: x}\n", &["why"]);
+        check("version: 1\naccepted:\n  - {check: tpm, reason: r, expires: DAY, why: x}\n", &["why"]);
         check("version: 1\nversion: 1\n", &["version"]);
     });
 }
@@ -220,7 +297,8 @@ fn reports_hold_to_their_standards() {
         let (sarif, oscal) = (lab.path("host.sarif"), lab.path("host.oscal.json"));
         let baseline = lab.write(
             "accepted.yaml",
-            "version: 1\naccepted:\n  - {check: root-alone, reason: rescue, expires: 2999-01-01}\n",
+            &"version: 1\naccepted:\n  - {check: root-alone, reason: rescue, expires: DAY}\n"
+                .replace("DAY", &later()),
         );
         let words = [
             "--sarif",

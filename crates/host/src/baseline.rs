@@ -100,6 +100,12 @@ impl Baseline {
                 report.outcomes.iter_mut().find(|one| one.id == entry.check && one.status == Status::Fail);
             match failing {
                 None => said.push(format!("{what} is no finding now; take the entry out")),
+                Some(_) if entry.end() > now.saturating_add(LONGEST) => {
+                    said.push(format!(
+                        "{what} is accepted until {}, more than two years from now: it counts; say a nearer day, and look again then",
+                        entry.expires
+                    ));
+                }
                 Some(_) if entry.end() <= now => {
                     said.push(format!("{what} was accepted until {}; it counts again", entry.expires));
                 }
@@ -119,11 +125,11 @@ impl Baseline {
 }
 
 impl Entry {
-    /// The first second after its last day; a day that has no end has passed.
+    /// The first second after its last day; a day without a next one never ends.
     fn end(&self) -> i64 {
         let next = self.expires.tomorrow().ok();
         let start = next.and_then(|day| day.to_zoned(TimeZone::UTC).ok());
-        start.map_or(i64::MIN, |zoned| Timestamp::from(zoned).as_second())
+        start.map_or(i64::MAX, |zoned| Timestamp::from(zoned).as_second())
     }
 }
 
@@ -174,6 +180,9 @@ fn extra<T: Keyed>(extra: &[Extra], what: &str, problems: &mut Vec<Problem>) {
         });
     }
 }
+
+/// How long a finding can be accepted, in seconds: two years, with a leap day, to the end of the last day.
+const LONGEST: i64 = 732 * 86_400;
 
 /// The reader speaks of policies.
 fn reworded(problem: Problem) -> Problem {

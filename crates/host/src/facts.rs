@@ -25,8 +25,8 @@ pub struct Facts {
     /// The accounts with a password field.
     pub shadow: Read<Vec<Shadow>>,
     /// Homes of people and of root.
-    pub homes: Read<Vec<Home>>,
-    /// Files and directories with unusual rights, in bounded places.
+    pub homes: Read<Homes>,
+    /// Files and directories with unusual rights.
     pub walk: Walk,
     /// Claw itself.
     pub claw: Claw,
@@ -34,8 +34,12 @@ pub struct Facts {
     pub processes: Read<Vec<Process>>,
     /// Processes in Claw's sandboxes.
     pub agents: Read<Vec<Agent>>,
+    /// Processes that look as if they kept a sandbox of Claw, and of which it cannot be said.
+    pub strangers: Vec<String>,
     /// Sockets that wait for others.
     pub listeners: Read<Vec<Listener>>,
+    /// Where vsock(7) sockets wait: context and port.
+    pub vsocks: Read<Vec<(u32, u32)>>,
     /// Listening UNIX sockets without a file: name and owner.
     pub abstracts: Read<Vec<(String, Option<u32>)>>,
     /// Interfaces.
@@ -104,6 +108,15 @@ pub enum Hash {
     Weak,
 }
 
+/// Home directories.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Homes {
+    /// Those that were looked at.
+    pub all: Vec<Home>,
+    /// How many more there are.
+    pub left: usize,
+}
+
 /// A home directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Home {
@@ -123,21 +136,23 @@ pub struct Home {
     pub trusting: Vec<(String, Read<Node>)>,
 }
 
-/// What a walk over bounded places found.
+/// What a walk over the tree found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Walk {
     /// Where it went, for people.
     pub places: String,
     /// How many entries it looked at.
     pub entries: usize,
-    /// Places that it could not look into, or that it left at its bound.
+    /// What it could not look into, and its bound if it was reached.
     pub missed: Vec<String>,
+    /// The part of it that belongs to the system: below `/etc`, `/usr` and the like.
+    pub missed_of_system: Vec<String>,
     /// Files with the set-user-id bit.
     pub setuid: Vec<(String, Node)>,
     /// Files with the set-group-id bit.
     pub setgid: Vec<(String, Node)>,
-    /// Files that give capabilities.
-    pub capable: Vec<String>,
+    /// Files that give capabilities, and which: a bit for each (include/uapi/linux/capability.h).
+    pub capable: Vec<(String, u64)>,
     /// Directories that anybody may write and that are not sticky.
     pub open_directories: Vec<String>,
     /// Files of the system that anybody may write.
@@ -164,10 +179,21 @@ pub struct Process {
     pub pid: u32,
     /// Its name.
     pub name: String,
-    /// Its user.
+    /// Its user, who started it.
     pub user: u32,
     /// Its arguments, for `sshd` only.
     pub arguments: Vec<String>,
+    /// The file that it executes: its name alone is its own choice.
+    pub program: Read<Program>,
+}
+
+/// A file that is executed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    /// Where.
+    pub path: String,
+    /// What it is.
+    pub node: Node,
 }
 
 /// A process in one of Claw's sandboxes.
@@ -200,6 +226,8 @@ pub struct Listener {
     pub user: u32,
     /// The program's name, where it could be seen.
     pub process: Option<String>,
+    /// Whether the system's own SSH server holds it.
+    pub ssh: Read<bool>,
 }
 
 /// A transport protocol.
@@ -310,16 +338,63 @@ impl Facts {
         self.lists.get(directory).and_then(Read::unknown)
     }
 
-    /// Whether a program of this name runs; why not known.
+    /// Whether a service runs whose program has one of these names. Who calls itself so is not believed: the program is
+    /// root's, and its user is the system's.
     pub fn runs(&self, names: &[&str]) -> Read<String> {
-        match &self.processes {
-            Read::Known(all) => all
-                .iter()
-                .find(|one| names.contains(&one.name.as_str()))
-                .map_or(Read::Absent, |one| Read::Known(one.name.clone())),
-            Read::Absent => Read::Absent,
-            Read::Unknown(why) => Read::Unknown(why.clone()),
+        self.serves(names, |_| true)
+    }
+
+    /// The same for a service that only root can run.
+    pub fn runs_as_root(&self, name: &str) -> Read<String> {
+        self.serves(&[name], |user| user == 0)
+    }
+
+    fn serves(&self, names: &[&str], by: fn(u32) -> bool) -> Read<String> {
+        let all = match &self.processes {
+            Read::Known(all) => all,
+            Read::Absent => return Read::Absent,
+            Read::Unknown(why) => return Read::Unknown(why.clone()),
+        };
+        let mut answer = Read::Absent;
+        for one in all.iter().filter(|one| by(one.user)) {
+            match one.service(names) {
+                Read::Known(name) => return Read::Known(name.to_owned()),
+                Read::Unknown(why) => answer = Read::Unknown(why),
+                Read::Absent => {}
+            }
         }
+        answer
+    }
+}
+
+impl Process {
+    /// Which of these services it is.
+    pub fn service(&self, names: &[&str]) -> Read<&str> {
+        // ordinary users, and nobody; dynamic users of services lie between (systemd: Users, Groups, UIDs and GIDs)
+        let person = (1_000..61_184).contains(&self.user) || self.user > 65_519;
+        match &self.program {
+            _ if person => Read::Absent,
+            Read::Known(program) if program.node.foreign() => Read::Absent,
+            Read::Known(program) => {
+                let name = program.name();
+                if names.contains(&name) { Read::Known(name) } else { Read::Absent }
+            }
+            // the kernel cuts a name after fifteen characters
+            Read::Unknown(why) if names.iter().any(|name| name.get(..15).unwrap_or(name) == self.name) => {
+                Read::Unknown(format!(
+                    "{} runs as process {}; which program that is: {why}",
+                    self.name, self.pid
+                ))
+            }
+            Read::Unknown(_) | Read::Absent => Read::Absent,
+        }
+    }
+}
+
+impl Program {
+    /// The last part of its path.
+    pub fn name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or_default()
     }
 }
 

@@ -1,4 +1,4 @@
-//! A report as OSCAL assessment results 1.1 (NIST).
+//! A report as OSCAL assessment results 1.1.3 (NIST).
 //!
 //! What failed or passed is a finding with a status; what is unknown or inapplicable is an observation only, since OSCAL's
 //! status knows `satisfied` and `not-satisfied` alone.

@@ -6,6 +6,7 @@ use crate::baseline::Accepted;
 use crate::check::{Area, Check, Severity, Verdict};
 use crate::checks::{container, machine};
 use crate::facts::Facts;
+use crate::spelled::spelled;
 
 /// What all checks say.
 #[derive(Debug, Clone, Serialize)]
@@ -102,7 +103,7 @@ fn notes(facts: &Facts) -> Vec<String> {
     if let Some(kind) = machine(facts) {
         notes.push(format!("this is a virtual machine ({kind}): hypervisor, firmware and physical disks above it cannot be judged from inside"));
     }
-    notes
+    notes.iter().map(|note| spelled(note)).collect()
 }
 
 impl Report {
@@ -129,9 +130,10 @@ fn outcome(check: &'static Check, facts: &Facts) -> Outcome {
         status,
         title: check.title,
         reads: check.reads,
-        seen,
+        // names of files, programs and sockets are their makers' choice
+        seen: spelled(&seen),
         meaning: check.meaning,
-        mend: mend.unwrap_or_else(|| check.mend.to_owned()),
+        mend: mend.map_or_else(|| check.mend.to_owned(), |mend| spelled(&mend)),
         reference: check.reference,
         accepted: None,
     }

@@ -123,6 +123,8 @@ impl Config {
 
     fn set(&mut self, keyword: String, setting: Setting) {
         match setting.only {
+            // a file that is included twice says it once
+            Some(_) if self.matched.iter().any(|(other, said)| *other == keyword && said.same(&setting)) => {}
             Some(_) => self.matched.push((keyword, setting)),
             // what an unread file may have set first stays open
             None => {
@@ -133,6 +135,11 @@ impl Config {
 }
 
 impl Setting {
+    /// Whether it is the same value at the same place, whatever criteria led to it.
+    fn same(&self, other: &Setting) -> bool {
+        self.place == other.place && self.value == other.value
+    }
+
     /// The value with its place.
     pub fn show(&self) -> String {
         match &self.only {
@@ -236,6 +243,12 @@ mod tests {
             &["yes"],
             false,
         );
+    }
+
+    #[test]
+    fn a_finding_is_told_once_however_often_its_file_is_included() {
+        let main = "/etc/ssh/sshd_config";
+        check(&[(main, "Match User a\nX yes\nInclude /etc/ssh/sshd_config")], "x", None, &["yes"], true);
     }
 
     #[test]

@@ -19,8 +19,8 @@ pub struct Wanted {
     pub credentials: &'static [&'static str],
     /// Below each home: what lets others in without a password.
     pub trusting: &'static [&'static str],
-    /// Directories to walk, and how deep.
-    pub walk: &'static [(&'static str, usize)],
+    /// Directories that are walked first; then everything else.
+    pub walk: &'static [&'static str],
     /// At most so many entries are looked at in a walk.
     pub entries: usize,
     /// Addresses whose way is wanted.
@@ -98,26 +98,39 @@ pub const WANTED: Wanted = Wanted {
     ],
     trusting: &[".rhosts", ".shosts"],
     walk: &[
-        ("/bin", 2),
-        ("/sbin", 2),
-        ("/usr/bin", 2),
-        ("/usr/sbin", 2),
-        ("/usr/lib", 4),
-        ("/usr/libexec", 4),
-        ("/usr/local", 5),
-        ("/opt", 5),
-        ("/etc", 6),
-        ("/srv", 3),
-        ("/var/lib", 2),
-        ("/var/tmp", 3),
-        ("/tmp", 3),
-        ("/dev/shm", 3),
-        ("/home", 3),
-        ("/root", 2),
+        "/usr/bin",
+        "/usr/sbin",
+        "/usr/local/bin",
+        "/usr/local/sbin",
+        "/bin",
+        "/sbin",
+        "/etc",
+        "/opt",
+        "/usr/lib",
+        "/usr/libexec",
+        "/usr",
+        "/lib",
+        "/lib32",
+        "/lib64",
+        "/libx32",
+        "/usr/games",
+        "/boot",
+        "/run",
+        "/srv",
+        "/tmp",
+        "/var/tmp",
+        "/dev/shm",
+        "/home",
+        "/root",
+        "/var/spool",
+        "/var/www",
     ],
-    entries: 100_000,
+    entries: MOST_ENTRIES,
     ways: &["169.254.169.254", "fd00:ec2::254"],
 };
+
+/// At most so many entries are looked at in a walk.
+const MOST_ENTRIES: usize = 2_000_000;
 
 const TEXTS: &[&str] = &[
     "/etc/passwd",
@@ -138,6 +151,9 @@ const TEXTS: &[&str] = &[
     "/proc/self/mountinfo",
     "/proc/sysvipc/shm",
     "/proc/net/if_inet6",
+    "/proc/net/packet",
+    "/proc/net/raw",
+    "/proc/net/raw6",
     "/proc/net/ip_tables_names",
     "/proc/net/ip6_tables_names",
     "/proc/1/cgroup",

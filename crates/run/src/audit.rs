@@ -31,7 +31,8 @@ pub struct Places {
 pub fn read(root: &Root, places: &Places, now: i64) -> Facts {
     let live = root.is_live();
     let processes = processes::all(root);
-    let agents = processes::agents(root, &processes);
+    let (agents, strangers) = processes::agents(root, &processes, &places.program);
+    let listeners = network::listeners(root, &processes);
     let (texts, lists) = files::texts(root);
     let asked = |ask: &dyn Fn() -> std::io::Result<bool>| match ask() {
         _ if !live => Read::Unknown(FILES_ONLY.to_owned()),
@@ -50,7 +51,8 @@ pub fn read(root: &Root, places: &Places, now: i64) -> Facts {
         shadow: root.text(Path::new("/etc/shadow")).map(|text| Shadow::parse(&text)),
         walk: walk::walk(root, &WANTED),
         claw: claw(root, places),
-        listeners: network::listeners(root),
+        listeners,
+        vsocks: network::vsocks(root),
         abstracts: network::abstracts(root),
         links: network::links(root),
         chains: network::chains(root),
@@ -63,6 +65,7 @@ pub fn read(root: &Root, places: &Places, now: i64) -> Facts {
         clock: asked(&file::clock_is_kept),
         processes: processes.map(|all| all.into_iter().map(|one| one.process).collect()),
         agents,
+        strangers,
     };
     for directory in WANTED.nodes_in {
         facts.lists.entry((*directory).to_owned()).or_insert_with(|| root.names(Path::new(directory)));

@@ -122,6 +122,26 @@ pub fn abstracts(socket: &Socket) -> io::Result<Vec<Abstract>> {
     Ok(found)
 }
 
+/// Where vsock(7) sockets listen in this network namespace: context and port.
+pub fn vsocks(socket: &Socket) -> io::Result<Vec<(u32, u32)>> {
+    // struct vsock_diag_req: family, protocol, pad, states, inode, show, cookie (include/uapi/linux/vm_sockets_diag.h)
+    let mut fixed = vec![u8::try_from(libc::AF_VSOCK).unwrap_or_default(), 0, 0, 0];
+    fixed.extend_from_slice(&(1u32 << 10).to_ne_bytes());
+    fixed.extend_from_slice(&[0; 16]);
+    let mut request = Messages::new();
+    request.begin(SOCK_DIAG_BY_FAMILY, REQUEST_DUMP, &fixed);
+    let mut found = Vec::new();
+    socket.dump(&request, |message| {
+        // struct vsock_diag_msg: family, type, state, shutdown, then the own context and port
+        if message.body.get(2) == Some(&10)
+            && let (Some(context), Some(port)) = (u32_at(message.body, 4), u32_at(message.body, 8))
+        {
+            found.push((context, port));
+        }
+    })?;
+    Ok(found)
+}
+
 /// Opens the socket that these ask.
 pub fn open() -> io::Result<Socket> {
     Socket::open(libc::NETLINK_SOCK_DIAG)

@@ -54,17 +54,52 @@ pub fn link(fd: BorrowedFd<'_>) -> io::Result<String> {
     Ok(String::from_utf8_lossy(buffer.get(..length).unwrap_or_default()).into_owned())
 }
 
-/// Whether a file gives capabilities to who executes it (`security.capability`, capabilities(7)). Links are not followed.
-pub fn has_capabilities(path: &Path) -> io::Result<bool> {
+/// Which capabilities a file gives to who executes it, permitted and inheritable ones together (`security.capability`,
+/// capabilities(7)); a value of an unknown shape gives all of them. Links are not followed.
+pub fn capabilities(path: &Path) -> io::Result<Option<u64>> {
     let path = CString::new(path.as_os_str().as_bytes())?;
-    // SAFETY: both names are NUL-terminated; without a buffer the call only says how long the value is.
-    let length =
-        unsafe { libc::lgetxattr(path.as_ptr(), c"security.capability".as_ptr(), std::ptr::null_mut(), 0) };
+    let mut value = [0u8; 64];
+    // SAFETY: both names are NUL-terminated; pointer and length describe `value`.
+    let length = unsafe {
+        libc::lgetxattr(
+            path.as_ptr(),
+            c"security.capability".as_ptr(),
+            value.as_mut_ptr().cast(),
+            value.len(),
+        )
+    };
     match check_size(length) {
-        Ok(length) => Ok(length > 0),
-        Err(error) if matches!(error.raw_os_error(), Some(libc::ENODATA | libc::EOPNOTSUPP)) => Ok(false),
+        Ok(length) => Ok(Some(set(value.get(..length).unwrap_or_default()).unwrap_or(u64::MAX))),
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENODATA | libc::EOPNOTSUPP)) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// `struct vfs_cap_data`: revision and flags, then permitted and inheritable words, little-endian; revision 1 has one pair,
+/// 2 and 3 have two (include/uapi/linux/capability.h).
+fn set(value: &[u8]) -> Option<u64> {
+    let word = |at: usize| {
+        let bytes = value.get(at..at.checked_add(4)?)?;
+        Some(u64::from(u32::from_le_bytes(bytes.try_into().ok()?)))
+    };
+    let low = word(4)? | word(8)?;
+    match word(0)? >> 24 {
+        1 => Some(low),
+        2 | 3 => Some(low | (word(12)? | word(16)?) << 32),
+        _ => None,
+    }
+}
+
+/// The number of the file system that something open is on (fstatfs(2)).
+pub fn system(fd: BorrowedFd<'_>) -> io::Result<u64> {
+    // SAFETY: an all-zero statfs is valid; the kernel fills it in; the descriptor is open.
+    let number = unsafe {
+        let mut found: libc::statfs = std::mem::zeroed();
+        crate::check(libc::fstatfs(fd.as_raw_fd(), &mut found))?;
+        found.f_type
+    };
+    // the numbers are 32 bits wide, whatever holds them
+    Ok(u64::from(u32::try_from(number & 0xffff_ffff).unwrap_or_default()))
 }
 
 /// Whether the kernel's clock is kept by a time service (adjtimex(2)). Nothing is changed.

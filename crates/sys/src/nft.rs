@@ -259,6 +259,8 @@ pub struct BaseChain {
     pub rules: u32,
     /// The first rule without a condition that decides.
     pub decided: Option<Verdict>,
+    /// Whether its table is switched off (`flags dormant`): then the chain sees no packet.
+    pub dormant: bool,
 }
 
 /// Every base chain of every family in this network namespace (nft(8), "list chains"); needs `CAP_NET_ADMIN`.
@@ -274,6 +276,13 @@ pub fn survey(socket: &Socket) -> io::Result<Vec<BaseChain>> {
         request.begin((SUBSYSTEM << 8) | kind, REQUEST_DUMP, &[0, 0, 0, 0]);
         request
     };
+    let mut dormant: Vec<(Option<u8>, String)> = Vec::new();
+    socket.dump(&ask(GETTABLE), |message| {
+        let body = message.body.get(4..).unwrap_or_default();
+        if attribute(body, 2).is_some_and(|flags| be32(Some(flags)) & DORMANT != 0) {
+            dormant.push((message.body.first().copied(), text(body, 1)));
+        }
+    })?;
     let mut chains: Vec<BaseChain> = Vec::new();
     socket.dump(&ask(GETCHAIN), |message| {
         let body = message.body.get(4..).unwrap_or_default();
@@ -287,6 +296,7 @@ pub fn survey(socket: &Socket) -> io::Result<Vec<BaseChain>> {
                 policy: if be32(attribute(body, 5)) == 1 { Verdict::Accept } else { Verdict::Drop },
                 rules: 0,
                 decided: None,
+                dormant: dormant.contains(&(message.body.first().copied(), text(body, 1))),
             });
         }
     })?;
@@ -621,6 +631,9 @@ const BATCH_BEGIN: u16 = 0x10;
 const BATCH_END: u16 = 0x11;
 const NEWTABLE: u16 = 0;
 const NEWCHAIN: u16 = 3;
+/// `NFT_TABLE_F_DORMANT`.
+const DORMANT: u32 = 1;
+const GETTABLE: u16 = 1;
 const GETCHAIN: u16 = 4;
 const NEWRULE: u16 = 6;
 const GETRULE: u16 = 7;

@@ -35,7 +35,7 @@ pub(crate) fn run(arguments: &Doctor) -> u8 {
             Status::Missing => "MISSING",
             Status::Absent => "absent ",
         };
-        print::line(&format!("{mark}  {:<16} {}", feature.name, print::plain(&feature.seen)));
+        print::line(&format!("{mark}  {:<16} {}", feature.name, print::row(&feature.seen)));
         if feature.status != Status::Ok {
             print::line(&format!("         cost: {}\n         get it: {}", feature.cost, feature.remedy));
         }

@@ -78,14 +78,14 @@ fn catalogues(directory: &Path) -> Result<Vec<PathBuf>, u8> {
     let mut files = listed.map_err(|error| {
         eprintln!(
             "claw: cannot read the catalogue {}: {error}",
-            print::plain(&directory.display().to_string())
+            print::row(&directory.display().to_string())
         );
         UNUSABLE
     })?;
     files.retain(|file| file.extension().is_some_and(|extension| extension == "yaml"));
     files.sort();
     if files.is_empty() {
-        eprintln!("claw: no catalogue in {}", print::plain(&directory.display().to_string()));
+        eprintln!("claw: no catalogue in {}", print::row(&directory.display().to_string()));
         eprintln!("hint: its files end in .yaml; see catalog/README.md");
         return Err(UNUSABLE);
     }
@@ -105,7 +105,7 @@ fn report(files: &[PathBuf], form: &ReportForm, policy: Option<&Path>, reading: 
         ReportForm { json: true, .. } => print::line(&footprint.json()),
         ReportForm { markdown: true, .. } => print::line(show::markdown(&footprint).trim_end()),
         ReportForm { html: Some(file), .. } => {
-            print::say(&format!("claw: wrote {}", print::plain(&file.display().to_string())));
+            print::say(&format!("claw: wrote {}", print::row(&file.display().to_string())));
         }
         _ => print::line(show::text(&footprint).trim_end()),
     }
@@ -125,7 +125,7 @@ fn side_by_side(files: [&PathBuf; 2], form: &ReportForm, reading: &Reading) -> R
         ReportForm { json: true, .. } => print::line(&as_json(&comparison)),
         ReportForm { markdown: true, .. } => print::line(show::markdown_comparison(&comparison).trim_end()),
         ReportForm { html: Some(file), .. } => {
-            print::say(&format!("claw: wrote {}", print::plain(&file.display().to_string())));
+            print::say(&format!("claw: wrote {}", print::row(&file.display().to_string())));
         }
         _ => print::line(show::comparison(&comparison).trim_end()),
     }
@@ -198,7 +198,7 @@ fn save(file: &Path, text: &str) -> Result<(), u8> {
     });
     written.map_err(|error| {
         let _ = std::fs::remove_file(&beside);
-        eprintln!("claw: cannot write {}: {error}", print::plain(&file.display().to_string()));
+        eprintln!("claw: cannot write {}: {error}", print::row(&file.display().to_string()));
         UNUSABLE
     })
 }

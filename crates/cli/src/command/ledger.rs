@@ -40,7 +40,7 @@ fn present(ledger: &Path, summarised: bool, json: bool) -> io::Result<u8> {
             Ok(_) if json => print::line(String::from_utf8_lossy(line).trim_end()),
             Ok(record) => print::line(&show::line(&record)),
             Err(error) => {
-                eprintln!("claw: unreadable record: {}", print::plain(&error.to_string()));
+                eprintln!("claw: unreadable record: {}", print::row(&error.to_string()));
                 code = NO;
             }
         }
@@ -136,7 +136,7 @@ fn tail(ledger: &Path, run: Option<(u32, &str)>, form: Form) -> io::Result<u8> {
             (Ok(record), Form::Table(colour)) => {
                 said = writeln!(io::stdout(), "{}", row(record, colour, width()))
             }
-            (Err(error), _) => eprintln!("claw: unreadable record: {}", print::plain(&error.to_string())),
+            (Err(error), _) => eprintln!("claw: unreadable record: {}", print::row(&error.to_string())),
         }
         // a reader that went away (`| head`) is no error, but nobody is told any more
         if said.is_err() {
@@ -251,7 +251,7 @@ fn tell(verdict: &Verdict) {
                 "claw: record {} (line {}): {}",
                 broken.seq,
                 broken.line,
-                print::plain(&broken.flaw.to_string())
+                print::row(&broken.flaw.to_string())
             );
         }
         None => print::line(&format!("{} records, head {}", verdict.records, verdict.head)),

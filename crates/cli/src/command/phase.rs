@@ -35,7 +35,7 @@ fn one(name: Option<&str>) -> Result<(u32, String), u8> {
         }
         (runs, _) => {
             let names: Vec<&str> = runs.iter().map(|(_, run)| run.as_str()).collect();
-            eprintln!("claw: several runs go on: {}", print::plain(&names.join(", ")));
+            eprintln!("claw: several runs go on: {}", print::row(&names.join(", ")));
             eprintln!("hint: name one with --run");
             Err(UNUSABLE)
         }
@@ -49,13 +49,13 @@ fn told(answer: &Answer, json: bool) -> u8 {
     match answer {
         Answer::Refused { why } => {
             if !json {
-                eprintln!("claw: {}", print::plain(why));
+                eprintln!("claw: {}", print::row(why));
             }
             NO
         }
         Answer::Done { what, closed } => {
             if !json {
-                print::line(&print::plain(&format!("{what}: {closed} flows closed")));
+                print::line(&print::row(&format!("{what}: {closed} flows closed")));
             }
             DONE
         }

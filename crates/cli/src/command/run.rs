@@ -168,7 +168,7 @@ fn not_signed(error: &SignedError) -> u8 {
 
 /// Reads a file as text, or says why not.
 pub(crate) fn read(file: &Path) -> Result<String, u8> {
-    let name = || print::plain(&file.display().to_string());
+    let name = || print::row(&file.display().to_string());
     let mut bytes = Vec::new();
     let read = fs::File::open(file).and_then(|open| open.take(LARGEST).read_to_end(&mut bytes));
     if let Err(error) = read {
@@ -183,7 +183,7 @@ pub(crate) fn read(file: &Path) -> Result<String, u8> {
 }
 
 fn not_text(file: &Path) -> u8 {
-    eprintln!("claw: `{}` is not UTF-8 text", print::plain(&file.display().to_string()));
+    eprintln!("claw: `{}` is not UTF-8 text", print::row(&file.display().to_string()));
     UNUSABLE
 }
 
@@ -257,12 +257,12 @@ pub(super) fn finish(outcome: &Outcome, said: Said) -> u8 {
                     "claw: the agent wrote to what is reviewed: `claw changes {run}`, then apply or discard"
                 ));
             }
-            print::say(&format!("claw: ledger {}", print::plain(&outcome.ledger.display().to_string())));
+            print::say(&format!("claw: ledger {}", print::row(&outcome.ledger.display().to_string())));
             if let Some(head) = &head {
                 print::say(&format!("claw: head {head}"));
             }
             if said == Said::Observed {
-                let ledger = print::plain(&outcome.ledger.display().to_string());
+                let ledger = print::row(&outcome.ledger.display().to_string());
                 print::say(&format!("next: claw footprint report {ledger}"));
             }
         }

@@ -24,7 +24,7 @@ fn model(arguments: &ThreatModel) -> Result<Model, u8> {
 
 fn audit(file: &Path) -> Result<Vec<Finding>, u8> {
     findings(&read(file)?).map_err(|error| {
-        eprintln!("claw: cannot read the audit `{}`: {error}", print::plain(&file.display().to_string()));
+        eprintln!("claw: cannot read the audit `{}`: {error}", print::row(&file.display().to_string()));
         eprintln!("hint: make it with `claw host audit --json`");
         UNUSABLE
     })
@@ -35,7 +35,7 @@ fn show(arguments: &ThreatModel, model: &Model) -> u8 {
     for (file, picture) in pictures {
         let Some(file) = file else { continue };
         if let Err(error) = std::fs::write(file, picture) {
-            eprintln!("claw: cannot write `{}`: {error}", print::plain(&file.display().to_string()));
+            eprintln!("claw: cannot write `{}`: {error}", print::row(&file.display().to_string()));
             return UNUSABLE;
         }
     }

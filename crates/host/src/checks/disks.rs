@@ -1,7 +1,7 @@
 //! What is stored, and how it is mounted.
 
 use crate::check::{Area, Check, Severity, Verdict};
-use crate::checks::runtime::walked;
+use crate::checks::runtime::{walked, walked_but};
 use crate::checks::{nodes, none};
 use crate::facts::{Facts, Kind};
 use crate::mounts::{Mount, at, mounts};
@@ -29,7 +29,7 @@ pub(crate) const CHECKS: &[Check] = &[
         title: "the disk is read by this host only",
         reads: "/proc/self/mountinfo, /sys/block/dm-*/dm/uuid",
         meaning: "who has the disk, or a copy of it, has ledgers, keys and what agents wrote",
-        mend: "cryptsetup reencrypt --encrypt --reduce-device-size 32M DEVICE # from a rescue system, with a backup",
+        mend: "e2fsck -f DEVICE && resize2fs DEVICE SIZE && cryptsetup reencrypt --encrypt --reduce-device-size 32M DEVICE # from a rescue system, with a backup; SIZE is 32 MiB less than the device has: without it the end of the file system is cut off. Then /etc/crypttab, /etc/fstab and update-initramfs -u",
         reference: "cryptsetup-reencrypt(8)",
         judge: encryption,
     },
@@ -40,8 +40,8 @@ pub(crate) const CHECKS: &[Check] = &[
         title: "/tmp holds no devices and no programs that change the user",
         reads: MOUNTS,
         meaning: "every program may write there: with the bit of set-user-id a file from an agent's result becomes a way to its owner",
-        mend: "systemctl enable --now tmp.mount && mount -o remount,nosuid,nodev,noexec /tmp",
-        reference: "CIS Debian Linux 12 Benchmark 1.1.2.1",
+        mend: "printf 'tmpfs /tmp tmpfs mode=1777,nosuid,nodev,noexec 0 0\\n' >> /etc/fstab && mount /tmp # hides what is in /tmp now; programs that run from /tmp need TMPDIR elsewhere",
+        reference: "CIS Debian Linux 12 Benchmark",
         judge: |facts| options(facts, "/tmp", &["nosuid", "nodev", "noexec"]),
     },
     Check {
@@ -52,7 +52,7 @@ pub(crate) const CHECKS: &[Check] = &[
         reads: MOUNTS,
         meaning: "the same as /tmp, and it stays over a restart",
         mend: "printf '/var/tmp /var/tmp none bind,nosuid,nodev,noexec 0 0\\n' >> /etc/fstab && mount /var/tmp",
-        reference: "CIS Debian Linux 12 Benchmark 1.1.2.5",
+        reference: "CIS Debian Linux 12 Benchmark",
         judge: |facts| options(facts, "/var/tmp", &["nosuid", "nodev", "noexec"]),
     },
     Check {
@@ -62,8 +62,8 @@ pub(crate) const CHECKS: &[Check] = &[
         title: "shared memory holds no programs",
         reads: MOUNTS,
         meaning: "every program may write there, and nothing of it is on a disk to be found later",
-        mend: "mount -o remount,nosuid,nodev,noexec /dev/shm",
-        reference: "CIS Debian Linux 12 Benchmark 1.1.2.2",
+        mend: "printf 'tmpfs /dev/shm tmpfs nosuid,nodev,noexec 0 0\\n' >> /etc/fstab && mount -o remount,nosuid,nodev,noexec /dev/shm",
+        reference: "CIS Debian Linux 12 Benchmark",
         judge: |facts| options(facts, "/dev/shm", &["nosuid", "nodev", "noexec"]),
     },
     Check {
@@ -74,7 +74,7 @@ pub(crate) const CHECKS: &[Check] = &[
         reads: MOUNTS,
         meaning: "agents write into workspaces in homes; those files keep no special power only if the mount says so",
         mend: "printf '/home /home none bind,nosuid,nodev 0 0\\n' >> /etc/fstab && mount /home",
-        reference: "CIS Debian Linux 12 Benchmark 1.1.2.3",
+        reference: "CIS Debian Linux 12 Benchmark",
         judge: |facts| options(facts, "/home", &["nosuid", "nodev"]),
     },
     Check {
@@ -84,7 +84,7 @@ pub(crate) const CHECKS: &[Check] = &[
         title: "users do not see each other's processes",
         reads: MOUNTS,
         meaning: "arguments of claw and of agents' tools, which often hold keys, are read by every user",
-        mend: "mount -o remount,hidepid=invisible /proc",
+        mend: "printf 'proc /proc proc hidepid=invisible 0 0\\n' >> /etc/fstab && mount -o remount,hidepid=invisible /proc # it may hold for every mount of /proc on this machine, containers' too; claw host audit as an ordinary user sees less then",
         reference: "proc(5), hidepid",
         judge: |facts| {
             with_mounts(facts, |all| match at(all, "/proc") {
@@ -108,7 +108,7 @@ pub(crate) const CHECKS: &[Check] = &[
         title: "the kernel's debugging files are root's",
         reads: "/proc/self/mountinfo, /sys/kernel/debug, /sys/kernel/tracing",
         meaning: "they tell and change what no program needs",
-        mend: "chmod 700 /sys/kernel/debug /sys/kernel/tracing",
+        mend: "chmod 700 /sys/kernel/debug /sys/kernel/tracing # until the next start; for good: printf 'debugfs /sys/kernel/debug debugfs mode=700 0 0\\n' >> /etc/fstab, and tracefs alike",
         reference: "kernel: Documentation/filesystems/debugfs.rst",
         judge: |facts| {
             with_mounts(facts, |all| {
@@ -136,10 +136,10 @@ pub(crate) const CHECKS: &[Check] = &[
         area: Area::Disks,
         severity: Severity::High,
         title: "where everybody writes, nobody takes another's files away",
-        reads: "directories that anybody may write, in the places of the walk (docs/host-audit.md)",
+        reads: "directories that anybody may write, on every local file system of the tree",
         meaning: "one agent's workspace, or a service's file, is replaced by any other program",
         mend: "chmod o-w DIRECTORY # or +t, for each that is named",
-        reference: "CIS Debian Linux 12 Benchmark 7.1.11",
+        reference: "CIS Debian Linux 12 Benchmark",
         judge: |facts| walked(facts, &facts.walk.open_directories, Some("chmod o-w")),
     },
     Check {
@@ -147,11 +147,14 @@ pub(crate) const CHECKS: &[Check] = &[
         area: Area::Disks,
         severity: Severity::Critical,
         title: "files of the system are not everybody's to write",
-        reads: "files below /etc, /usr, /opt, /bin, /sbin that anybody may write",
+        reads: "files below /bin, /boot, /etc, /lib*, /opt, /sbin, /usr that anybody may write",
         meaning: "the next program that root starts, or reads, is the writer's",
         mend: "chmod o-w FILE # for each that is named",
-        reference: "CIS Debian Linux 12 Benchmark 7.1.11",
-        judge: |facts| walked(facts, &facts.walk.open_files, Some("chmod o-w")),
+        reference: "CIS Debian Linux 12 Benchmark",
+        judge: |facts| {
+            let walk = &facts.walk;
+            walked_but(facts, &walk.open_files, &walk.missed_of_system, Some("chmod o-w"))
+        },
     },
     Check {
         id: "services-writable",
@@ -161,7 +164,7 @@ pub(crate) const CHECKS: &[Check] = &[
         reads: "/etc/systemd/system, /usr/lib/systemd/system, /etc/cron*, /etc/crontab, /etc/profile, /etc/profile.d",
         meaning: "whoever may write one of them is root at the next start, log-in or full hour",
         mend: "chown root:root FILE && chmod go-w FILE # for each that is named",
-        reference: "systemd.unit(5); crontab(5); CIS Debian Linux 12 Benchmark 2.4.1",
+        reference: "systemd.unit(5); crontab(5); CIS Debian Linux 12 Benchmark",
         judge: |facts| {
             let places = [
                 "/etc/systemd/system",
@@ -218,7 +221,15 @@ fn options(facts: &Facts, place: &str, wanted: &[&str]) -> Verdict {
                 .filter(|option| !mount.has(option))
                 .map(|option| format!("no {option}"))
                 .collect();
-            none(&missing, wanted.join(", "))
+            let mend = format!(
+                "mount -o remount,{} {place} # until the next start; for good, the same words in its line of /etc/fstab, or of its systemd mount unit",
+                wanted.join(",")
+            );
+            match none(&missing, wanted.join(", ")) {
+                // shared memory has no line of its own to begin with
+                Verdict::Fail { seen, mend: None } if place != "/dev/shm" => Verdict::fail_with(seen, mend),
+                verdict => verdict,
+            }
         }
         None => Verdict::fail("it is no mount of its own"),
     })

@@ -3,11 +3,12 @@
 use std::net::IpAddr;
 
 use crate::check::{Area, Check, Severity, Verdict};
+use crate::checks::runtime::owned;
 use crate::checks::{none, none_of, number, number_or, some};
 use crate::facts::{Chain, Facts, Hook, Way};
 use crate::read::Read;
 
-const RULES: &str = "base chains of nf_tables (netlink), of every table";
+const RULES: &str = "base chains of nf_tables (netlink), of every table that is not dormant";
 const SAID: &str = "rules that let some of it in are not judged";
 
 /// The checks of this area.
@@ -19,8 +20,8 @@ pub(crate) const CHECKS: &[Check] = &[
         title: "what reaches this host unasked is dropped",
         reads: RULES,
         meaning: "every service that starts is open to every network, workloads' included",
-        mend: "nft 'add table inet host; add chain inet host input { type filter hook input priority filter; policy drop; }; add rule inet host input iif lo accept; add rule inet host input ct state established,related accept; add rule inet host input meta l4proto { icmp, ipv6-icmp } accept; add rule inet host input tcp dport 22 accept'",
-        reference: "nft(8); CIS Debian Linux 12 Benchmark 4.2",
+        mend: "claw host firewall --zones zones.yaml --apply --confirm-within 60 # zones.yaml (docs/firewall.md) names first what commands this host; then, from a new session: claw host firewall --confirm",
+        reference: "nft(8); CIS Debian Linux 12 Benchmark",
         judge: |facts| dropped(facts, Hook::Input, IpVersion::Four),
     },
     Check {
@@ -30,8 +31,8 @@ pub(crate) const CHECKS: &[Check] = &[
         title: "IPv6 is held as strictly as IPv4",
         reads: "base chains of nf_tables, /proc/net/if_inet6",
         meaning: "the second door of the same house stands open: what IPv4 refuses, IPv6 lets in",
-        mend: "nft list ruleset # then write the rules of table ip into a table of family inet, which holds both",
-        reference: "nft(8), ADDRESS FAMILIES; CIS Debian Linux 12 Benchmark 4.2",
+        mend: "claw host firewall --zones zones.yaml --apply --confirm-within 60 # its rules hold both families alike; zones.yaml: docs/firewall.md; then, from a new session: claw host firewall --confirm",
+        reference: "nft(8), ADDRESS FAMILIES; CIS Debian Linux 12 Benchmark",
         judge: parity,
     },
     Check {
@@ -41,8 +42,8 @@ pub(crate) const CHECKS: &[Check] = &[
         title: "nothing passes through this host unless a rule says so",
         reads: "net.ipv4.ip_forward, net.ipv6.conf.all.forwarding, base chains of nf_tables",
         meaning: "workloads reach the network of management through the host; claw's sandboxes do not need forwarding",
-        mend: "nft 'add table inet host; add chain inet host forward { type filter hook forward priority filter; policy drop; }' # or: sysctl -w net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0",
-        reference: "nft(8); CIS Debian Linux 12 Benchmark 3.3.1",
+        mend: "claw host firewall --zones zones.yaml --apply --confirm-within 60 # zones.yaml: docs/firewall.md; then, from a new session: claw host firewall --confirm",
+        reference: "nft(8); CIS Debian Linux 12 Benchmark",
         judge: forwarded,
     },
     Check {
@@ -50,11 +51,11 @@ pub(crate) const CHECKS: &[Check] = &[
         area: Area::Network,
         severity: Severity::Low,
         title: "the host itself reaches only what it needs",
-        reads: RULES,
+        reads: "base chains of nf_tables (netlink), of every table that is not dormant; /proc/net/if_inet6",
         meaning: "whatever runs outside a sandbox has the whole internet to send secrets to",
-        mend: "nft 'add table inet host; add chain inet host output { type filter hook output priority filter; policy drop; }' # with rules for what the host and claw's gate need",
+        mend: "claw host firewall --zones zones.yaml --apply --confirm-within 60 # with output: drop, and flows out for what the host and claw's gate need; zones.yaml: docs/firewall.md; then, from a new session: claw host firewall --confirm",
         reference: "nft(8)",
-        judge: |facts| dropped(facts, Hook::Output, IpVersion::Four),
+        judge: sent,
     },
     Check {
         id: "reverse-path",
@@ -63,8 +64,8 @@ pub(crate) const CHECKS: &[Check] = &[
         title: "packets with a foreign sender are dropped",
         reads: "net.ipv4.conf.*.rp_filter",
         meaning: "a workload sends as if it were the host or another workload",
-        mend: "sysctl -w net.ipv4.conf.all.rp_filter=1",
-        reference: "kernel: Documentation/networking/ip-sysctl.rst; CIS Debian Linux 12 Benchmark 3.3.7",
+        mend: "printf '%s\\n' net.ipv4.conf.all.rp_filter=1 >> /etc/sysctl.d/60-claw.conf && sysctl -p /etc/sysctl.d/60-claw.conf",
+        reference: "kernel: Documentation/networking/ip-sysctl.rst; CIS Debian Linux 12 Benchmark",
         judge: reverse_path,
     },
     Check {
@@ -74,7 +75,7 @@ pub(crate) const CHECKS: &[Check] = &[
         title: "127.0.0.0/8 stays on this host",
         reads: "net.ipv4.conf.*.route_localnet",
         meaning: "other machines and workloads reach services that listen on loopback only",
-        mend: "sysctl -w net.ipv4.conf.all.route_localnet=0 net.ipv4.conf.default.route_localnet=0 # and for each that is named",
+        mend: "printf '%s\\n' net.ipv4.conf.all.route_localnet=0 net.ipv4.conf.default.route_localnet=0 >> /etc/sysctl.d/60-claw.conf && sysctl -p /etc/sysctl.d/60-claw.conf # and for each that is named",
         reference: "kernel: Documentation/networking/ip-sysctl.rst",
         judge: |facts| each(facts, "ipv4", "route_localnet", |value| value == 0),
     },
@@ -85,8 +86,8 @@ pub(crate) const CHECKS: &[Check] = &[
         title: "no neighbour changes this host's routes",
         reads: "net.ipv4.conf.*.accept_redirects, net.ipv6.conf.*.accept_redirects",
         meaning: "a machine or workload on the same network sends the gate's traffic through itself",
-        mend: "sysctl -w net.ipv4.conf.all.accept_redirects=0 net.ipv6.conf.all.accept_redirects=0 # and for each that is named",
-        reference: "CIS Debian Linux 12 Benchmark 3.3.5",
+        mend: "printf '%s\\n' net.ipv4.conf.all.accept_redirects=0 net.ipv6.conf.all.accept_redirects=0 >> /etc/sysctl.d/60-claw.conf && sysctl -p /etc/sysctl.d/60-claw.conf # and for each that is named",
+        reference: "CIS Debian Linux 12 Benchmark",
         // a host that forwards needs both `all` and the interface (include/linux/inetdevice.h)
         judge: |facts| {
             let forwards = facts.line("/proc/sys/net/ipv4/ip_forward") == Read::Known("1");
@@ -100,8 +101,8 @@ pub(crate) const CHECKS: &[Check] = &[
         title: "this host tells nobody another way",
         reads: "net.ipv4.conf.*.send_redirects",
         meaning: "a workload learns the routers of the networks behind the host",
-        mend: "sysctl -w net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.default.send_redirects=0 # and for each that is named",
-        reference: "CIS Debian Linux 12 Benchmark 3.3.2",
+        mend: "printf '%s\\n' net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.default.send_redirects=0 >> /etc/sysctl.d/60-claw.conf && sysctl -p /etc/sysctl.d/60-claw.conf # and for each that is named",
+        reference: "CIS Debian Linux 12 Benchmark",
         judge: |facts| each(facts, "ipv4", "send_redirects", |value| value == 0),
     },
     Check {
@@ -111,8 +112,8 @@ pub(crate) const CHECKS: &[Check] = &[
         title: "no sender chooses the way of its packets",
         reads: "net.ipv4.conf.*.accept_source_route, net.ipv6.conf.*.accept_source_route",
         meaning: "packets go around the firewall that stands on the usual way",
-        mend: "sysctl -w net.ipv4.conf.all.accept_source_route=0 net.ipv6.conf.all.accept_source_route=0 # and for each that is named",
-        reference: "CIS Debian Linux 12 Benchmark 3.3.8",
+        mend: "printf '%s\\n' net.ipv4.conf.all.accept_source_route=0 net.ipv6.conf.all.accept_source_route=0 >> /etc/sysctl.d/60-claw.conf && sysctl -p /etc/sysctl.d/60-claw.conf # and for each that is named",
+        reference: "CIS Debian Linux 12 Benchmark",
         // an interface and `all` must both allow it (include/linux/inetdevice.h, net/ipv6/exthdrs.c)
         judge: |facts| {
             both(
@@ -130,8 +131,8 @@ pub(crate) const CHECKS: &[Check] = &[
         title: "a flood of opened connections does not stop services",
         reads: "net.ipv4.tcp_syncookies",
         meaning: "one machine makes the host's services deaf, its log-in among them",
-        mend: "sysctl -w net.ipv4.tcp_syncookies=1",
-        reference: "CIS Debian Linux 12 Benchmark 3.3.10; tcp(7)",
+        mend: "printf '%s\\n' net.ipv4.tcp_syncookies=1 >> /etc/sysctl.d/60-claw.conf && sysctl -p /etc/sysctl.d/60-claw.conf",
+        reference: "CIS Debian Linux 12 Benchmark; tcp(7)",
         judge: |facts| {
             number(facts, "/proc/sys/net/ipv4/tcp_syncookies", |value| value >= 1, "it may be built without")
         },
@@ -143,8 +144,8 @@ pub(crate) const CHECKS: &[Check] = &[
         title: "pings to everybody are not answered",
         reads: "net.ipv4.icmp_echo_ignore_broadcasts",
         meaning: "the host helps to flood others",
-        mend: "sysctl -w net.ipv4.icmp_echo_ignore_broadcasts=1",
-        reference: "CIS Debian Linux 12 Benchmark 3.3.4",
+        mend: "printf '%s\\n' net.ipv4.icmp_echo_ignore_broadcasts=1 >> /etc/sysctl.d/60-claw.conf && sysctl -p /etc/sysctl.d/60-claw.conf",
+        reference: "CIS Debian Linux 12 Benchmark",
         judge: |facts| {
             number(facts, "/proc/sys/net/ipv4/icmp_echo_ignore_broadcasts", |value| value == 1, "unusual")
         },
@@ -156,8 +157,8 @@ pub(crate) const CHECKS: &[Check] = &[
         title: "packets from impossible senders are written down",
         reads: "net.ipv4.conf.all.log_martians",
         meaning: "a workload that sends as somebody else leaves no trace",
-        mend: "sysctl -w net.ipv4.conf.all.log_martians=1",
-        reference: "CIS Debian Linux 12 Benchmark 3.3.9",
+        mend: "printf '%s\\n' net.ipv4.conf.all.log_martians=1 >> /etc/sysctl.d/60-claw.conf && sysctl -p /etc/sysctl.d/60-claw.conf",
+        reference: "CIS Debian Linux 12 Benchmark",
         judge: |facts| {
             number(
                 facts,
@@ -174,7 +175,7 @@ pub(crate) const CHECKS: &[Check] = &[
         title: "ports of system services are the system's",
         reads: "net.ipv4.ip_unprivileged_port_start",
         meaning: "any program answers on 22, 53 or 443 in the place of the service that others trust",
-        mend: "sysctl -w net.ipv4.ip_unprivileged_port_start=1024",
+        mend: "printf '%s\\n' net.ipv4.ip_unprivileged_port_start=1024 >> /etc/sysctl.d/60-claw.conf && sysctl -p /etc/sysctl.d/60-claw.conf",
         reference: "kernel: Documentation/networking/ip-sysctl.rst",
         judge: |facts| {
             number(
@@ -192,7 +193,7 @@ pub(crate) const CHECKS: &[Check] = &[
         title: "no way leads to a cloud's metadata service",
         reads: "the kernel's route to 169.254.169.254 and fd00:ec2::254, firmware's vendor; nothing is sent",
         meaning: "any program outside a sandbox asks for the credentials of this machine; claw's gate refuses these addresses",
-        mend: "ip route add prohibit 169.254.169.254/32 && ip -6 route add prohibit fd00:ec2::254/128",
+        mend: "ip route add prohibit 169.254.169.254/32 && ip -6 route add prohibit fd00:ec2::254/128 # until the next start; for good, in what sets up your interfaces",
         reference: "RFC 3927; your provider's pages on its metadata service",
         judge: metadata,
     },
@@ -203,7 +204,7 @@ pub(crate) const CHECKS: &[Check] = &[
         title: "no interface listens to what is not for it",
         reads: "flags of interfaces (rtnetlink)",
         meaning: "somebody records the traffic of others, the gate's included",
-        mend: "ip link set DEVICE promisc off # for each that is named",
+        mend: "ip link set DEVICE promisc off # for each that is named, until its next start",
         reference: "netdevice(7), IFF_PROMISC",
         judge: |facts| match &facts.links {
             Read::Known(links) => {
@@ -216,6 +217,17 @@ pub(crate) const CHECKS: &[Check] = &[
         },
     },
     Check {
+        id: "raw-sockets",
+        area: Area::Network,
+        severity: Severity::Low,
+        title: "no program takes packets past every port",
+        reads: "/proc/net/raw, /proc/net/raw6, /proc/net/packet",
+        meaning: "such a program sees packets before the firewall does, and is in no list of ports; a DHCP client is one, and so is a program that records traffic",
+        mend: "ss -wlp; ss -0lp # then stop each that is named, or accept it in a baseline",
+        reference: "raw(7); packet(7)",
+        judge: raw_sockets,
+    },
+    Check {
         id: "rare-protocols",
         area: Area::Network,
         severity: Severity::Low,
@@ -223,7 +235,7 @@ pub(crate) const CHECKS: &[Check] = &[
         reads: "/etc/modprobe.d/*.conf, /proc/modules",
         meaning: "a program outside a sandbox loads old kernel code by asking for a socket; inside, claw refuses these sockets",
         mend: "printf 'install %s /bin/false\\n' dccp sctp rds tipc > /etc/modprobe.d/rare-protocols.conf",
-        reference: "CIS Debian Linux 12 Benchmark 3.2; modprobe.d(5)",
+        reference: "CIS Debian Linux 12 Benchmark; modprobe.d(5)",
         judge: rare_protocols,
     },
     Check {
@@ -231,17 +243,15 @@ pub(crate) const CHECKS: &[Check] = &[
         area: Area::Network,
         severity: Severity::Low,
         title: "no service waits where files' rights do not reach",
-        reads: "listening UNIX sockets in the abstract namespace (sock_diag), claw's own left out",
+        reads: "listening UNIX sockets in the abstract namespace (sock_diag), those left out that claw made for the user in their name",
         meaning: "any program of this network namespace may connect, containers that share the host's network too; claw's sandboxes cannot",
         mend: "ss -xlp # then start each that is named with a socket in a directory",
         reference: "unix(7), Abstract sockets",
         judge: |facts| match &facts.abstracts {
             Read::Known(all) => {
-                let bad: Vec<String> = all
-                    .iter()
-                    .filter(|(name, _)| !name.starts_with("claw/"))
-                    .map(|(name, _)| format!("@{name}"))
-                    .collect();
+                let foreign = |(name, user): &&(String, Option<u32>)| !owned(name, *user);
+                let bad: Vec<String> =
+                    all.iter().filter(foreign).map(|(name, _)| format!("@{name}")).collect();
                 none(&bad, "no such socket")
             }
             Read::Absent => Verdict::Unknown("the sockets were not read".to_owned()),
@@ -292,6 +302,32 @@ fn dropped(facts: &Facts, hook: Hook, version: IpVersion) -> Verdict {
     })
 }
 
+/// What this host sends, by either family: one that nothing holds is the way out.
+fn sent(facts: &Facts) -> Verdict {
+    let four = dropped(facts, Hook::Output, IpVersion::Four);
+    if !matches!(four, Verdict::Pass(_)) {
+        return four;
+    }
+    match second_family(facts) {
+        Ok(0) => four,
+        Ok(_) => match dropped(facts, Hook::Output, IpVersion::Six) {
+            Verdict::Fail { seen, mend } => Verdict::Fail { seen: format!("for IPv6, {seen}"), mend },
+            verdict => verdict,
+        },
+        Err(verdict @ Verdict::Unknown(_)) => verdict,
+        Err(_) => four,
+    }
+}
+
+/// How many IPv6 addresses there are besides loopback's; if there can be none, or that is not known, what to say.
+fn second_family(facts: &Facts) -> Result<usize, Verdict> {
+    match facts.text("/proc/net/if_inet6") {
+        Read::Known(text) => Ok(text.lines().filter(|line| !line.ends_with(" lo")).count()),
+        Read::Absent => Err(Verdict::Inapplicable("this kernel has no IPv6".to_owned())),
+        Read::Unknown(why) => Err(Verdict::Unknown(why)),
+    }
+}
+
 /// Rules of iptables-legacy are in no nf_tables chain, and cannot be read without its tool.
 fn legacy(facts: &Facts) -> Option<Verdict> {
     let tables: Vec<String> = ["/proc/net/ip_tables_names", "/proc/net/ip6_tables_names"]
@@ -313,10 +349,9 @@ fn legacy(facts: &Facts) -> Option<Verdict> {
 }
 
 fn parity(facts: &Facts) -> Verdict {
-    let addresses = match facts.text("/proc/net/if_inet6") {
-        Read::Known(text) => text.lines().filter(|line| !line.ends_with(" lo")).count(),
-        Read::Absent => return Verdict::Inapplicable("this kernel has no IPv6".to_owned()),
-        Read::Unknown(why) => return Verdict::Unknown(why),
+    let addresses = match second_family(facts) {
+        Ok(addresses) => addresses,
+        Err(verdict) => return verdict,
     };
     let chains = match chains(facts) {
         Ok(chains) => chains,
@@ -440,7 +475,9 @@ fn reverse_path(facts: &Facts) -> Verdict {
         .filter(|(_, text)| text.known().is_some_and(|text| text.trim() == "0"))
         .map(|(path, _)| format!("{} = 0", crate::checks::key(path)))
         .collect();
-    none(&bad, "on for every interface")
+    let missed: Vec<String> =
+        facts.unlisted(PLACE).map(|why| format!("{PLACE}: {why}")).into_iter().collect();
+    none_of(&bad, &missed, "on for every interface")
 }
 
 fn metadata(facts: &Facts) -> Verdict {
@@ -497,6 +534,42 @@ fn through(address: &IpAddr, link: &str, gateway: Option<&IpAddr>) -> String {
     }
 }
 
+/// `sl local rem st tx:rx tr:when retrnsmt uid …` with the protocol as the local port; `sk RefCnt Type Proto Iface R Rmem User
+/// Inode` (proc_pid_net(5))
+fn raw_sockets(facts: &Facts) -> Verdict {
+    let (mut found, mut missed, mut read) = (Vec::new(), Vec::new(), 0u32);
+    for name in ["raw", "raw6", "packet"] {
+        let text = match facts.text(&format!("/proc/net/{name}")) {
+            Read::Known(text) => text,
+            Read::Absent => continue,
+            Read::Unknown(why) => {
+                missed.push(format!("/proc/net/{name}: {why}"));
+                continue;
+            }
+        };
+        read = read.saturating_add(1);
+        for line in text.lines().skip(1) {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            let user = fields.get(7).copied().unwrap_or("unknown");
+            let protocol = match name {
+                "packet" => fields.get(3).and_then(|text| u32::from_str_radix(text, 16).ok()),
+                _ => fields
+                    .get(1)
+                    .and_then(|text| text.rsplit_once(':'))
+                    .and_then(|(_, text)| u32::from_str_radix(text, 16).ok()),
+            };
+            let protocol = protocol.map_or_else(|| "unknown".to_owned(), |number| number.to_string());
+            found.push(format!("{name}: protocol {protocol}, user {user}"));
+        }
+    }
+    if read == 0 && missed.is_empty() {
+        return Verdict::Unknown("there is no /proc/net to read".to_owned());
+    }
+    found.sort();
+    found.dedup();
+    none_of(&found, &missed, "no such socket")
+}
+
 fn rare_protocols(facts: &Facts) -> Verdict {
     const RARE: &[&str] = &["dccp", "sctp", "rds", "tipc"];
     match facts.text("/proc/modules") {
@@ -506,6 +579,12 @@ fn rare_protocols(facts: &Facts) -> Verdict {
     }
     if let Some(why) = facts.unlisted("/etc/modprobe.d") {
         return Verdict::Unknown(why.to_owned());
+    }
+    if !facts.live
+        && facts.text("/etc/passwd") == Read::Absent
+        && facts.texts_below("/etc/modprobe.d").next().is_none()
+    {
+        return Verdict::Unknown("there is no system to read".to_owned());
     }
     let refused = |module: &&&str| {
         facts.texts_below("/etc/modprobe.d").filter_map(|(_, text)| text.known()).flat_map(|text| text.lines()).any(|line| {

@@ -14,7 +14,7 @@ pub(crate) const CHECKS: &[Check] = &[
         title: "user namespaces are for named programs only",
         reads: "user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns",
         meaning: "any process outside a sandbox can become root in a namespace and reach kernel code that only root reaches; claw needs them itself, so name claw rather than close them",
-        mend: "sysctl -w kernel.apparmor_restrict_unprivileged_userns=1 # with a profile for claw: docs/host-setup.md",
+        mend: "printf '%s\\n' kernel.apparmor_restrict_unprivileged_userns=1 >> /etc/sysctl.d/60-claw.conf && sysctl -p /etc/sysctl.d/60-claw.conf # where the kernel has this key, with a profile for claw: docs/host-setup.md",
         reference: "user_namespaces(7); docs/host-setup.md",
         judge: user_namespaces,
     },
@@ -25,7 +25,7 @@ pub(crate) const CHECKS: &[Check] = &[
         title: "only the privileged load BPF programs",
         reads: "kernel.unprivileged_bpf_disabled",
         meaning: "any process outside a sandbox can feed programs to the kernel's verifier, a common way to root",
-        mend: "sysctl -w kernel.unprivileged_bpf_disabled=1",
+        mend: "printf '%s\\n' kernel.unprivileged_bpf_disabled=1 >> /etc/sysctl.d/60-claw.conf && sysctl -p /etc/sysctl.d/60-claw.conf",
         reference: "kernel: Documentation/admin-guide/sysctl/kernel.rst; bpf(2)",
         judge: |facts| {
             number(
@@ -43,7 +43,7 @@ pub(crate) const CHECKS: &[Check] = &[
         title: "compiled BPF programs hide their constants",
         reads: "net.core.bpf_jit_harden, net.core.bpf_jit_enable",
         meaning: "a program that the kernel compiles can carry code of the attacker's choice into kernel memory",
-        mend: "sysctl -w net.core.bpf_jit_harden=2",
+        mend: "printf '%s\\n' net.core.bpf_jit_harden=2 >> /etc/sysctl.d/60-claw.conf && sysctl -p /etc/sysctl.d/60-claw.conf",
         reference: "kernel: Documentation/admin-guide/sysctl/net.rst",
         judge: |facts| match facts.line("/proc/sys/net/core/bpf_jit_enable") {
             Read::Known("0") => Verdict::Pass("net.core.bpf_jit_enable = 0: nothing is compiled".to_owned()),
@@ -61,8 +61,8 @@ pub(crate) const CHECKS: &[Check] = &[
         severity: Severity::Medium,
         title: "the kernel's performance counters are for the privileged",
         reads: "kernel.perf_event_paranoid",
-        meaning: "counters tell an ordinary process what others and the kernel do, keys included",
-        mend: "sysctl -w kernel.perf_event_paranoid=3",
+        meaning: "counters tell an ordinary process what others and the kernel do, keys included; 2 is the highest step of kernel.org's kernel, 3 (nothing at all) is known to Debian's and Ubuntu's",
+        mend: "printf '%s\\n' kernel.perf_event_paranoid=3 >> /etc/sysctl.d/60-claw.conf && sysctl -p /etc/sysctl.d/60-claw.conf",
         reference: "kernel: Documentation/admin-guide/perf-security.rst; perf_event_open(2)",
         judge: |facts| {
             number_or(
@@ -82,7 +82,7 @@ pub(crate) const CHECKS: &[Check] = &[
         title: "a process is traced by its parent or by root only",
         reads: "kernel.yama.ptrace_scope",
         meaning: "whatever runs as the same user outside a sandbox can take over claw's supervisor before it hides, or another agent's tools",
-        mend: "sysctl -w kernel.yama.ptrace_scope=1",
+        mend: "printf '%s\\n' kernel.yama.ptrace_scope=1 >> /etc/sysctl.d/60-claw.conf && sysctl -p /etc/sysctl.d/60-claw.conf",
         reference: "kernel: Documentation/admin-guide/LSM/Yama.rst; ptrace(2)",
         judge: |facts| {
             number(
@@ -100,7 +100,7 @@ pub(crate) const CHECKS: &[Check] = &[
         title: "kernel addresses are hidden",
         reads: "kernel.kptr_restrict",
         meaning: "an address of the kernel is half of an exploit that leaves a sandbox",
-        mend: "sysctl -w kernel.kptr_restrict=2",
+        mend: "printf '%s\\n' kernel.kptr_restrict=2 >> /etc/sysctl.d/60-claw.conf && sysctl -p /etc/sysctl.d/60-claw.conf",
         reference: "kernel: Documentation/admin-guide/sysctl/kernel.rst",
         judge: |facts| {
             number(facts, "/proc/sys/kernel/kptr_restrict", |value| value >= 1, "very old or unusual")
@@ -113,8 +113,8 @@ pub(crate) const CHECKS: &[Check] = &[
         title: "the kernel's log is for root",
         reads: "kernel.dmesg_restrict",
         meaning: "the log names kernel addresses and what failed when somebody tried to get out",
-        mend: "sysctl -w kernel.dmesg_restrict=1",
-        reference: "CIS Debian Linux 12 Benchmark 1.5; dmesg(1)",
+        mend: "printf '%s\\n' kernel.dmesg_restrict=1 >> /etc/sysctl.d/60-claw.conf && sysctl -p /etc/sysctl.d/60-claw.conf",
+        reference: "CIS Debian Linux 12 Benchmark; dmesg(1)",
         judge: |facts| {
             number(facts, "/proc/sys/kernel/dmesg_restrict", |value| value == 1, "it may have no log")
         },
@@ -126,7 +126,7 @@ pub(crate) const CHECKS: &[Check] = &[
         title: "no other kernel is loaded while this one runs",
         reads: "kernel.kexec_load_disabled",
         meaning: "who became root for a moment can replace the kernel that holds every sandbox",
-        mend: "sysctl -w kernel.kexec_load_disabled=1",
+        mend: "printf '%s\\n' kernel.kexec_load_disabled=1 >> /etc/sysctl.d/60-claw.conf && sysctl -p /etc/sysctl.d/60-claw.conf",
         reference: "kernel: Documentation/admin-guide/sysctl/kernel.rst; kexec_load(2)",
         judge: |facts| {
             number_or(
@@ -144,7 +144,7 @@ pub(crate) const CHECKS: &[Check] = &[
         title: "only signed modules are loaded, or none",
         reads: "kernel.modules_disabled, /sys/module/module/parameters/sig_enforce, lockdown",
         meaning: "root for a moment is kernel for good: a module undoes every wall without a trace",
-        mend: "sysctl -w kernel.modules_disabled=1 # until the next start; load what claw needs before: docs/host-setup.md",
+        mend: "sysctl -w kernel.modules_disabled=1 # until the next start, as late in it as can be: in /etc/sysctl.d it would stop the start's own modules; load what claw needs before: docs/host-setup.md",
         reference: "kernel: Documentation/admin-guide/module-signing.rst",
         judge: module_loading,
     },
@@ -166,7 +166,7 @@ pub(crate) const CHECKS: &[Check] = &[
         title: "a crash starts no program of root's",
         reads: "kernel.core_pattern",
         meaning: "an agent that crashes makes the kernel start that program outside the sandbox, as root, and feed it the agent's memory",
-        mend: "sysctl -w kernel.core_pattern=core",
+        mend: "printf '%s\\n' kernel.core_pattern=core >> /etc/sysctl.d/60-claw.conf && sysctl -p /etc/sysctl.d/60-claw.conf",
         reference: "core(5)",
         judge: |facts| match facts.line("/proc/sys/kernel/core_pattern") {
             Read::Known(text) if text.starts_with('|') => {
@@ -184,8 +184,8 @@ pub(crate) const CHECKS: &[Check] = &[
         title: "programs that changed their user leave no core file",
         reads: "fs.suid_dumpable",
         meaning: "the memory of a privileged program, with its secrets, lands where its caller can read it",
-        mend: "sysctl -w fs.suid_dumpable=0",
-        reference: "CIS Debian Linux 12 Benchmark 1.5; proc_sys_fs(5)",
+        mend: "printf '%s\\n' fs.suid_dumpable=0 >> /etc/sysctl.d/60-claw.conf && sysctl -p /etc/sysctl.d/60-claw.conf",
+        reference: "CIS Debian Linux 12 Benchmark; proc_sys_fs(5)",
         judge: |facts| number(facts, "/proc/sys/fs/suid_dumpable", |value| value == 0, "unusual"),
     },
     Check {
@@ -195,7 +195,7 @@ pub(crate) const CHECKS: &[Check] = &[
         title: "the emergency key dumps and kills nothing",
         reads: "kernel.sysrq",
         meaning: "a console, also a remote one, can kill claw or print memory without a login",
-        mend: "sysctl -w kernel.sysrq=0",
+        mend: "printf '%s\\n' kernel.sysrq=0 >> /etc/sysctl.d/60-claw.conf && sysctl -p /etc/sysctl.d/60-claw.conf",
         reference: "kernel: Documentation/admin-guide/sysrq.rst",
         // sync (16), remount read-only (32) and restart (128) only
         judge: |facts| {
@@ -214,7 +214,7 @@ pub(crate) const CHECKS: &[Check] = &[
         title: "io_uring is for the privileged, or for nobody",
         reads: "kernel.io_uring_disabled",
         meaning: "calls made through it pass no system call filter; claw's sandboxes refuse it, other programs of this host do not",
-        mend: "sysctl -w kernel.io_uring_disabled=2",
+        mend: "printf '%s\\n' kernel.io_uring_disabled=2 >> /etc/sysctl.d/60-claw.conf && sysctl -p /etc/sysctl.d/60-claw.conf",
         reference: "kernel: Documentation/admin-guide/sysctl/kernel.rst; io_uring(7)",
         judge: |facts| {
             number(
@@ -232,7 +232,7 @@ pub(crate) const CHECKS: &[Check] = &[
         title: "an ordinary process cannot hold the kernel still",
         reads: "vm.unprivileged_userfaultfd",
         meaning: "it widens the races in the kernel that exploits need",
-        mend: "sysctl -w vm.unprivileged_userfaultfd=0",
+        mend: "printf '%s\\n' vm.unprivileged_userfaultfd=0 >> /etc/sysctl.d/60-claw.conf && sysctl -p /etc/sysctl.d/60-claw.conf",
         reference: "kernel: Documentation/admin-guide/sysctl/vm.rst; userfaultfd(2)",
         judge: |facts| {
             number_or(
@@ -250,7 +250,7 @@ pub(crate) const CHECKS: &[Check] = &[
         title: "terminals load no modules for ordinary users",
         reads: "dev.tty.ldisc_autoload",
         meaning: "a terminal is enough to load old kernel code that nobody uses",
-        mend: "sysctl -w dev.tty.ldisc_autoload=0",
+        mend: "printf '%s\\n' dev.tty.ldisc_autoload=0 >> /etc/sysctl.d/60-claw.conf && sysctl -p /etc/sysctl.d/60-claw.conf",
         reference: "kernel: drivers/tty/Kconfig (LDISC_AUTOLOAD)",
         judge: |facts| {
             number(facts, "/proc/sys/dev/tty/ldisc_autoload", |value| value == 0, "older than 5.1")
@@ -263,7 +263,7 @@ pub(crate) const CHECKS: &[Check] = &[
         title: "no process types into another's terminal",
         reads: "dev.tty.legacy_tiocsti",
         meaning: "a tool that shares a terminal with a person can type commands that the person's shell then runs, outside",
-        mend: "sysctl -w dev.tty.legacy_tiocsti=0",
+        mend: "printf '%s\\n' dev.tty.legacy_tiocsti=0 >> /etc/sysctl.d/60-claw.conf && sysctl -p /etc/sysctl.d/60-claw.conf",
         reference: "ioctl_tty(2), TIOCSTI",
         judge: |facts| {
             number(
@@ -281,7 +281,7 @@ pub(crate) const CHECKS: &[Check] = &[
         title: "page zero cannot be mapped",
         reads: "vm.mmap_min_addr",
         meaning: "a null pointer in the kernel becomes a pointer to the attacker's memory",
-        mend: "sysctl -w vm.mmap_min_addr=65536",
+        mend: "printf '%s\\n' vm.mmap_min_addr=65536 >> /etc/sysctl.d/60-claw.conf && sysctl -p /etc/sysctl.d/60-claw.conf",
         reference: "kernel: Documentation/admin-guide/sysctl/vm.rst",
         judge: |facts| {
             number(facts, "/proc/sys/vm/mmap_min_addr", |value| value >= 4096, "no memory management unit?")
@@ -294,7 +294,7 @@ pub(crate) const CHECKS: &[Check] = &[
         title: "the kernel's helper for modules is root's",
         reads: "kernel.modprobe and the rights of that file",
         meaning: "the kernel starts it as root whenever an unknown format or protocol is asked for",
-        mend: "sysctl -w kernel.modprobe=/sbin/modprobe && chown root:root /sbin/modprobe && chmod 755 /sbin/modprobe",
+        mend: "printf '%s\\n' kernel.modprobe=/sbin/modprobe >> /etc/sysctl.d/60-claw.conf && sysctl -p /etc/sysctl.d/60-claw.conf && chown root:root /sbin/modprobe && chmod 755 /sbin/modprobe",
         reference: "kernel: Documentation/admin-guide/sysctl/kernel.rst",
         judge: modprobe,
     },
@@ -305,7 +305,7 @@ pub(crate) const CHECKS: &[Check] = &[
         title: "no interpreter inherits the rights of what it runs",
         reads: "/proc/sys/fs/binfmt_misc/*",
         meaning: "with flag C a set-user-id file of a foreign format runs an interpreter as root",
-        mend: "echo -1 > /proc/sys/fs/binfmt_misc/NAME # for each that is named",
+        mend: "echo -1 > /proc/sys/fs/binfmt_misc/NAME # for each that is named, until the next start; for good: take its file out of /usr/lib/binfmt.d or /etc/binfmt.d",
         reference: "kernel: Documentation/admin-guide/binfmt-misc.rst",
         judge: binary_formats,
     },
@@ -321,7 +321,15 @@ fn user_namespaces(facts: &Facts) -> Verdict {
         (Some("0"), ..) | (_, Some("0"), _) => {
             Verdict::Pass("ordinary users cannot make any (then claw needs root)".to_owned())
         }
-        (Some(most), ..) => Verdict::fail(format!("user.max_user_namespaces = {most}, for every program")),
+        (Some(most), _, Some(_)) => {
+            Verdict::fail(format!("user.max_user_namespaces = {most}, for every program"))
+        }
+        (Some(most), ..) => Verdict::fail_with(
+            format!(
+                "user.max_user_namespaces = {most}, for every program; no key of this kernel names programs"
+            ),
+            "printf '%s\\n' user.max_user_namespaces=0 >> /etc/sysctl.d/60-claw.conf && sysctl -p /etc/sysctl.d/60-claw.conf # only where nothing needs them: claw does. Else accept it in a baseline, or start a kernel with AppArmor that has apparmor_restrict_unprivileged_userns",
+        ),
         (None, ..) => Verdict::Unknown("user.max_user_namespaces could not be read".to_owned()),
     }
 }

@@ -5,6 +5,7 @@ use crate::checks::{nodes, none, none_of};
 use crate::facts::{Agent, Facts, Kind, Node};
 use crate::mounts::mounts;
 use crate::read::Read;
+use crate::spelled::quoted;
 
 /// The checks of this area.
 pub(crate) const CHECKS: &[Check] = &[
@@ -146,10 +147,10 @@ pub(crate) const CHECKS: &[Check] = &[
         area: Area::Runtime,
         severity: Severity::High,
         title: "only known programs change the user",
-        reads: "files with the set-user-id bit in /usr, /opt, /etc, /srv, /var/lib, /var/tmp, /tmp, /dev/shm, /home, /root (depths: docs/host-audit.md)",
+        reads: "files with the set-user-id bit on every local file system of the tree",
         meaning: "a program outside a sandbox becomes root through it; inside, the bit does nothing",
         mend: "chmod u-s FILE # for each that is named and that no package of yours needs",
-        reference: "CIS Debian Linux 12 Benchmark 7.1.13; execve(2)",
+        reference: "CIS Debian Linux 12 Benchmark; execve(2)",
         judge: |facts| walked(facts, &unexpected(&facts.walk.setuid, SETUID), Some("chmod u-s")),
     },
     Check {
@@ -157,10 +158,10 @@ pub(crate) const CHECKS: &[Check] = &[
         area: Area::Runtime,
         severity: Severity::Critical,
         title: "no program that changes the user can be written by others",
-        reads: "files with the set-user-id bit, in the same places",
+        reads: "files with the set-user-id bit on every local file system of the tree",
         meaning: "whoever may write it is root, or the file's owner",
         mend: "chmod go-w,u-s FILE # for each that is named",
-        reference: "CIS Debian Linux 12 Benchmark 7.1.13",
+        reference: "CIS Debian Linux 12 Benchmark",
         judge: |facts| {
             let bad: Vec<String> = facts
                 .walk
@@ -177,10 +178,10 @@ pub(crate) const CHECKS: &[Check] = &[
         area: Area::Runtime,
         severity: Severity::Medium,
         title: "only known programs change the group",
-        reads: "files with the set-group-id bit, in the same places",
+        reads: "files with the set-group-id bit on every local file system of the tree",
         meaning: "a program outside a sandbox joins a group that may read secrets or devices",
         mend: "chmod g-s FILE # for each that is named and that no package of yours needs",
-        reference: "CIS Debian Linux 12 Benchmark 7.1.13",
+        reference: "CIS Debian Linux 12 Benchmark",
         judge: |facts| walked(facts, &unexpected(&facts.walk.setgid, SETGID), Some("chmod g-s")),
     },
     Check {
@@ -188,13 +189,18 @@ pub(crate) const CHECKS: &[Check] = &[
         area: Area::Runtime,
         severity: Severity::Medium,
         title: "only known programs are given capabilities",
-        reads: "security.capability of executable files, in the same places",
+        reads: "security.capability of executable files of the whole tree",
         meaning: "a program outside a sandbox has a part of root's power for the asking",
         mend: "setcap -r FILE # for each that is named and that no package of yours needs",
         reference: "capabilities(7), File capabilities",
         judge: |facts| {
-            let known = |path: &&String| !CAPABLE.contains(&path.rsplit('/').next().unwrap_or_default());
-            let bad: Vec<String> = facts.walk.capable.iter().filter(known).cloned().collect();
+            let bad: Vec<String> = facts
+                .walk
+                .capable
+                .iter()
+                .filter(|(path, set)| !may_have(path, *set))
+                .map(|(path, _)| path.clone())
+                .collect();
             walked(facts, &bad, Some("setcap -r"))
         },
     },
@@ -340,20 +346,27 @@ const SETGID: &[&str] = &[
     "write.ul",
 ];
 
-/// The same for capabilities.
-const CAPABLE: &[&str] = &[
-    "arping",
-    "clockdiff",
-    "dumpcap",
-    "fping",
-    "gst-ptp-helper",
-    "mtr-packet",
-    "newgidmap",
-    "newuidmap",
-    "ping",
-    "snap-confine",
-    "suexec",
+/// The same for capabilities, each with those that it is given.
+const CAPABLE: &[(&str, &[u32])] = &[
+    ("arping", &[NET_RAW]),
+    ("clockdiff", &[NET_RAW]),
+    ("dumpcap", &[NET_ADMIN, NET_RAW]),
+    ("fping", &[NET_RAW]),
+    ("gst-ptp-helper", &[NET_BIND_SERVICE, NET_ADMIN, SYS_NICE]),
+    ("mtr-packet", &[NET_RAW]),
+    ("newgidmap", &[SET_GROUP]),
+    ("newuidmap", &[SET_USER]),
+    ("ping", &[NET_RAW]),
+    ("suexec", &[SET_GROUP, SET_USER]),
 ];
+
+// include/uapi/linux/capability.h
+const SET_GROUP: u32 = 6;
+const SET_USER: u32 = 7;
+const NET_BIND_SERVICE: u32 = 10;
+const NET_ADMIN: u32 = 12;
+const NET_RAW: u32 = 13;
+const SYS_NICE: u32 = 23;
 
 /// Places that the host's own programs execute or believe.
 const TRUSTED: &[&str] = &[
@@ -420,12 +433,14 @@ fn sockets(facts: &Facts) -> Verdict {
     };
     let (mut found, mut missed, mut seen) = (Vec::new(), Vec::new(), 0u32);
     for (name, user) in all {
-        let Some(rest) = name.strip_prefix("claw/") else { continue };
+        if !name.starts_with("claw/") {
+            continue;
+        }
         seen = seen.saturating_add(1);
-        match (rest.split_once('/').and_then(|(user, _)| user.parse::<u32>().ok()), user) {
-            (Some(named), Some(user)) if named == *user => {}
-            (_, Some(user)) => found.push(format!("@{name} was made by user {user}")),
-            (_, None) => missed.push(format!("@{name}: the kernel does not tell whose it is")),
+        match user {
+            _ if owned(name, *user) => {}
+            Some(user) => found.push(format!("@{name} was made by user {user}")),
+            None => missed.push(format!("@{name}: the kernel does not tell whose it is")),
         }
     }
     if seen == 0 {
@@ -434,14 +449,22 @@ fn sockets(facts: &Facts) -> Verdict {
     none_of(&found, &missed, format!("{seen} sockets"))
 }
 
+/// Whether a socket is the control socket of a run, by `@claw/USER/RUN` and made by that user.
+pub(crate) fn owned(name: &str, user: Option<u32>) -> bool {
+    let named = name.strip_prefix("claw/").and_then(|rest| rest.split_once('/'));
+    named.is_some_and(|(named, run)| !run.is_empty() && named.parse().ok() == user && user.is_some())
+}
+
 fn agents(facts: &Facts, bad: impl Fn(&Agent) -> Result<Option<String>, String>) -> Verdict {
     let all = match &facts.agents {
-        Read::Known(all) if all.is_empty() => return Verdict::Inapplicable("no agent runs".to_owned()),
+        Read::Known(all) if all.is_empty() && facts.strangers.is_empty() => {
+            return Verdict::Inapplicable("no agent runs".to_owned());
+        }
         Read::Known(all) => all,
         Read::Absent => return Verdict::Unknown("the processes were not read".to_owned()),
         Read::Unknown(why) => return Verdict::Unknown(why.clone()),
     };
-    let (mut found, mut missed) = (Vec::new(), Vec::new());
+    let (mut found, mut missed) = (Vec::new(), facts.strangers.clone());
     for agent in all {
         match bad(agent) {
             Ok(Some(what)) => found.push(format!("process {} ({}): {what}", agent.pid, agent.name)),
@@ -482,37 +505,62 @@ fn shared_mounts(facts: &Facts, agent: &Agent) -> Result<Option<String>, String>
 }
 
 fn unexpected(files: &[(String, Node)], known: &[&str]) -> Vec<String> {
-    let foreign = |(path, _): &&(String, Node)| {
-        let name = path.rsplit('/').next().unwrap_or_default();
-        let packaged = ["/usr/", "/bin/", "/sbin/"].iter().any(|place| path.starts_with(place));
-        // a known name counts only where packages put it
-        !packaged || path.starts_with("/usr/local/") || !known.contains(&name)
-    };
+    let foreign = |(path, _): &&(String, Node)| !packaged(path).is_some_and(|name| known.contains(&name));
     files.iter().filter(foreign).map(|(path, _)| path.clone()).collect()
+}
+
+/// The name of a file where packages put it: elsewhere a known name counts for nothing.
+fn packaged(path: &str) -> Option<&str> {
+    let packages = ["/usr/", "/bin/", "/sbin/"].iter().any(|place| path.starts_with(place));
+    (packages && !path.starts_with("/usr/local/")).then(|| path.rsplit('/').next())?
+}
+
+/// Whether a file is one that is given capabilities, and has no other.
+fn may_have(path: &str, set: u64) -> bool {
+    let known = packaged(path).and_then(|name| CAPABLE.iter().find(|(known, _)| *known == name));
+    known.is_some_and(|(_, given)| given.iter().fold(set, |left, one| left & !(1 << one)) == 0)
 }
 
 /// What a walk found, and what it could not look at. With a command, the mend names each path.
 pub(crate) fn walked(facts: &Facts, found: &[String], command: Option<&str>) -> Verdict {
+    walked_but(facts, found, &facts.walk.missed, command)
+}
+
+/// The same where not everything that was missed matters.
+pub(crate) fn walked_but(
+    facts: &Facts,
+    found: &[String],
+    missed: &[String],
+    command: Option<&str>,
+) -> Verdict {
     let walk = &facts.walk;
     if walk.entries == 0 {
         return Verdict::Unknown(format!("there is nothing in {}", walk.places));
     }
-    match (none_of(found, &walk.missed, format!("{} files in {}", walk.entries, walk.places)), command) {
-        (Verdict::Fail { seen, .. }, Some(command)) => {
-            let paths: Vec<String> = found.iter().map(|path| quoted(path)).collect();
-            Verdict::fail_with(
-                seen,
-                format!("{command} -- {}", paths.join(" ")).replace("setcap -r --", "setcap -r"),
-            )
-        }
+    match (none_of(found, missed, format!("{} files of {}", walk.entries, walk.places)), command) {
+        (Verdict::Fail { seen, .. }, Some(command)) => Verdict::fail_with(seen, mended(command, found)),
         (verdict, _) => verdict,
     }
 }
 
-/// A path as a shell takes it: a file's name is its maker's choice.
-fn quoted(path: &str) -> String {
-    let plain = |character: char| character.is_ascii_alphanumeric() || "/._-+".contains(character);
-    if path.chars().all(plain) { path.to_owned() } else { format!("'{}'", path.replace('\'', "'\\''")) }
+/// Paths that one command names.
+const MOST_MENDED: usize = 16;
+
+/// The command for each path; setcap(8) wants its word again for each.
+fn mended(command: &str, found: &[String]) -> String {
+    let again = if command.ends_with(" -r") { " -r " } else { " " };
+    // a name that is not UTF-8 cannot be written here
+    let named: Vec<&String> = found.iter().filter(|path| !path.contains('\u{fffd}')).collect();
+    let paths: Vec<String> = named.iter().take(MOST_MENDED).map(|path| quoted(path)).collect();
+    let rest = match found.len().saturating_sub(paths.len()) {
+        0 => String::new(),
+        rest => format!(" # and {rest} more"),
+    };
+    if paths.is_empty() {
+        return format!("{command} FILE # for each that is named; the names are not UTF-8");
+    }
+    let dashes = if again == " " { " --" } else { "" };
+    format!("{command}{dashes} {}{rest}", paths.join(again))
 }
 
 fn devices(facts: &Facts, paths: &[&str], bad: fn(&Node) -> bool) -> Verdict {

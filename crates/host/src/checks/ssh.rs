@@ -29,7 +29,7 @@ pub(crate) const CHECKS: &[Check] = &[
         reads: READS,
         meaning: "whoever reaches this port, an agent by a permitted network among them, may guess the one password that undoes everything",
         mend: mend!("PermitRootLogin no"),
-        reference: "sshd_config(5), PermitRootLogin; CIS Debian Linux 12 Benchmark 5.1",
+        reference: "sshd_config(5), PermitRootLogin; CIS Debian Linux 12 Benchmark",
         judge: |facts| judge(facts, &["permitrootlogin"], "prohibit-password", |value| value != "yes"),
     },
     Check {
@@ -40,7 +40,7 @@ pub(crate) const CHECKS: &[Check] = &[
         reads: READS,
         meaning: "what was done to the agents' host has no name beside it",
         mend: mend!("PermitRootLogin no"),
-        reference: "sshd_config(5), PermitRootLogin; CIS Debian Linux 12 Benchmark 5.1",
+        reference: "sshd_config(5), PermitRootLogin; CIS Debian Linux 12 Benchmark",
         judge: |facts| {
             let good = |value: &str| matches!(value, "no" | "forced-commands-only");
             judge(facts, &["permitrootlogin"], "prohibit-password", good)
@@ -79,7 +79,7 @@ pub(crate) const CHECKS: &[Check] = &[
         reads: READS,
         meaning: "anybody who reaches the port is in",
         mend: mend!("PermitEmptyPasswords no"),
-        reference: "sshd_config(5), PermitEmptyPasswords; CIS Debian Linux 12 Benchmark 5.1",
+        reference: "sshd_config(5), PermitEmptyPasswords; CIS Debian Linux 12 Benchmark",
         judge: |facts| judge(facts, &["permitemptypasswords"], "no", |value| value == "no"),
     },
     Check {
@@ -178,7 +178,7 @@ pub(crate) const CHECKS: &[Check] = &[
         reads: READS,
         meaning: "guessing is faster",
         mend: mend!("MaxAuthTries 4"),
-        reference: "sshd_config(5), MaxAuthTries; CIS Debian Linux 12 Benchmark 5.1",
+        reference: "sshd_config(5), MaxAuthTries; CIS Debian Linux 12 Benchmark",
         judge: |facts| {
             judge(facts, &["maxauthtries"], "6", |value| value.parse().is_ok_and(|tries: u32| tries <= 4))
         },
@@ -249,6 +249,11 @@ fn absent(facts: &Facts) -> Option<Verdict> {
 
 /// A server that was started with settings of its own is not described by the files.
 fn elsewhere(facts: &Facts) -> Option<String> {
+    if facts.live
+        && let Read::Unknown(why) = &facts.processes
+    {
+        return Some(format!("whether sshd was started with options of its own: {why}"));
+    }
     let own = |word: &&String| word.starts_with("-f") || word.starts_with("-o");
     facts.processes.known()?.iter().filter(|process| process.name == "sshd").find_map(|process| {
         let word = process.arguments.iter().skip(1).find(own)?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use claw_host::accounts::accounts;
-use claw_host::facts::{Home, Node};
+use claw_host::facts::{Home, Homes, Node};
 use claw_host::{Read, WANTED, sshd};
 
 use super::root::Root;
@@ -27,6 +27,9 @@ pub(super) fn texts(root: &Root) -> (Texts, Lists) {
                 texts.insert(path, text);
             }
         }
+        if let Read::Unknown(why) = &names {
+            texts.insert(format!("{directory}/*"), Read::Unknown(why.clone()));
+        }
         lists.insert((*directory).to_owned(), names);
     }
     for (directory, wanted) in WANTED.texts_each {
@@ -37,6 +40,11 @@ pub(super) fn texts(root: &Root) -> (Texts, Lists) {
                 let text = root.text(Path::new(&path));
                 texts.insert(path, text);
             }
+        }
+        if let Read::Unknown(why) = &names {
+            texts.extend(
+                wanted.iter().map(|file| (format!("{directory}/*/{file}"), Read::Unknown(why.clone()))),
+            );
         }
         lists.insert((*directory).to_owned(), names);
     }
@@ -136,16 +144,22 @@ fn fits(name: &[u8], pattern: &[u8]) -> bool {
 pub(super) fn nodes(root: &Root) -> BTreeMap<String, Read<Node>> {
     let mut nodes: BTreeMap<String, Read<Node>> =
         WANTED.nodes.iter().map(|path| ((*path).to_owned(), root.node(Path::new(path)))).collect();
-    let listed = |directory: &str| {
+    let listed = |directory: &str, nodes: &mut BTreeMap<String, Read<Node>>| {
         let names = root.names(Path::new(directory));
+        // what is in it is unknown, whichever entry is asked for
+        if let Read::Unknown(why) = &names {
+            nodes.insert(format!("{directory}/*"), Read::Unknown(why.clone()));
+        }
         let paths = names.known().into_iter().flatten().map(|name| format!("{directory}/{name}"));
         paths.collect::<Vec<_>>()
     };
-    for path in WANTED.nodes_in.iter().flat_map(|directory| listed(directory)) {
-        let node = root.node(Path::new(&path));
-        nodes.insert(path, node);
+    for directory in WANTED.nodes_in {
+        for path in listed(directory, &mut nodes) {
+            let node = root.node(Path::new(&path));
+            nodes.insert(path, node);
+        }
     }
-    for user in listed("/run/user") {
+    for user in listed("/run/user", &mut nodes) {
         for socket in
             ["docker.sock", "podman/podman.sock", "libvirt/libvirt-sock", "containerd-rootless/api.sock"]
         {
@@ -157,15 +171,17 @@ pub(super) fn nodes(root: &Root) -> BTreeMap<String, Read<Node>> {
     nodes
 }
 
-/// The homes of people and of root.
-pub(super) fn homes(root: &Root, texts: &Texts) -> Read<Vec<Home>> {
+/// The homes of people and of root; how many were left out is told.
+pub(super) fn homes(root: &Root, texts: &Texts) -> Read<Homes> {
     let text = match texts.get("/etc/passwd") {
         Some(Read::Known(text)) => text,
         Some(Read::Unknown(why)) => return Read::Unknown(why.clone()),
         Some(Read::Absent) | None => return Read::Absent,
     };
-    let people = accounts(text).into_iter().filter(|account| account.lives()).take(MOST_HOMES);
-    let homes = people.map(|account| {
+    let mut people: Vec<_> = accounts(text).into_iter().filter(|account| account.lives()).collect();
+    let left = people.len().saturating_sub(MOST_HOMES);
+    people.truncate(MOST_HOMES);
+    let homes = people.into_iter().map(|account| {
         let below = |names: &[&str]| {
             let paths = names.iter().map(|name| format!("{}/{name}", account.home));
             paths.map(|path| (path.clone(), root.node(Path::new(&path)))).collect()
@@ -180,7 +196,7 @@ pub(super) fn homes(root: &Root, texts: &Texts) -> Read<Vec<Home>> {
             trusting: below(WANTED.trusting),
         }
     });
-    Read::Known(homes.collect())
+    Read::Known(Homes { all: homes.collect(), left })
 }
 
 const MOST_HOMES: usize = 256;

@@ -7,24 +7,45 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use claw_host::Read;
-use claw_host::facts::{Chain, Hook, Link, Listener, Transport, Way};
+use claw_host::facts::{Chain, Hook, Link, Listener, Process, Transport, Way};
 use claw_sys::{diag, link, netlink, nft};
 
 use super::FILES_ONLY;
+use super::processes::Seen;
 use super::root::Root;
 
 /// Sockets that wait for others. A tree has them in `/proc/net`; so has a host that does not answer by netlink.
-pub(super) fn listeners(root: &Root) -> Read<Vec<Listener>> {
+pub(super) fn listeners(root: &Root, processes: &Read<Vec<Seen>>) -> Read<Vec<Listener>> {
     if root.is_live()
         && let Ok(found) = diag::open().and_then(|socket| diag::listeners(&socket))
     {
         let wanted: BTreeSet<u32> = found.iter().map(|one| one.inode).collect();
-        let holders = if found.is_empty() { BTreeMap::new() } else { holders(&wanted) };
-        let listener = |one: diag::Listener| Listener {
-            transport: if one.transport == 6 { Transport::Tcp } else { Transport::Udp },
-            local: one.local,
-            user: one.user,
-            process: holders.get(&one.inode).cloned(),
+        let (holders, all) = holders(&wanted);
+        let by_number: BTreeMap<u32, &Process> =
+            processes.known().into_iter().flatten().map(|one| (one.process.pid, &one.process)).collect();
+        let listener = |one: diag::Listener| {
+            let held: Vec<&Process> = holders
+                .get(&one.inode)
+                .into_iter()
+                .flatten()
+                .filter_map(|pid| by_number.get(pid).copied())
+                .collect();
+            let ssh = |process: &&&Process| process.user == 0 && process.service(&["sshd"]).known().is_some();
+            let server = held.iter().find(ssh);
+            Listener {
+                transport: if one.transport == 6 { Transport::Tcp } else { Transport::Udp },
+                local: one.local,
+                user: one.user,
+                process: server.or(held.first()).map(|process| process.name.clone()),
+                ssh: match (server, held.is_empty()) {
+                    (Some(_), _) => Read::Known(true),
+                    (None, false) if all => Read::Known(false),
+                    (None, _) if !all => Read::Unknown(format!(
+                        "more than {MOST_DESCRIPTORS} descriptors are open, and not all were looked at"
+                    )),
+                    (None, _) => Read::Unknown("whose it is could not be seen".to_owned()),
+                },
+            }
         };
         return Read::Known(found.into_iter().map(listener).collect());
     }
@@ -67,31 +88,60 @@ fn listed(line: &str, transport: Transport, wanted: &str) -> Option<Listener> {
         _ => return None,
     };
     let local = SocketAddr::new(address, u16::from_str_radix(port, 16).ok()?);
-    (*state == wanted).then_some(Listener { transport, local, user: user.parse().ok()?, process: None })
+    (*state == wanted).then_some(Listener {
+        transport,
+        local,
+        user: user.parse().ok()?,
+        process: None,
+        ssh: Read::Unknown("files do not tell whose it is".to_owned()),
+    })
 }
 
-/// Which programs hold these sockets, as far as this user may see: at most so many descriptors are looked at.
-fn holders(wanted: &BTreeSet<u32>) -> BTreeMap<u32, String> {
-    let mut found = BTreeMap::new();
+/// Which processes hold these sockets, as far as this user may see, and whether every descriptor that is shown was looked at.
+fn holders(wanted: &BTreeSet<u32>) -> (BTreeMap<u32, Vec<u32>>, bool) {
+    let mut found: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    if wanted.is_empty() {
+        return (found, true);
+    }
     let mut left = MOST_DESCRIPTORS;
     for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let path = process.path();
+        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
         for descriptor in fs::read_dir(path.join("fd")).into_iter().flatten().flatten() {
             left = left.saturating_sub(1);
-            if left == 0 || found.len() == wanted.len() {
-                return found;
+            if left == 0 {
+                return (found, false);
             }
             let Ok(target) = fs::read_link(descriptor.path()) else { continue };
             let inode = target
                 .to_str()
                 .and_then(|text| text.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok());
             if let Some(inode) = inode.filter(|inode| wanted.contains(inode)) {
-                let name = fs::read_to_string(path.join("comm")).unwrap_or_default();
-                found.entry(inode).or_insert_with(|| name.trim().to_owned());
+                found.entry(inode).or_default().push(pid);
             }
         }
     }
-    found
+    (found, true)
+}
+
+/// Where vsock(7) sockets wait: no address and no rule of the network holds them.
+pub(super) fn vsocks(root: &Root) -> Read<Vec<(u32, u32)>> {
+    if !root.is_live() {
+        return Read::Unknown(FILES_ONLY.to_owned());
+    }
+    // asking a kernel without it would make it load the module
+    match root.text(Path::new("/proc/thread-self/net/protocols")) {
+        Read::Known(text) if text.lines().any(|line| line.starts_with("AF_VSOCK")) => {}
+        Read::Known(_) | Read::Absent => return Read::Absent,
+        Read::Unknown(why) => return Read::Unknown(why),
+    }
+    match diag::open().and_then(|socket| diag::vsocks(&socket)) {
+        Ok(all) => Read::Known(all),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Read::Unknown("this kernel has vsock, and does not list its sockets (vsock_diag)".to_owned())
+        }
+        Err(error) => Read::Unknown(why(&error)),
+    }
 }
 
 /// Listening UNIX sockets without a file.
@@ -127,14 +177,15 @@ pub(super) fn links(root: &Root) -> Read<Vec<Link>> {
     }
 }
 
-/// Base chains of every table.
+/// Base chains of every table that is in force.
 pub(super) fn chains(root: &Root) -> Read<Vec<Chain>> {
     if !root.is_live() {
         return Read::Unknown(FILES_ONLY.to_owned());
     }
     let asked = netlink::Socket::open(libc::NETLINK_NETFILTER).and_then(|socket| nft::survey(&socket));
     match asked {
-        Ok(all) => Read::Known(all.into_iter().map(chain).collect()),
+        // a table that is switched off holds nothing
+        Ok(all) => Read::Known(all.into_iter().filter(|one| !one.dormant).map(chain).collect()),
         Err(error) => Read::Unknown(why(&error)),
     }
 }

@@ -2,9 +2,10 @@
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use claw_host::Read;
 use claw_host::facts::{Kind, Node};
@@ -16,6 +17,8 @@ pub struct Root {
     directory: OwnedFd,
     /// Whether it is the running host, which can be asked by system calls too.
     live: bool,
+    /// How long a walk over the tree may take.
+    pub(super) walk: Duration,
 }
 
 /// The tree cannot be read.
@@ -44,7 +47,12 @@ impl Root {
         if !directory.metadata().map_err(failed)?.is_dir() {
             return Err(failed(io::Error::from(io::ErrorKind::NotADirectory)));
         }
-        Ok(Root { directory: directory.into(), live })
+        Ok(Root { directory: directory.into(), live, walk: TIME })
+    }
+
+    /// The same with another bound for the walk over the whole tree.
+    pub fn walking(self, time: Duration) -> Root {
+        Root { walk: time, ..self }
     }
 
     /// Whether it is the running host.
@@ -81,13 +89,16 @@ impl Root {
         }
     }
 
-    /// The names in a directory, in order; at most so many.
+    /// The names in a directory, in order; one with more than so many is unknown.
     pub fn names(&self, path: &Path) -> Read<Vec<String>> {
         let listed = self.directory(path).and_then(|directory| {
-            let entries = std::fs::read_dir(directory.path())?.take(MOST_NAMES);
+            let entries = std::fs::read_dir(directory.path())?.take(MOST_NAMES.saturating_add(1));
             let mut names = entries
                 .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
                 .collect::<io::Result<Vec<_>>>()?;
+            if names.len() > MOST_NAMES {
+                return Err(io::Error::other(format!("it holds more than {MOST_NAMES} names")));
+            }
             names.sort();
             Ok(names)
         });
@@ -128,7 +139,7 @@ impl Root {
     }
 
     /// Nothing is there, or nothing can be said: a tree without `/proc` says nothing about its kernel.
-    fn why<T>(&self, path: &Path, error: &io::Error) -> Read<T> {
+    pub(super) fn why<T>(&self, path: &Path, error: &io::Error) -> Read<T> {
         match error.kind() {
             io::ErrorKind::NotFound => {
                 let mounts = ["/proc/sys", "/sys/kernel"];
@@ -148,7 +159,19 @@ impl Root {
 #[derive(Debug)]
 pub struct Directory(OwnedFd);
 
+impl AsFd for Directory {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
 impl Directory {
+    /// What it is.
+    pub fn metadata(&self) -> io::Result<Metadata> {
+        // through the descriptor: no path is looked up
+        std::fs::metadata(self.path())
+    }
+
     /// A path to it for as long as it is open.
     pub fn path(&self) -> PathBuf {
         PathBuf::from(format!("/proc/self/fd/{}", self.0.as_raw_fd()))
@@ -173,6 +196,9 @@ pub(super) fn node(metadata: &Metadata) -> Node {
         modified: metadata.mtime(),
     }
 }
+
+/// A walk over the tree ends after this time.
+const TIME: Duration = Duration::from_millis(1_400);
 
 const LARGEST: u64 = 1 << 20;
 const MOST_NAMES: usize = 16_384;

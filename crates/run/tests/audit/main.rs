@@ -45,9 +45,11 @@ fn each_check_fails_in_one_world_and_passes_in_another() {
 }
 
 #[test]
-fn nothing_passes_in_a_tree_that_says_nothing() {
+fn nothing_passes_or_fails_in_a_tree_that_says_nothing() {
     let report = audit(&world::EMPTY.facts());
-    let passed: Vec<_> =
-        report.outcomes.iter().filter(|one| one.status == Status::Pass).map(|one| one.id).collect();
-    assert!(passed.is_empty(), "an empty directory passed {passed:?}");
+    for (status, word) in [(Status::Pass, "passed"), (Status::Fail, "failed")] {
+        let named: Vec<_> =
+            report.outcomes.iter().filter(|one| one.status == status).map(|one| one.id).collect();
+        assert!(named.is_empty(), "an empty directory {word} {named:?}");
+    }
 }

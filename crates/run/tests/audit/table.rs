@@ -151,7 +151,12 @@ pub(crate) const ROWS: &[(&str, World, World)] = &[
     ("kubelet", net("", &["tcp 0.0.0.0:10250"]), net("", &["tcp 127.0.0.1:10250"])),
     ("web-consoles", net("", &["tcp [::]:9090"]), net("", &["tcp [::1]:9090"])),
     ("clear-text-logins", net("", &["tcp 0.0.0.0:23"]), net("", &["tcp 0.0.0.0:24"])),
-    ("listeners", net("", &["udp 0.0.0.0:4433"]), net("", &["tcp 0.0.0.0:22", "tcp 127.0.0.1:80"])),
+    ("listeners", net("", &["udp 0.0.0.0:4433"]), net("", &["tcp 127.0.0.1:22", "tcp 127.0.0.1:80"])),
+    (
+        "listeners-vsock",
+        answer(|facts| facts.vsocks = Read::Known(vec![(u32::MAX, 1024)])),
+        answer(|facts| facts.vsocks = Read::Known(Vec::new())),
+    ),
     (
         "listeners-workloads",
         net("ip link add docker0 type bridge; ip addr add 10.9.0.1/24 dev docker0", &["tcp 0.0.0.0:22"]),
@@ -204,6 +209,8 @@ pub(crate) const ROWS: &[(&str, World, World)] = &[
                 "proc/70/status",
                 "Name:\tclaw\nPid:\t70\nPPid:\t1\nUid:\t0\t0\t0\t0\nCapEff:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n",
             ),
+            Link("proc/70/exe", "/usr/bin/claw"),
+            File("usr/bin/claw", 0o755, 0),
             Text(
                 "proc/71/status",
                 "Name:\tclaw-init\nPid:\t71\nPPid:\t70\nUid:\t0\t0\t0\t0\nCapEff:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n",
@@ -219,6 +226,8 @@ pub(crate) const ROWS: &[(&str, World, World)] = &[
                 "proc/70/status",
                 "Name:\tclaw\nPid:\t70\nPPid:\t1\nUid:\t0\t0\t0\t0\nCapEff:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n",
             ),
+            Link("proc/70/exe", "/usr/bin/claw"),
+            File("usr/bin/claw", 0o755, 0),
             Text(
                 "proc/71/status",
                 "Name:\tclaw-init\nPid:\t71\nPPid:\t70\nUid:\t0\t0\t0\t0\nCapEff:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n",
@@ -241,6 +250,8 @@ pub(crate) const ROWS: &[(&str, World, World)] = &[
                 "proc/70/status",
                 "Name:\tclaw\nPid:\t70\nPPid:\t1\nUid:\t0\t0\t0\t0\nCapEff:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n",
             ),
+            Link("proc/70/exe", "/usr/bin/claw"),
+            File("usr/bin/claw", 0o755, 0),
             Text(
                 "proc/71/status",
                 "Name:\tclaw-init\nPid:\t71\nPPid:\t70\nUid:\t0\t0\t0\t0\nCapEff:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n",
@@ -270,6 +281,8 @@ pub(crate) const ROWS: &[(&str, World, World)] = &[
                 "proc/70/status",
                 "Name:\tclaw\nPid:\t70\nPPid:\t1\nUid:\t0\t0\t0\t0\nCapEff:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n",
             ),
+            Link("proc/70/exe", "/usr/bin/claw"),
+            File("usr/bin/claw", 0o755, 0),
             Text(
                 "proc/71/status",
                 "Name:\tclaw-init\nPid:\t71\nPPid:\t70\nUid:\t0\t0\t0\t0\nCapEff:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n",
@@ -302,6 +315,8 @@ pub(crate) const ROWS: &[(&str, World, World)] = &[
                 "proc/70/status",
                 "Name:\tclaw\nPid:\t70\nPPid:\t1\nUid:\t0\t0\t0\t0\nCapEff:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n",
             ),
+            Link("proc/70/exe", "/usr/bin/claw"),
+            File("usr/bin/claw", 0o755, 0),
             Text(
                 "proc/71/status",
                 "Name:\tclaw-init\nPid:\t71\nPPid:\t70\nUid:\t0\t0\t0\t0\nCapEff:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n",
@@ -325,6 +340,8 @@ pub(crate) const ROWS: &[(&str, World, World)] = &[
                 "proc/70/status",
                 "Name:\tclaw\nPid:\t70\nPPid:\t1\nUid:\t0\t0\t0\t0\nCapEff:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n",
             ),
+            Link("proc/70/exe", "/usr/bin/claw"),
+            File("usr/bin/claw", 0o755, 0),
             Text(
                 "proc/71/status",
                 "Name:\tclaw-init\nPid:\t71\nPPid:\t70\nUid:\t0\t0\t0\t0\nCapEff:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n",
@@ -354,7 +371,11 @@ pub(crate) const ROWS: &[(&str, World, World)] = &[
         tree(&[File("usr/local/bin/wall", 0o2755, 0)]),
         tree(&[File("usr/bin/wall", 0o2755, 0)]),
     ),
-    ("file-capabilities", tree(&[Capable("opt/tool/run")]), tree(&[Capable("usr/bin/ping")])),
+    (
+        "file-capabilities",
+        tree(&[Capable("opt/tool/run", "cap_net_raw+ep")]),
+        tree(&[Capable("usr/bin/ping", "cap_net_raw+ep")]),
+    ),
     (
         "shared-memory",
         tree(&[
@@ -739,6 +760,21 @@ pub(crate) const ROWS: &[(&str, World, World)] = &[
         net("ip link add d0 type bridge", &[]),
     ),
     (
+        "raw-sockets",
+        tree(&[
+            Directory("proc/sys/kernel", 0o555, 0),
+            Text(
+                "proc/net/raw",
+                "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n",
+            ),
+            Text(
+                "proc/net/packet",
+                "sk       RefCnt Type Proto  Iface R Rmem   User   Inode\n0000000000000000 3      3    0003   0     1 0      0      12345 \n",
+            ),
+        ]),
+        net("", &[]),
+    ),
+    (
         "rare-protocols",
         tree(&[
             Directory("proc/sys/kernel", 0o555, 0),
@@ -1077,6 +1113,8 @@ pub(crate) const ROWS: &[(&str, World, World)] = &[
                 "proc/9/status",
                 "Name:\tauditd\nPid:\t9\nPPid:\t1\nUid:\t0\t0\t0\t0\nCapEff:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n",
             ),
+            Link("proc/9/exe", "/usr/sbin/auditd"),
+            File("usr/sbin/auditd", 0o755, 0),
         ]),
     ),
     (
@@ -1095,6 +1133,8 @@ pub(crate) const ROWS: &[(&str, World, World)] = &[
                 "proc/9/status",
                 "Name:\tsystemd-journal\nPid:\t9\nPPid:\t1\nUid:\t0\t0\t0\t0\nCapEff:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n",
             ),
+            Link("proc/9/exe", "/usr/lib/systemd/systemd-journald"),
+            File("usr/lib/systemd/systemd-journald", 0o755, 0),
         ]),
     ),
     (

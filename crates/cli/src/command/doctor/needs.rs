@@ -44,7 +44,7 @@ fn compare(new: &Statement, file: &Path, json: bool) -> u8 {
             let name = file.display().to_string();
             eprintln!(
                 "claw: `{}` is not what `claw doctor --self --json` prints: {error}",
-                print::plain(&name)
+                print::row(&name)
             );
             return UNUSABLE;
         }
@@ -54,10 +54,10 @@ fn compare(new: &Statement, file: &Path, json: bool) -> u8 {
         print::json(&serde_json::json!({"from": old.version, "to": new.version, "new": added, "gone": gone}));
     } else {
         for need in &added {
-            print::line(&format!("new   {}", print::plain(&line(need))));
+            print::line(&format!("new   {}", print::row(&line(need))));
         }
         for need in &gone {
-            print::line(&format!("gone  {}", print::plain(&line(need))));
+            print::line(&format!("gone  {}", print::row(&line(need))));
         }
         if added.is_empty() {
             print::line("nothing new is needed");

@@ -19,7 +19,7 @@ pub(super) fn footprint(files: &[&Path], knowledge: &Knowledge<'_>) -> Result<Fo
         && let Some(text) = written(file)?
     {
         return Footprint::parse(&text).map_err(|error| {
-            eprintln!("claw: {}: {}", name(file), print::plain(&error.to_string()));
+            eprintln!("claw: {}: {}", name(file), print::row(&error.to_string()));
             eprintln!("hint: give a ledger, or what `claw footprint report --json` of this version printed");
             UNUSABLE
         });
@@ -93,7 +93,7 @@ fn one(fold: &mut Fold, file: &Path, unverified: bool) -> Result<(), u8> {
         }
         Some(flaw) if unverified => {
             let text = format!("{}: NOT VERIFIED: {flaw}; {lost} lines could not be read", file.display());
-            print::say(&format!("claw: warning: {}", print::plain(&text)));
+            print::say(&format!("claw: warning: {}", print::row(&text)));
             fold.stamp("unverified", text);
             Ok(())
         }
@@ -103,7 +103,7 @@ fn one(fold: &mut Fold, file: &Path, unverified: bool) -> Result<(), u8> {
 
 /// A broken ledger gives no report.
 fn refuse(file: &Path, broken: &Broken, version: Option<&str>) -> u8 {
-    eprintln!("claw: {}: {}", name(file), print::plain(&broken.to_string()));
+    eprintln!("claw: {}: {}", name(file), print::row(&broken.to_string()));
     let other = version.filter(|version| !version.is_empty() && *version != env!("CARGO_PKG_VERSION"));
     match (&broken.flaw, other) {
         (Flaw::Record(_), _) if broken.line == 1 => {
@@ -112,7 +112,7 @@ fn refuse(file: &Path, broken: &Broken, version: Option<&str>) -> u8 {
         }
         (Flaw::Record(RecordError::Kind(_)), Some(other)) => eprintln!(
             "hint: it was written by claw {}, this is {}: use that version to read it",
-            print::plain(other),
+            print::row(other),
             env!("CARGO_PKG_VERSION")
         ),
         (Flaw::Seq { .. }, _) if broken.line == 1 => {
@@ -131,7 +131,7 @@ fn unreadable(file: &Path, error: &io::Error) -> u8 {
 }
 
 fn name(file: &Path) -> String {
-    print::plain(&file.display().to_string())
+    print::row(&file.display().to_string())
 }
 
 /// Says how far it is, for a ledger that takes long.

@@ -1,7 +1,7 @@
 //! `claw host audit`.
 
 use std::fs;
-use std::io::{IsTerminal, Write};
+use std::io::{IsTerminal, Read as _, Write};
 use std::path::Path;
 
 use claw_host::{Area, Baseline, Outcome, Report, Severity, Status, audit, oscal, sarif};
@@ -64,9 +64,22 @@ type Read = Result<Baseline, claw_policy::PolicyError>;
 
 fn baseline(path: &Path) -> Result<Read, AuditError> {
     let name = path.display().to_string();
-    let text =
-        fs::read_to_string(path).map_err(|source| AuditError::Baseline { path: name.clone(), source })?;
+    let text = small(path).map_err(|source| AuditError::Baseline { path: name.clone(), source })?;
     Ok(Baseline::parse(&text, &name))
+}
+
+/// The text of a regular file; a FIFO, a device or an endless file does not keep this program.
+fn small(path: &Path) -> std::io::Result<String> {
+    // before it is opened: opening a FIFO waits
+    if !fs::metadata(path)?.is_file() {
+        return Err(std::io::Error::other("it is not a regular file"));
+    }
+    let mut text = String::new();
+    let length = fs::File::open(path)?.take(LARGEST).read_to_string(&mut text)?;
+    match u64::try_from(length) {
+        Ok(length) if length < LARGEST => Ok(text),
+        _ => Err(std::io::Error::other("it is larger than 1 MiB")),
+    }
 }
 
 fn report(arguments: &Audit, baseline: Option<&Baseline>) -> Result<Report, AuditError> {
@@ -78,7 +91,7 @@ fn report(arguments: &Audit, baseline: Option<&Baseline>) -> Result<Report, Audi
     let mut report = audit(&read(&root, &places().map_err(AuditError::Environment)?, now));
     let said = baseline.map(|baseline| baseline.apply(&mut report, now)).unwrap_or_default();
     for line in &said {
-        print::say(&format!("claw: baseline, {}", print::plain(line)));
+        print::say(&format!("claw: baseline, {}", print::row(line)));
     }
     let version = env!("CARGO_PKG_VERSION");
     if let Some(path) = &arguments.sarif {
@@ -124,7 +137,7 @@ fn write(path: &Path, value: &Value) -> Result<(), AuditError> {
 fn table(report: &Report) {
     let paint = Paint(std::io::stdout().is_terminal() && !environment::no_color());
     for note in &report.notes {
-        print::line(&format!("note: {}", print::plain(note)));
+        print::line(&format!("note: {}", print::row(note)));
     }
     for score in &report.scores {
         let number = score.score.map_or_else(|| "-".to_owned(), |score| score.to_string());
@@ -152,22 +165,22 @@ fn area(report: &Report, area: Area, paint: &Paint) {
     failed.sort_by_key(|one| std::cmp::Reverse(one.severity));
     for one in failed {
         let mark = paint.severity(one.severity, &format!("{:<8}", one.severity.name()));
-        print::line(&format!("  {mark}  {:<22} {}", one.id, print::plain(&one.seen)));
+        print::line(&format!("  {mark}  {:<22} {}", one.id, print::row(&one.seen)));
         match &one.accepted {
             Some(accepted) => print::line(&format!(
                 "            accepted until {}: {}",
                 accepted.expires,
-                print::plain(&accepted.reason)
+                print::row(&accepted.reason)
             )),
             None => {
                 print::line(&format!("            means: {}", one.meaning));
-                print::line(&format!("            mend:  {}", print::plain(&one.mend)));
+                print::line(&format!("            mend:  {}", print::row(&one.mend)));
                 print::line(&format!("            see:   {}", one.reference));
             }
         }
     }
     for one in with(Status::Unknown) {
-        print::line(&format!("  unknown   {:<22} {}", one.id, print::plain(&one.seen)));
+        print::line(&format!("  unknown   {:<22} {}", one.id, print::row(&one.seen)));
     }
     for (status, word) in [(Status::Pass, "pass"), (Status::Inapplicable, "nothing to judge")] {
         let names: Vec<&str> = with(status).map(|one| one.id).collect();
@@ -196,6 +209,9 @@ impl Paint {
         if self.0 { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
 }
+
+/// Bytes of a baseline.
+const LARGEST: u64 = 1 << 20;
 
 fn least(threshold: Threshold) -> Severity {
     match threshold {

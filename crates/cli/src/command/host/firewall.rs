@@ -85,7 +85,7 @@ fn check(arguments: &Firewall, zones: &Zones) -> u8 {
 
 fn report(checked: &Checked) {
     for drift in &checked.comparison.drift {
-        print::line(&print::plain(&format!("drift  {}", told(drift))));
+        print::line(&print::row(&format!("drift  {}", told(drift))));
     }
     for session in &checked.kept {
         print::line(&format!("kept   {session}: open until this connection ends"));
@@ -152,7 +152,7 @@ fn in_force(receipt: &Receipt) {
 fn others(others: &[Beside]) {
     for other in others {
         let word = if other.around { "around" } else { "beside" };
-        print::line(&print::plain(&format!("{word} {}", other.what)));
+        print::line(&print::row(&format!("{word} {}", other.what)));
     }
 }
 
@@ -202,13 +202,13 @@ fn watch(arguments: &Firewall, zones: &Zones) -> u8 {
         Some(path) => host.directory.join(path),
         None => host.state.join("firewall").join(format!("{}.jsonl", std::process::id())),
     };
-    print::say(&format!("writing {}", print::plain(&path.display().to_string())));
+    print::say(&format!("writing {}", print::row(&path.display().to_string())));
     let mut tell = |drift: &[String]| {
         if drift.is_empty() {
             print::say("as declared");
         }
         for one in drift {
-            print::say(&print::plain(&format!("drift  {one}")));
+            print::say(&print::row(&format!("drift  {one}")));
         }
     };
     match firewall::watch(zones, &path, &mut tell, &|| true) {
@@ -222,7 +222,7 @@ fn persist(zones: &Zones, text: &str, directory: &Path) -> u8 {
     match firewall::persist(zones, text, directory, &program) {
         Ok(files) => {
             for file in &files {
-                print::say(&print::plain(&format!("written {}", file.display())));
+                print::say(&print::row(&format!("written {}", file.display())));
             }
             print::say(
                 "nothing is enabled; when the rules are right: systemctl enable the unit by its whole path",

@@ -44,7 +44,7 @@ pub(super) fn run(format: Format, strict: bool, json: bool, file: &Path) -> Resu
 
 /// Says each loss with its line on standard error.
 pub(super) fn losses(losses: &[Loss], strict: bool, file: &Path) {
-    let name = print::plain(&file.display().to_string());
+    let name = print::row(&file.display().to_string());
     let severity = if strict { "error" } else { "warning" };
     for loss in losses {
         print::say(&format!("{name}:{}: {severity}: {}", loss.line, print::plain(&loss.what)));

@@ -79,7 +79,7 @@ fn save(out: &Path, text: &str) -> Result<(), u8> {
         .open(out)
         .and_then(|mut file| file.write_all(text.as_bytes()));
     saved.map_err(|error| {
-        print::say(&print::plain(&format!("claw: cannot write `{}`: {error}", out.display())));
+        print::say(&print::row(&format!("claw: cannot write `{}`: {error}", out.display())));
         UNUSABLE
     })
 }

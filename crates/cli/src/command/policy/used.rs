@@ -13,7 +13,7 @@ use crate::print::{self, UNUSABLE};
 /// The lines of the rules that allowed something while this very policy held.
 pub(super) fn lines(ledger: &Path, policy: &Policy) -> Result<BTreeSet<u32>, u8> {
     let fail = |what: String, hint| {
-        print::say(&print::plain(&format!("claw: `{}`: {what}", ledger.display())));
+        print::say(&print::row(&format!("claw: `{}`: {what}", ledger.display())));
         print::say(hint);
         UNUSABLE
     };
