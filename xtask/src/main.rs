@@ -1,7 +1,8 @@
-//! Developer tasks: `cargo xtask test | lint | fuzz | bench | agree | footprints | load`.
+//! Developer tasks: `cargo xtask test | lint | fuzz | bench | agree | footprints | load`, and the chain: [`chain`].
 
 mod agree;
 mod bench;
+mod chain;
 mod commits;
 mod footprints;
 mod fuzz;
@@ -23,7 +24,14 @@ fn main() -> ExitCode {
         ["agree", python, modules] => agree::run(python, modules),
         ["footprints", rest @ ..] => footprints::run(rest),
         ["load", rest @ ..] => bench::load(rest),
-        _ => Err("usage: cargo xtask test [FILTER] | lint | fuzz [SECONDS] | bench [WHAT] | agree PYTHON MODULES | footprints [ID] | load …".into()),
+        ["sbom", rest @ ..] => chain::sbom::run(rest),
+        ["record", rest @ ..] => chain::record::run(rest),
+        ["toolchain", rest @ ..] => chain::toolchain::run(rest),
+        ["embedded", rest @ ..] => chain::embedded::run(rest),
+        ["reproduce", rest @ ..] => chain::reproduce::run(rest),
+        ["rebuild", rest @ ..] => chain::rebuild::run(rest),
+        ["release", rest @ ..] => chain::release::run(rest),
+        _ => Err(USAGE.into()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -33,3 +41,7 @@ fn main() -> ExitCode {
         }
     }
 }
+
+const USAGE: &str =
+    "usage: cargo xtask test [FILTER] | lint | fuzz [SECONDS] | bench [WHAT] | agree PYTHON MODULES | footprints [ID] | load …
+       | sbom | record | toolchain [write] | embedded | reproduce | rebuild | release";

@@ -35,6 +35,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("xz", "xz-utils"),
     ("git", "git"),
+    ("faketime", "faketime"),
+    ("objcopy", "binutils"),
     ("skopeo", "skopeo"),
     ("umoci", "umoci"),
     ("/usr/share/containers/seccomp.json", "golang-github-containers-common"),

@@ -84,6 +84,8 @@ fn pages_lead_to_pages_that_are_there() {
         "docs/limits.md",
         "docs/threat-model.md",
         "docs/doctor.md",
+        "docs/verify-claw.md",
+        "supply-chain/README.md",
         "docs/README.md",
         "docs/tasks/draw-a-threat-model.md",
     ] {

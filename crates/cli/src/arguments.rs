@@ -16,6 +16,7 @@ pub(crate) use footprint::{Footprint, FootprintCommand, Reading, ReportForm};
 pub(crate) use gate::{Commits, Gate, GateCommand};
 pub(crate) use keyring::{ApprovedKind, KeyKind, Keyring, KeyringCommand, Revoked, TermArguments};
 pub(crate) use named::Named;
+pub(crate) use own::Own;
 pub(crate) use sign::{PolicySign, PolicyVerify};
 pub(crate) use verify::Verify;
 
@@ -26,6 +27,7 @@ mod format;
 pub(crate) mod gate;
 mod keyring;
 mod named;
+mod own;
 mod sign;
 mod verify;
 
@@ -490,7 +492,7 @@ pub(crate) enum ChangesCommand {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples: claw doctor --json\n          claw doctor --self --json > needs.json\n          claw doctor --self --against needs.json"
+    after_help = "Examples: claw doctor --json\n          claw doctor --self --json > needs.json\n          claw doctor --self --against needs.json\n          claw doctor --self-verify --manifest claw.manifest.json --key claw.pub"
 )]
 pub(crate) struct Doctor {
     /// Print the result as JSON
@@ -502,6 +504,8 @@ pub(crate) struct Doctor {
     /// Compare with what another version printed with --self --json; exits 1 if this one needs something new
     #[arg(long, value_name = "FILE", requires = "own")]
     pub(crate) against: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) release: Own,
 }
 
 #[derive(Debug, Args)]

@@ -12,6 +12,7 @@ pub(crate) mod keyring;
 pub(crate) mod ledger;
 pub(crate) mod manual;
 pub(crate) mod observe;
+pub(crate) mod own;
 pub(crate) mod phase;
 pub(crate) mod policy;
 pub(crate) mod run;

@@ -12,6 +12,7 @@
 
 pub mod artifact;
 mod clock;
+pub mod embedded;
 pub mod envelope;
 mod error;
 pub mod identity;
@@ -24,6 +25,7 @@ pub mod pack;
 pub mod pins;
 pub mod policy;
 pub mod provenance;
+pub mod release;
 pub mod revocation;
 pub mod sign;
 pub mod sigstore;

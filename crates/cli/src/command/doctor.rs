@@ -16,6 +16,9 @@ pub(crate) fn run(arguments: &Doctor) -> u8 {
     if arguments.own {
         return needs::run(arguments.json, arguments.against.as_deref());
     }
+    if arguments.release.self_verify {
+        return super::own::run(&arguments.release, arguments.json);
+    }
     let mut found = features();
     match sandbox() {
         Ok(feature) => found.push(feature),
