@@ -77,7 +77,6 @@ pub(crate) fn told(command: &mut Command) -> Outcome<String> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 mod tests {
     use super::*;
 

@@ -292,7 +292,10 @@ fn an_object_under_a_wrong_name_is_refused() {
     let (git, allowed) = adas();
     let first = git.commit("a", "1");
     let second = git.commit_with("a", "2", &["--no-gpg-sign"]);
-    let file = |id: &str| git.repo().join(format!(".git/objects/{}/{}", &id[..2], &id[2..]));
+    let file = |id: &str| {
+        let (directory, name) = id.split_at(2);
+        git.repo().join(format!(".git/objects/{directory}/{name}"))
+    };
     // the attack: the signed commit lies under the name of the unsigned one
     fs::remove_file(file(&second)).unwrap();
     fs::copy(file(&first), file(&second)).unwrap();
@@ -468,7 +471,7 @@ fn names_with_two_readings_are_refused() {
     let with = |range: &str| gate(&git, &[range, "--allowed", &allowed]);
     with("twice").unusable("is both refs/tags/twice and refs/heads/twice");
     with("a...b").unusable("is no range here");
-    with(&commit[..12]).unusable("part of an id");
+    with(commit.split_at(12).0).unusable("part of an id");
     with("absent").unusable("nothing is called `absent`");
     with("HEAD~5").unusable("goes back further");
     gate(&git, &["main"]).unusable("nothing says who may sign");
@@ -578,7 +581,7 @@ fn a_key_that_is_taken_out_counts_for_what_came_before_and_for_nothing_beside() 
     git.become_("bob");
     let before = git.commit("a", "bob was here");
     git.become_("ada");
-    let two = next(2, 1, &one, &[ada.clone()]);
+    let two = next(2, 1, &one, std::slice::from_ref(&ada));
     change(&git, &two, &[]);
     gate(&git, &["main", "--allowed", &allowed]).clean();
 
@@ -606,7 +609,7 @@ fn a_key_that_is_taken_out_counts_for_what_came_before_and_for_nothing_beside() 
 fn a_forgotten_signature_is_adopted_by_name_and_told() {
     let (git, _) = adas();
     let ada = entry("ada", &git.key("ada"), "roles = [\"commit\", \"policy\"]");
-    let one = signers(1, 1, &[ada.clone()]);
+    let one = signers(1, 1, std::slice::from_ref(&ada));
     let allowed = git.beside("one.toml", &one).to_string_lossy().into_owned();
     git.commit(PLACE, &one);
     let forgotten = git.commit_with("a", "1", &["--no-gpg-sign"]);
@@ -845,7 +848,10 @@ fn a_file_under_a_wrong_name_is_found_where_contents_are_read() {
     git.commit("a", "1");
     git.commit("b", "2");
     let (a, b) = (git.run(&["rev-parse", "HEAD:a"]), git.run(&["rev-parse", "HEAD:b"]));
-    let file = |id: &str| git.repo().join(format!(".git/objects/{}/{}", &id[..2], &id[2..]));
+    let file = |id: &str| {
+        let (directory, name) = id.split_at(2);
+        git.repo().join(format!(".git/objects/{directory}/{name}"))
+    };
     fs::remove_file(file(&b)).unwrap();
     fs::copy(file(&a), file(&b)).unwrap();
     gate(&git, &["main", "--allowed", &allowed]).clean();

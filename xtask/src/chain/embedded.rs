@@ -59,7 +59,6 @@ pub(crate) fn run(words: &[&str]) -> Outcome<()> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 mod tests {
     use std::process::Command;
 

@@ -177,7 +177,6 @@ fn edges(text: &str) -> Outcome<Edges> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 mod tests {
     use super::*;
 

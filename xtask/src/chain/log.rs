@@ -115,7 +115,6 @@ fn digests(bytes: &[u8]) -> Outcome<Vec<Digest>> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 mod tests {
     use claw_verify::key::Algorithm;
     use claw_verify::release::{MANIFEST, Manifest};

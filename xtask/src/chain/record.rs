@@ -192,7 +192,6 @@ fn wrong(record: &Record, locked: &BTreeMap<Id, String>, graph: &Graph) -> Vec<S
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 mod tests {
     use super::*;
 

@@ -107,7 +107,6 @@ pub(crate) fn judge(built: &Twice) -> Outcome<Digest> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 mod tests {
     use std::process::Command;
 

@@ -278,7 +278,6 @@ fn digest(path: &Path) -> Outcome<Digest> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 mod tests {
     use super::*;
 

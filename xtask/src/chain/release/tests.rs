@@ -1,5 +1,4 @@
 //! A whole release of a small program, judged by tools that others wrote. The first run asks PyPI and npm for them.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
 
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
