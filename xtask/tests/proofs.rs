@@ -77,6 +77,51 @@ fn the_ceilings_are_those_of_the_code() {
     assert!(compared > 40, "only {compared} were compared");
 }
 
+/// Whether a constant's name says that it bounds something.
+fn is_bound(name: &str) -> bool {
+    let words = ["MOST", "LARGEST", "LONGEST", "DEEPEST", "MAX", "PATIENCE", "SILENCE", "MANY"];
+    name.split('_').any(|word| words.contains(&word)) && !name.starts_with("IFLA")
+}
+
+fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() && !path.ends_with("tests") {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|kind| kind == "rs") && !path.ends_with("tests.rs") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn every_bound_of_the_code_is_in_the_list() {
+    let page = read("docs/limits.md");
+    let mut files = Vec::new();
+    for entry in fs::read_dir(root().join("crates")).unwrap().flatten() {
+        if !entry.path().ends_with("testkit") {
+            sources(&entry.path().join("src"), &mut files);
+        }
+    }
+    let (mut missing, mut seen) = (Vec::new(), 0);
+    for file in files {
+        let path = file.strip_prefix(root()).unwrap().display().to_string();
+        for line in fs::read_to_string(&file).unwrap().lines() {
+            let Some((_, rest)) = line.split_once("const ") else { continue };
+            let Some((name, rest)) = rest.split_once(": ") else { continue };
+            if !is_bound(name) || !rest.contains(" = ") {
+                continue;
+            }
+            seen += 1;
+            if !page.contains(&format!("[{name}](../{path})")) {
+                missing.push(format!("| … | `…` | | [{name}](../{path}) |"));
+            }
+        }
+    }
+    assert!(seen > 150, "only {seen} bounds were found");
+    assert!(missing.is_empty(), "docs/limits.md does not name these:\n{}", missing.join("\n"));
+}
+
 #[test]
 fn pages_lead_to_pages_that_are_there() {
     for page in [

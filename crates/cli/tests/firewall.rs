@@ -673,10 +673,10 @@ fn an_application_that_fails_leaves_what_was_there() {
             // what comparing needs, and what more descriptors than there may be
             for (limit, said) in [
                 ("setpriv --bounding-set=-sys_admin --inh-caps=-sys_admin", "`CAP_SYS_ADMIN` is missing"),
-                ("prlimit --nofile=5", ""),
+                ("prlimit --nofile=4", "Too many open files"),
             ] {
                 let command = format!(
-                    "{limit} {CLAW} host firewall --zones {zones} --apply --no-keep --confirm-within {within}"
+                    "{limit} {CLAW} host firewall --zones {zones} --apply --no-keep --confirm-within {within} 3>&- 4>&- 5>&-"
                 );
                 lab.bare(&command).ends(2).warns(said);
                 assert_eq!(rules(), before, "{command}");
