@@ -181,20 +181,20 @@ fn what_cannot_be_used_is_told_apart_from_no() {
     }
 }
 
-/// The one file below a directory with this content.
-fn file_of(directory: &std::path::Path, content: &[u8]) -> std::path::PathBuf {
-    let mut open = vec![directory.to_owned()];
+/// The file below a directory that has this content.
+fn file_of(directory: &std::path::Path, content: &[u8]) -> PathBuf {
+    let (mut open, mut found) = (vec![directory.to_owned()], None);
     while let Some(directory) = open.pop() {
         for entry in fs::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 open.push(path);
             } else if fs::read(&path).unwrap() == content {
-                return path;
+                found = Some(path);
             }
         }
     }
-    panic!("no file holds it")
+    found.unwrap()
 }
 
 #[test]
@@ -215,7 +215,7 @@ fn what_was_changed_in_the_store_is_told_and_the_record_is_a_floor_too() {
         assert!(code == expect.0 && told.contains(expect.1), "{expect:?}: {code} {told}");
     };
     state((0, "present"));
-    let blob = file_of(&in_adapters(&place), b"\0asm");
+    let blob = file_of(&place.0.join("state/claw/adapters"), b"\0asm");
     fs::write(&blob, b"\0bad").unwrap();
     state((1, "changed"));
     fs::remove_file(&blob).unwrap();
@@ -223,27 +223,10 @@ fn what_was_changed_in_the_store_is_told_and_the_record_is_a_floor_too() {
     assert_eq!(install("package-9").0, 0);
     state((0, "present"));
     // the list of releases is gone
-    let releases = in_adapters(&place).join("releases");
+    let releases = place.0.join("state/claw/adapters/releases");
     fs::remove_dir_all(releases).unwrap();
     let (code, _, told) = install("package-2");
     assert!(code == 1 && told.contains("version 2 is older than version 9"), "{told}");
-}
-
-/// Claw's directory of adapters in the place.
-fn in_adapters(place: &Place) -> std::path::PathBuf {
-    let mut open = vec![place.0.clone()];
-    while let Some(directory) = open.pop() {
-        for entry in fs::read_dir(directory).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() && path.ends_with("claw/adapters") {
-                return path;
-            }
-            if path.is_dir() {
-                open.push(path);
-            }
-        }
-    }
-    panic!("nothing was installed")
 }
 
 #[test]

@@ -249,18 +249,18 @@ fn tell(keyring: &Keyring) -> Result<(), u8> {
         flat("", &after, &mut new);
         for (path, value) in &old {
             if new.get(path) != Some(value) {
-                print::line(&print::plain(&format!("  - {path} {value}")));
+                print::line(&print::row(&format!("  - {path} {value}")));
             }
         }
         for (path, value) in &new {
             if old.get(path) != Some(value) {
-                print::line(&print::plain(&format!("  + {path} {value}")));
+                print::line(&print::row(&format!("  + {path} {value}")));
             }
         }
     }
     for entry in keyring.newly_revoked().map_err(refused)? {
         let entry = serde_json::to_string(&entry).unwrap_or_default();
-        print::line(&print::plain(&format!("  takes back {entry}")));
+        print::line(&print::row(&format!("  takes back {entry}")));
     }
     Ok(())
 }
