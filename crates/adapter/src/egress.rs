@@ -23,14 +23,23 @@ pub(crate) fn judge(entries: &[Egress]) -> Result<(), (usize, String)> {
     if entries.is_empty() {
         return Ok(());
     }
-    Policy::parse(&text, "egress").map(drop).map_err(|error| {
+    let at = |line: u32| {
+        let at = usize::try_from(line.saturating_sub(FIRST)).unwrap_or_default();
+        at.min(entries.len().saturating_sub(1))
+    };
+    let policy = Policy::parse(&text, "egress").map_err(|error| {
         let first = error.problems().first();
         let (line, why) = first.map_or((FIRST, "it is wrong"), |problem| (problem.line(), problem.message()));
-        let at = usize::try_from(line.saturating_sub(FIRST)).unwrap_or_default();
-        (at.min(entries.len().saturating_sub(1)), why.to_owned())
-    })
+        (at(line), why.to_owned())
+    })?;
+    // a person is warned of it in his own policy; from somebody else it is refused
+    let broad = policy.findings().iter().find(|finding| finding.code == BROAD);
+    broad
+        .map_or(Ok(()), |finding| Err((at(finding.line), format!("{}; hint: {}", finding.why, finding.mend))))
 }
 
+/// The finding that anybody can have a name that a rule opens.
+const BROAD: &str = "broad-wildcard";
 const HEAD: &str = "version: 1\nnetwork_policy:\n  workload:\n";
 /// The line of the first rule below the head.
 const FIRST: u32 = 4;

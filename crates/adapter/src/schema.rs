@@ -1,5 +1,6 @@
 //! JSON Schemas of what tools take and give, as far as they are judged before they are used.
 
+use claw_ledger::text::is_hidden;
 use serde_json::Value;
 
 /// A schema, if it is one that can be used offline and lets nothing through that it does not name.
@@ -21,8 +22,52 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Value, String> {
     remote(&value).map_or(Ok(()), |reference| {
         Err(format!("it refers to `{}`; hint: only to itself, as `#/$defs/…`", reference.escape_debug()))
     })?;
+    said(&value)?;
+    if let Some(number) = drifting(&value) {
+        return Err(format!(
+            "the number {number} is not the same to every reader; hint: a whole number up to 2^53 - 1, or a fraction"
+        ));
+    }
     Ok(value)
 }
+
+/// Refuses texts and names with characters that are not shown as they are: a model reads them, and people do not.
+pub(crate) fn said(value: &Value) -> Result<(), String> {
+    let plain = |text: &str| match text.chars().find(|one| is_hidden(*one) && *one != '\n') {
+        Some(bad) => {
+            Err(format!("it has the character U+{:04X}, which is not shown as it is", u32::from(bad)))
+        }
+        None => Ok(()),
+    };
+    match value {
+        Value::String(text) => plain(text),
+        Value::Object(map) => map.iter().try_for_each(|(key, value)| plain(key).and_then(|()| said(value))),
+        Value::Array(list) => list.iter().try_for_each(said),
+        _ => Ok(()),
+    }
+}
+
+/// The first number that does not survive being read as a double, as RFC 8785 spells it.
+pub(crate) fn drifting(value: &Value) -> Option<&serde_json::Number> {
+    match value {
+        Value::Number(number) => {
+            let whole = number.as_u64().or_else(|| number.as_i64().map(i64::unsigned_abs));
+            let same = match whole {
+                Some(whole) => whole <= HIGHEST,
+                None => number.as_f64().is_some_and(|double| double.abs() < HIGHEST_FLOAT),
+            };
+            (!same).then_some(number)
+        }
+        Value::Object(map) => map.values().find_map(drifting),
+        Value::Array(list) => list.iter().find_map(drifting),
+        _ => None,
+    }
+}
+
+/// The highest whole number up to which every one is a double.
+const HIGHEST: u64 = (1 << 53) - 1;
+/// The first double that reads as a whole number above it.
+const HIGHEST_FLOAT: f64 = 9_007_199_254_740_992.0;
 
 /// The first reference that leads out of the document. Its depth is bounded by the reader.
 fn remote(value: &Value) -> Option<&str> {

@@ -94,7 +94,9 @@ fn from_a_skeleton_to_an_installed_adapter() {
         "{told}"
     );
     let (code, told, _) = place.claw(&["sign", "package", "--key", "two.pem"]);
-    assert_eq!((code, told.as_str()), (0, "github 0.1.0 release 3: 2 signatures\n"));
+    assert!(code == 0 && told.starts_with("github 0.1.0 release 3: sha256:"), "{told}");
+    // what is signed is told
+    assert!(told.contains(", 2 signatures\n") && told.contains("egress api.example.com:443"), "{told}");
     let (code, told, _) = place.claw(&["verify", "package", "--keyring", "keys.toml", "--json"]);
     let told: Value = serde_json::from_str(&told).unwrap();
     assert_eq!((code, &told["verified"], &told["manifest"]["release"]), (0, &Value::Bool(true), &3.into()));
@@ -177,4 +179,68 @@ fn what_cannot_be_used_is_told_apart_from_no() {
         let (code, told, _) = place.claw(&[command, "--help"]);
         assert_eq!((code, told.contains("Example")), (0, true), "{command}: {told}");
     }
+}
+
+/// The file below a directory that has this content.
+fn file_of(directory: &std::path::Path, content: &[u8]) -> PathBuf {
+    let (mut open, mut found) = (vec![directory.to_owned()], None);
+    while let Some(directory) = open.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else if fs::read(&path).unwrap() == content {
+                found = Some(path);
+            }
+        }
+    }
+    found.unwrap()
+}
+
+#[test]
+fn what_was_changed_in_the_store_is_told_and_the_record_is_a_floor_too() {
+    let place = Place::new("store");
+    let key = place.key("one.pem");
+    place.keyring(1, &[&key]);
+    place.claw(&["new", "github"]);
+    for release in [2, 9] {
+        place.fill(release);
+        let out = format!("package-{release}");
+        assert_eq!(place.claw(&["sign", "github", "--key", "one.pem", "--out", &out]).0, 0);
+    }
+    let install = |package: &str| place.claw(&["install", package, "--keyring", "keys.toml"]);
+    assert_eq!(install("package-9").0, 0);
+    let state = |expect: (i32, &str)| {
+        let (code, told, _) = place.claw(&["list"]);
+        assert!(code == expect.0 && told.contains(expect.1), "{expect:?}: {code} {told}");
+    };
+    state((0, "present"));
+    let blob = file_of(&place.0.join("state/claw/adapters"), b"\0asm");
+    fs::write(&blob, b"\0bad").unwrap();
+    state((1, "changed"));
+    fs::remove_file(&blob).unwrap();
+    state((1, "changed"));
+    assert_eq!(install("package-9").0, 0);
+    state((0, "present"));
+    // the list of releases is gone
+    let releases = place.0.join("state/claw/adapters/releases");
+    fs::remove_dir_all(releases).unwrap();
+    let (code, _, told) = install("package-2");
+    assert!(code == 1 && told.contains("version 2 is older than version 9"), "{told}");
+}
+
+#[test]
+fn a_package_whose_contents_are_not_what_was_signed_gets_no_further_signature() {
+    let place = Place::new("contents");
+    let key = place.key("one.pem");
+    place.keyring(1, &[&key]);
+    place.claw(&["new", "github"]);
+    place.fill(2);
+    assert_eq!(place.claw(&["sign", "github", "--key", "one.pem", "--out", "package"]).0, 0);
+    let blob = file_of(&place.0.join("package"), b"\0asm");
+    fs::write(blob, b"\0bad").unwrap();
+    let before = place.read("package/index.json");
+    let (code, _, told) = place.claw(&["sign", "package", "--key", "one.pem"]);
+    assert!(code == 2 && told.contains("its content has the digest"), "{code} {told}");
+    assert_eq!(place.read("package/index.json"), before);
 }

@@ -408,3 +408,74 @@ fn a_key_that_a_keyring_took_back_signs_no_policy() {
         run(lab, &ring).ends(0).says("ran");
     });
 }
+
+/// A keyring of one holder, whose root is pinned.
+fn pinned(lab: &Lab, name: &str) -> (String, String) {
+    let path_of = |name: &str| lab.path(name).to_string_lossy().into_owned();
+    let (ann, ring) = (path_of("ann.key"), path_of(name));
+    lab.cli(&["keyring", "key", &ann]).ends(0);
+    lab.cli(&["keyring", "new", &ring, &format!("--holder=ann={ann}.pub")]).ends(0);
+    lab.cli(&["keyring", "sign", &ring, "--key", &ann]).ends(0);
+    lab.directory("config/claw");
+    fs::copy(format!("{ring}/metadata/1.root.json"), lab.path("config/claw/root.json")).unwrap();
+    (ring, ann)
+}
+
+#[test]
+fn a_keyring_whose_inside_the_agent_could_write_is_none() {
+    once(CLAW, User::Root, |lab| {
+        let (ring, ann) = pinned(lab, "work/kr");
+        let exposed = ["work/kr/metadata", "work/kr/metadata/timestamp.json", "work/kr/targets"];
+        for place in exposed {
+            let place = lab.path(place);
+            lab.policy(&[], &format!("filesystem: {{write: ['{}']}}\n", place.display()));
+            sign(lab, &ann, &[]);
+            refused(run(lab, &ring), "lies where the agent may write");
+        }
+    });
+    once(CLAW, User::Root, |lab| {
+        // a part of it, or a file, or what a link leads through, that lies in the workspace
+        let (ring, ann) = pinned(lab, "kr");
+        lab.policy(&[], "filesystem: {write: [ws]}\n");
+        let ws = lab.directory("work/ws");
+        sign(lab, &ann, &[]);
+        run(lab, &ring).ends(0).says("ran");
+        for part in ["metadata", "targets"] {
+            let (inside, moved) = (lab.path("kr").join(part), ws.join("moved"));
+            fs::rename(&inside, &moved).unwrap();
+            std::os::unix::fs::symlink(&moved, &inside).unwrap();
+            refused(run(lab, &ring), "lies where the agent may write");
+            fs::remove_file(&inside).unwrap();
+            let (aside, link) = (lab.path("aside"), ws.join("link"));
+            fs::rename(&moved, &aside).unwrap();
+            std::os::unix::fs::symlink(&aside, &link).unwrap();
+            std::os::unix::fs::symlink(&link, &inside).unwrap();
+            refused(run(lab, &ring), "lies where the agent may write");
+            fs::remove_file(&inside).unwrap();
+            fs::remove_file(&link).unwrap();
+            fs::rename(&aside, &inside).unwrap();
+        }
+        run(lab, &ring).ends(0).says("ran");
+        // nor may the pinned root lie there
+        let root = lab.path("config/claw/root.json");
+        fs::rename(&root, ws.join("root.json")).unwrap();
+        std::os::unix::fs::symlink(ws.join("root.json"), &root).unwrap();
+        refused(run(lab, &ring), "lies where the agent may write");
+    });
+}
+
+#[test]
+fn one_version_is_one_policy_with_one_ceiling() {
+    once(CLAW, User::Root, |lab| {
+        let (one, key) = key(lab, "one");
+        let ring = keyring(lab, "keys.toml", 1, &[&key]);
+        let ceiling = "version: 1\nnetwork_policy: {workload: []}\n";
+        lab.write("ceiling.yaml", ceiling);
+        lab.policy(&[], "ceiling: ceiling.yaml\n");
+        sign(lab, &one, &["--version", "7"]);
+        run(lab, &ring).ends(0).says("ran");
+        lab.write("ceiling.yaml", &format!("# wider\n{ceiling}"));
+        sign(lab, &one, &["--version", "7"]);
+        refused(run(lab, &ring), "was seen with another content");
+    });
+}

@@ -6,8 +6,9 @@
 //! `claw policy trust` from then on. Only the content that was accepted last counts: an older one may permit more.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use claw_plan::{Plan, Step, named};
 use claw_policy::Policy;
@@ -72,16 +73,56 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
     fs::metadata(path).ok().map(|about| (about.dev(), about.ino()))
 }
 
-/// The first symbolic link on the way to a file that the agent may write: it could be led elsewhere for the next run.
+/// The first symbolic link on the way to a file, or on the way of such a link, that the agent may write: it could be led
+/// elsewhere for the next run.
 fn link_on_the_way(plan: &Plan, path: &Path) -> Option<PathBuf> {
     let mut place = PathBuf::new();
-    for part in path.components() {
-        place = canonical(&place).join(part);
-        if fs::symlink_metadata(&place).is_ok_and(|about| about.is_symlink()) && is_exposed(plan, &place) {
-            return Some(place);
+    let mut rest = path.to_owned();
+    for _ in 0..MOST_PARTS {
+        let mut parts = rest.components();
+        match parts.next()? {
+            Component::CurDir => {}
+            // what stands there is no link any more
+            Component::ParentDir => drop(place.pop()),
+            part => place.push(part),
+        }
+        rest = parts.as_path().to_owned();
+        if fs::symlink_metadata(&place).is_ok_and(|about| about.is_symlink()) {
+            if is_exposed(plan, &place) {
+                return Some(place);
+            }
+            rest = fs::read_link(&place).unwrap_or_default().join(rest);
+            place.pop();
         }
     }
-    None
+    Some(path.to_owned())
+}
+
+/// What is read of a keyring's directory: its directories, and what is in them. Of a file of keys, only itself.
+fn read_of(keyring: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut all = vec![keyring.to_owned()];
+    if !keyring.is_dir() {
+        return Ok(all);
+    }
+    for part in fs::read_dir(keyring)? {
+        let part = part?.path();
+        if part.is_dir() {
+            for file in fs::read_dir(&part)? {
+                all.push(file?.path());
+            }
+        }
+        all.push(part);
+    }
+    Ok(all)
+}
+
+/// A place below this directory that the agent may write, whatever is there now.
+fn writable_below(plan: &Plan, directory: &Path) -> Option<PathBuf> {
+    let real = canonical(directory);
+    plan.tree.iter().find_map(|step| match step {
+        Step::Writable { target, .. } => Some(canonical(target)).filter(|target| target.starts_with(&real)),
+        _ => None,
+    })
 }
 
 /// What a policy that comes to hold while the agent runs names, and the agent may write: a certificate, a ceiling, or a link
@@ -102,7 +143,18 @@ pub(crate) fn confirm(job: &Job, host: &Host, plan: &Plan) -> Result<(), Exposed
     let written = host.directory.join(&source.name);
     let mut all = named(&job.policy, &host.directory);
     // whoever writes the keys says who may sign
-    all.extend(source.signed.iter().map(|demand| host.directory.join(&demand.keyring)));
+    if let Some(demand) = &source.signed {
+        let keyring = host.directory.join(&demand.keyring);
+        let read = read_of(&keyring).map_err(|_| ExposedError::Named { path: keyring.clone() })?;
+        if keyring.is_dir() {
+            if let Some(path) = writable_below(plan, &keyring) {
+                return Err(ExposedError::Named { path });
+            }
+            // it is believed from the root that is pinned here
+            all.push(host.config.join(PINNED));
+        }
+        all.extend(read);
+    }
     for path in all.iter().chain([&written]) {
         if let Some(path) = link_on_the_way(plan, path) {
             return Err(ExposedError::Link { path });
@@ -118,3 +170,8 @@ pub(crate) fn confirm(job: &Job, host: &Host, plan: &Plan) -> Result<(), Exposed
     }
     Ok(())
 }
+
+/// Parts of a path, and of the links on its way, that are followed. A longer one counts as one that can be written.
+const MOST_PARTS: usize = 4096;
+/// The root that is pinned on this machine, below Claw's configuration.
+const PINNED: &str = "root.json";

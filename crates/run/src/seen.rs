@@ -23,7 +23,7 @@ pub struct Seen {
 pub struct Version {
     /// Its number.
     pub number: u64,
-    /// The digest of the policy.
+    /// The digest of all that was signed as it.
     pub digest: Digest,
 }
 

@@ -38,6 +38,7 @@ pub struct Demand {
 #[derive(Debug, Clone)]
 pub struct Held {
     release: Verified<Release>,
+    policy: Digest,
     version: Version,
 }
 
@@ -161,8 +162,9 @@ impl Demand {
         if let Some(asked) = self.name.as_ref().filter(|asked| *asked != found) {
             return Err(SignedError::Other { policy: shown(), found: found.clone(), asked: asked.clone() });
         }
-        let version = Version { number: release.value().version, digest: Digest::of(content) };
-        Ok(Held { release, version })
+        let policy = Digest::of(content);
+        let version = Version { number: release.value().version, digest: whole(policy, release.value()) };
+        Ok(Held { release, policy, version })
     }
 }
 
@@ -172,7 +174,12 @@ impl Held {
         self.release.value()
     }
 
-    /// Its number, and the policy's digest.
+    /// The policy's digest.
+    pub fn policy(&self) -> Digest {
+        self.policy
+    }
+
+    /// Its number, and the digest of all that was signed: the policy, and the files that it names.
     pub fn version(&self) -> Version {
         self.version
     }
@@ -196,6 +203,20 @@ impl Held {
     pub(crate) fn holds(&self, role: Role, path: &Path, content: &[u8]) -> Result<(), String> {
         self.release().holds(role, &path.to_string_lossy(), content).map_err(|error| error.to_string())
     }
+}
+
+/// The digest of a policy with the files that were signed with it. Without any it is the policy's own.
+fn whole(policy: Digest, release: &Release) -> Digest {
+    let mut files: Vec<&File> = release.files.iter().collect();
+    if files.is_empty() {
+        return policy;
+    }
+    files.sort();
+    let lines = files.iter().map(|file| {
+        let (role, path, digest) = (file.role.as_str(), file.path.escape_default(), file.digest);
+        format!("{role} {path} {digest}\n")
+    });
+    Digest::of(format!("{policy}\n{}", lines.collect::<String>()).as_bytes())
 }
 
 /// Where the signature of a policy is: beside it.

@@ -128,6 +128,10 @@ impl Keyring {
 
     /// One more holder, or another time or name for one who is there.
     pub fn add(&mut self, holder: &Holder, term: Term) -> Result<(), KeyringError> {
+        let id = id(&holder.key);
+        if self.revocations()?.compromised().contains(&id) {
+            return Err(KeyringError::Compromised { key: id });
+        }
         let mut root = self.next("root")?;
         enter(&mut root, holder)?;
         self.draft("root", root, term)
@@ -188,6 +192,10 @@ impl Keyring {
         let about = serde_json::to_value(about).unwrap_or_default();
         let target = json!({"length": size, "hashes": {"sha256": digest.hex()}, "custom": {"claw": about}});
         put(&mut targets, &["targets", name], target);
+        let names = targets.get("targets").and_then(Value::as_object).into_iter().flat_map(Map::keys);
+        if let Some(above) = crate::pack::clash(names.map(String::as_str)) {
+            return Err(KeyringError::Clash { name: name.to_owned(), above });
+        }
         self.approvals_with_list(targets, term)
     }
 
@@ -299,7 +307,8 @@ impl Keyring {
         else {
             return Ok(());
         };
-        if !SINGLE.iter().all(|role| ids(root.body(), role).contains(id)) {
+        let taken = self.revocations()?.compromised();
+        if taken.contains(id) || !SINGLE.iter().all(|role| ids(root.body(), role).contains(id)) {
             return Ok(());
         }
         let meta = |version: u64, bytes: &[u8]| json!({"version": version, "length": bytes.len(), "hashes": {"sha256": Digest::of(bytes).hex()}});
@@ -350,8 +359,13 @@ impl Keyring {
         }
         let mut missing = 0;
         let mut signed = BTreeSet::new();
+        let taken = self.revocations()?.compromised();
         for root in roots {
-            let valid = draft.valid(root, role)?;
+            let mut valid = draft.valid(root, role)?;
+            // as everybody counts who reads it. A root before still asks whom it named, or nobody could put them out
+            if role != "root" || root == draft.body() {
+                valid.retain(|id| !taken.contains(id));
+            }
             missing = missing.max(need(root, role).saturating_sub(valid.len()));
             signed.extend(valid);
         }
@@ -391,10 +405,9 @@ impl Keyring {
 
     /// Approvals always name the list of what was taken back, as it is now.
     fn approvals(&mut self, mut targets: Value, list: &Revocations, term: Term) -> Result<(), KeyringError> {
-        let published = self.published_list()?.cloned();
         let mut list = Revocations { expires: term.until, ..list.clone() };
-        let same = |list: &Revocations| published.as_ref() == Some(&list.to_bytes());
-        if published.is_some() && !same(&list) {
+        // always: who offers approvals from before offers an older list with them
+        if self.published_list()?.is_some() {
             list.version = self.published_version()?.saturating_add(1);
         }
         let bytes = list.to_bytes();
@@ -460,6 +473,9 @@ pub fn id(key: &PublicKey) -> String {
 
 /// Enters a holder into a root.
 fn enter(root: &mut Value, holder: &Holder) -> Result<(), KeyringError> {
+    if !crate::tuf::is_name(&holder.name) {
+        return Err(KeyringError::Name { name: holder.name.clone() });
+    }
     let spki = holder.key.spki();
     let (kind, scheme, public) = match holder.key.algorithm() {
         // the key itself is the last 32 bytes (RFC 8410, section 4)

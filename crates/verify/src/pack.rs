@@ -17,6 +17,7 @@ mod write;
 pub use about::{About, By, Kind};
 pub use error::{Flaw, PackError};
 pub use format::{LARGEST_DOCUMENT, Limits};
+pub(crate) use layout::clash;
 pub use layout::{Content, Item, Part, parts};
 pub use read::{Contents, Nothing, Sink, read};
 pub use verify::{Artefact, Attachment, Holder, Pack, REVOCATIONS, TRUST_ROOT, Verdict, verify};

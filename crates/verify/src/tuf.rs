@@ -13,7 +13,7 @@ use sigstore_tuf::{Delegations, Role, Root, TargetFile, TrustedMetadataSet, Upda
 use crate::Clock;
 use crate::tuf::count::{Authority, Count};
 
-pub(crate) use self::count::{FROM, NAME, UNTIL};
+pub(crate) use self::count::{FROM, NAME, UNTIL, is_name};
 pub use self::error::TufError;
 pub use self::files::Files;
 pub use self::holders::{Holders, holders};
@@ -36,7 +36,7 @@ pub struct Trusted {
     files: Arc<Files>,
     pinned: Vec<u8>,
     pinned_version: u64,
-    now: Timestamp,
+    clock: Clock,
     counts: BTreeMap<String, Count>,
 }
 
@@ -94,11 +94,11 @@ impl Trusted {
             files,
             pinned: pinned.to_owned(),
             pinned_version,
-            now: clock.now(),
+            clock: *clock,
             counts: BTreeMap::new(),
         };
         trusted.older_roots()?;
-        let now = trusted.now;
+        let now = clock.now();
         let refreshed = files::now(trusted.updater.refresh(now)).ok_or(TufError::Waits)?;
         refreshed.map_err(|error| TufError::of("metadata", error))?;
         trusted.count_top()?;
@@ -110,7 +110,7 @@ impl Trusted {
 
     /// Looks a target up, along the delegations that lead to it.
     pub fn target(&mut self, path: &str) -> Result<Target, TufError> {
-        let now = self.now;
+        let now = self.clock.now();
         let found = files::now(self.updater.get_target_info(path, now)).ok_or(TufError::Waits)?;
         let found = found.map_err(|error| TufError::of("targets", error))?;
         self.count_delegated()?;
@@ -155,19 +155,18 @@ impl Trusted {
         above.into_iter().flatten().chain(targets).chain(keys).min().unwrap_or(Timestamp::MIN)
     }
 
-    /// The newest time at which one of the roles says that it was signed. It is signed, so it is a floor for the clock.
-    pub fn issued(&self) -> Option<Timestamp> {
+    /// The newest time at which root or targets say that they were signed, as far as the clock believes it, and which of the
+    /// two. It is a floor for the clock. Timestamp and snapshot are one holder's word, and that moves no clock.
+    pub fn issued(&self) -> Option<(Timestamp, &'static str)> {
         let set = self.set();
-        let time = |extra: &BTreeMap<String, serde_json::Value>| {
-            extra.get(ISSUED).and_then(|value| value.as_str()).and_then(|text| text.parse::<Timestamp>().ok())
-        };
         // nobody may lift the floor past what he signed for
-        let of = |extra, expires: Timestamp| time(extra).filter(|issued| *issued <= expires);
-        let root = of(&set.root().extra, set.root().expires);
-        let timestamp = set.timestamp().and_then(|role| of(&role.extra, role.expires));
-        let snapshot = set.snapshot().and_then(|role| of(&role.extra, role.expires));
+        let of = |extra: &BTreeMap<String, serde_json::Value>, expires: Timestamp| {
+            let time = extra.get(ISSUED)?.as_str()?.parse::<Timestamp>().ok()?;
+            Some(self.clock.lifted(time)).filter(|_| time <= expires)
+        };
+        let root = of(&set.root().extra, set.root().expires).map(|time| (time, "root"));
         let targets = set.targets_role("targets").and_then(|role| of(&role.extra, role.expires));
-        [root, timestamp, snapshot, targets].into_iter().flatten().max()
+        root.max(targets.map(|time| (time, "targets")))
     }
 
     /// Who signed a role so that it counted, by key id, with the name that the keyring gives, if it gives one.
@@ -296,7 +295,7 @@ impl Trusted {
                 "timestamp" => self.files.must("timestamp.json")?.to_vec(),
                 _ => self.files.must(&self.name(role, version))?.to_vec(),
             };
-            let count = Count::of(&authority, &bytes, self.now)?;
+            let count = Count::of(&authority, &bytes, self.clock.now())?;
             self.counts.insert(role.to_owned(), count);
         }
         Ok(())
@@ -324,7 +323,7 @@ impl Trusted {
                 let authority = Authority { role: &role.name, keys: &keys, ids, threshold: role.threshold };
                 let version = self.versions().roles.get(&role.name).copied().unwrap_or_default();
                 let bytes = self.files.must(&self.name(&role.name, version))?.to_vec();
-                let count = Count::of(&authority, &bytes, self.now)?;
+                let count = Count::of(&authority, &bytes, self.clock.now())?;
                 self.counts.insert(role.name.clone(), count);
                 todo.push(role.name);
             }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use claw_ledger::text::is_hidden;
 use claw_model::digest::Digest;
 use claw_verify::statement::{Digests, Statement};
 use serde_json::Value;
@@ -173,6 +174,7 @@ impl Reader<'_> {
             return Err(self.wrong(written, "a tool's name is 1 to 64 of a-z, A-Z, 0-9, `_`, `-`".to_owned()));
         }
         self.said(written, &raw.description, "description")?;
+        raw.title.as_deref().map_or(Ok(()), |title| self.said(written, title, "title"))?;
         for name in &raw.egress {
             if !egress.iter().any(|entry| entry.name == *name) {
                 return Err(self.wrong(written, format!("`{}` is no entry of `egress`", name.escape_debug())));
@@ -204,6 +206,13 @@ impl Reader<'_> {
         }
         if !(1..=LARGEST_RESULT).contains(&raw.max_result_bytes) {
             return Err(self.wrong(written, format!("max_result_bytes is from 1 to {LARGEST_RESULT}")));
+        }
+        for note in raw.annotations.values() {
+            schema::said(note).map_err(|why| self.wrong(written, format!("its `annotations`: {why}")))?;
+            if let Some(number) = schema::drifting(note) {
+                let why = format!("its `annotations`: the number {number} is not the same to every reader");
+                return Err(self.wrong(written, why));
+            }
         }
         let (input_schema, input) = self.schema(written, &raw.input_schema)?;
         let output = raw.output_schema.as_ref().map(|path| self.schema(written, path)).transpose()?;
@@ -312,10 +321,22 @@ impl Reader<'_> {
     /// A text for people that somebody wrote.
     fn said<T>(&self, written: &Spanned<T>, text: &str, what: &str) -> Result<(), ManifestError> {
         let blank = text.trim().is_empty() || text.len() > LONGEST_TEXT;
-        if blank || text.contains(FILL_IN) || text.chars().any(|one| one.is_control() && one != '\n') {
+        if blank || text.contains(FILL_IN) {
             return Err(self.wrong(written, format!("its `{what}` is not filled in")));
         }
-        Ok(())
+        // what people read and what a model reads is the same: nothing hidden, and what is shown as one line is one
+        let lines = what == "description";
+        let bad = text.chars().find(|one| is_hidden(*one) && !(lines && *one == '\n'));
+        match bad {
+            Some(bad) => Err(self.wrong(
+                written,
+                format!(
+                    "its `{what}` has the character U+{:04X}, which is not shown as it is",
+                    u32::from(bad)
+                ),
+            )),
+            None => Ok(()),
+        }
     }
 
     fn once<'t, T: 't>(

@@ -189,6 +189,51 @@ fn a_schema_lets_through_only_what_it_names_and_needs_nothing_else() {
 }
 
 #[test]
+fn what_is_shown_is_what_is_read() {
+    for (from, to) in [
+        ("Said: what it is for", "one\\nsigned by sha256:00"),
+        ("Said: what it is for", "a\\u202Eb"),
+        ("Said: why it reaches this", "one\\negress evil"),
+        ("Said: what a model is told", "a\\U000E0041b"),
+        ("Said: what a model is told", "a\\u200Bb"),
+        ("name = \"echo\"", "name = \"echo\"\ntitle = \"a\\u202Eb\""),
+        ("name = \"echo\"", "name = \"echo\"\ntitle = \"a\\nb\""),
+    ] {
+        let told = why(from, to);
+        assert!(told.contains("which is not shown as it is"), "{to}: {told}");
+    }
+    assert!(read("Said: what a model is told", "one line\\nand another").is_ok());
+}
+
+#[test]
+fn a_schema_says_the_same_to_every_reader() {
+    let with = |more: &str| {
+        let (text, mut files) = filled(Kind::Wasm);
+        let path = "schemas/echo.in.json";
+        let schema = String::from_utf8(files.0[path].clone()).unwrap();
+        let schema = schema.replacen("\"type\": \"object\"", &format!("\"type\": \"object\", {more}"), 1);
+        files.0.insert(path.to_owned(), schema.into_bytes());
+        manifest(&text, &files).map_err(|error| error.to_string())
+    };
+    for number in ["9007199254740993", "-9007199254740993", "18446744073709551615", "1e20"] {
+        let told = with(&format!("\"maxProperties\": {number}")).unwrap_err();
+        assert!(told.contains("is not the same to every reader"), "{number}: {told}");
+    }
+    with("\"maxProperties\": 9007199254740991").unwrap();
+    let told = with("\"description\": \"a\u{e0041}\"").unwrap_err();
+    assert!(told.contains("U+E0041"), "{told}");
+}
+
+#[test]
+fn what_anybody_can_have_a_name_below_no_adapter_may_ask_for() {
+    for destination in ["*.com:443", "*.co.uk:443"] {
+        let told = why("destination = \"api.example.com:443\"", &format!("destination = \"{destination}\""));
+        assert!(told.contains("public suffix"), "{destination}: {told}");
+    }
+    assert!(read("destination = \"api.example.com:443\"", "destination = \"*.example.com:443\"").is_ok());
+}
+
+#[test]
 fn a_bill_and_a_provenance_are_what_they_say() {
     let check = |field: &str, content: String| {
         let (text, mut files) = filled(Kind::Wasm);

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use claw_adapter::Kind;
+use claw_adapter::{Kind, Manifest};
 use claw_run::Host;
 use claw_run::adapters::{self, AdapterError, Installed, Package, State};
 use serde_json::{Value, json};
@@ -52,19 +52,22 @@ fn sign(directory: &Path, keys: &[PathBuf], out: Option<&Path>, json: bool) -> R
             eprintln!("hint: leave --out out");
             return Err(UNUSABLE);
         }
-        let (release, signatures) = adapters::add(directory, keys).map_err(|error| unusable(&error))?;
+        let (manifest, digest, signatures) =
+            adapters::add(directory, keys).map_err(|error| unusable(&error))?;
         if json {
             print::json(&json!({
                 "package": directory,
-                "id": release.id,
-                "version": release.version,
-                "release": release.release,
+                "id": manifest.id,
+                "version": manifest.version,
+                "release": manifest.release,
+                "digest": digest.to_string(),
                 "signatures": signatures,
+                "manifest": manifest,
             }));
         } else {
-            let (id, version, number) =
-                (print::plain(&release.id), print::plain(&release.version), release.release);
-            print::line(&format!("{id} {version} release {number}: {signatures} signatures"));
+            let (id, version, release) = (&manifest.id, &manifest.version, manifest.release);
+            print::line(&format!("{id} {version} release {release}: {digest}, {signatures} signatures"));
+            contents(&manifest);
         }
         return Ok(DONE);
     }
@@ -84,11 +87,25 @@ fn sign(directory: &Path, keys: &[PathBuf], out: Option<&Path>, json: bool) -> R
     } else {
         let (id, version, release) = (&manifest.id, &manifest.version, manifest.release);
         print::line(&format!("{id} {version} release {release}: {digest}"));
-        for tool in &manifest.tools {
-            print::line(&format!("tool {} {}", tool.name, tool.definition));
-        }
+        contents(&manifest);
     }
     Ok(DONE)
+}
+
+/// What an adapter says of itself, each thing on one line.
+fn contents(manifest: &Manifest) {
+    print::line(&print::row(&format!("for: {}", manifest.summary)));
+    for tool in &manifest.tools {
+        print::line(&print::row(&format!("tool {} {}", tool.name, tool.definition)));
+    }
+    for entry in &manifest.egress {
+        let text = format!("egress {} on plane {}: {}", entry.destination, entry.plane, entry.purpose);
+        print::line(&print::row(&text));
+    }
+    for secret in &manifest.secrets {
+        let text = format!("secret {} into {} of {}", secret.name, secret.header, secret.audience);
+        print::line(&print::row(&text));
+    }
 }
 
 fn verify(package: &Path, keyring: &Path, json: bool) -> Result<u8, u8> {
@@ -108,19 +125,8 @@ fn verify(package: &Path, keyring: &Path, json: bool) -> Result<u8, u8> {
             }
             let (id, version, release) = (&manifest.id, &manifest.version, manifest.release);
             print::line(&format!("{id} {version} release {release}: {digest}"));
-            print::line(&print::plain(&manifest.summary));
             read.keys().iter().for_each(|key| print::line(&format!("signed by {key}")));
-            for tool in &manifest.tools {
-                print::line(&format!("tool {} {}", tool.name, tool.definition));
-            }
-            for entry in &manifest.egress {
-                let text =
-                    format!("egress {} on plane {}: {}", entry.destination, entry.plane, entry.purpose);
-                print::line(&print::plain(&text));
-            }
-            for secret in &manifest.secrets {
-                print::line(&format!("secret {} into {} of {}", secret.name, secret.header, secret.audience));
-            }
+            contents(manifest);
             Ok(DONE)
         }
         Err(error) => refused(&error, package, json),
@@ -168,10 +174,14 @@ fn list(json: bool) -> Result<u8, u8> {
     ));
     for (installed, state) in &all {
         let tools: Vec<&str> = installed.tools.iter().map(|pinned| pinned.tool.as_str()).collect();
-        let state = if *state == State::Present { "present" } else { "missing" };
+        let state = match state {
+            State::Present => "present",
+            State::Missing => "missing",
+            State::Changed => "changed",
+        };
         let Installed { id, version, release, .. } = installed;
         let line = format!("{id:<24} {version:<12} {release:>7}  {state:<7}  {}", tools.join(" "));
-        print::line(&print::plain(&line));
+        print::line(&print::row(&line));
     }
     Ok(if whole { DONE } else { NO })
 }

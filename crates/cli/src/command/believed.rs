@@ -21,9 +21,9 @@ pub(super) struct Believed {
 /// Reads whom to believe. A keyring that is followed is remembered: an older one is refused from then on.
 pub(super) fn believed(keyring: &Path, host: &Host) -> Result<Believed, u8> {
     let mut memory = Memory::open(&host.state).map_err(|error| failed(&error, None))?;
-    let clock = memory.clock(None).map_err(|_| UNUSABLE)?;
     if !host.directory.join(keyring).is_dir() {
         let pins = signed::pins(keyring).map_err(|error| not_usable(&error))?;
+        let clock = memory.clock(None, None).map_err(|_| UNUSABLE)?;
         return Ok(Believed { pins, clock });
     }
     let files = Keyring::of(read(keyring)?).map_err(|error| failed(&error, None))?;
@@ -40,13 +40,14 @@ pub(super) fn believed(keyring: &Path, host: &Host) -> Result<Believed, u8> {
         return Err(UNUSABLE);
     }
     let pinned = files::small(&root)?;
+    let clock = memory.clock(None, Some(&pinned)).map_err(|_| UNUSABLE)?;
     let known = memory.seen.known(&pinned);
     let (pins, trusted, revocations) = Pins::of_keyring(&pinned, &files, &clock, known)
         .map_err(|source| not_usable(&SignedError::Keys { path: keyring.to_owned(), source }))?;
     memory.seen.remember(&trusted, revocations);
     memory.keep().map_err(|error| failed(&error, None))?;
     // what was just verified may hold the clock up
-    let clock = memory.clock(None).map_err(|_| UNUSABLE)?;
+    let clock = memory.clock(None, Some(&pinned)).map_err(|_| UNUSABLE)?;
     Ok(Believed { pins, clock })
 }
 

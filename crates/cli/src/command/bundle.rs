@@ -125,7 +125,7 @@ fn judge(
     claw_verify::tuf::pin(&pinned)
         .map_err(|error| failed(&error, Some("pin a root: metadata/1.root.json of a keyring")))?;
     let mut memory = Memory::open(&host.state).map_err(|error| failed(&error, None))?;
-    let clock = memory.clock(trust.now).map_err(|floor| {
+    let clock = memory.clock(trust.now, Some(&pinned)).map_err(|floor| {
         let error = PackError::Floor { now: trust.now.unwrap_or_default(), floor };
         failed(&error, error.hint())
     })?;
@@ -154,7 +154,11 @@ fn judge(
     }
     memory.keep().map_err(|error| failed(&error, None))?;
     put(&verdict, &contents).map_err(|error| failed(&PackError::Io(error), None))?;
-    yes(pack, &verdict, json);
+    let by = match memory.seen.floor(Some(&pinned)) == Some(verdict.clock.now()) {
+        true => memory.seen.word(&pinned),
+        false => &[],
+    };
+    yes(pack, &verdict, by, json);
     Ok(DONE)
 }
 
@@ -181,7 +185,7 @@ fn no(pack: &Path, error: &PackError, json: bool) -> u8 {
     NO
 }
 
-fn yes(pack: &Path, verdict: &Verdict, json: bool) {
+fn yes(pack: &Path, verdict: &Verdict, by: &[String], json: bool) {
     let value = verdict.pack.value();
     let until = verdict.pack.until();
     let clock = if verdict.clock.is_held() { "floor" } else { "own" };
@@ -193,7 +197,7 @@ fn yes(pack: &Path, verdict: &Verdict, json: bool) {
             .map(|holder| json!({"role": holder.role, "key": holder.key, "name": holder.name}))
             .collect();
         print::json(&json!({
-            "pack": pack, "verdict": "yes", "until": until, "now": verdict.clock.now(), "clock": clock,
+            "pack": pack, "verdict": "yes", "until": until, "now": verdict.clock.now(), "clock": clock, "clock_by": by,
             "root": value.root, "revocations": value.revocations.version,
             "holders": holders, "artefacts": artefacts,
         }));
@@ -201,17 +205,21 @@ fn yes(pack: &Path, verdict: &Verdict, json: bool) {
     }
     print::line(&format!("yes: {}", print::plain(&pack.display().to_string())));
     print::line(&format!("until {}", until.map(|until| until.to_string()).unwrap_or_default()));
-    print::line(&format!("on the word of {}", print::plain(&word(&verdict.pack))));
+    print::line(&format!("on the word of {}", print::row(&word(&verdict.pack))));
     if verdict.clock.is_held() {
         let (said, now) = (verdict.clock.said(), verdict.clock.now());
-        print::line(&format!("clock=floor: it says {said}, and {now} is verified to have passed"));
+        let by = match by {
+            [] => String::new(),
+            by => format!(", on the word of {}", print::row(&by.join(", "))),
+        };
+        print::line(&format!("clock=floor: it says {said}, and {now} is verified to have passed{by}"));
     }
     for artefact in &value.artefacts {
-        print::line(&format!("{} {} {} bytes", print::plain(&artefact.name), artefact.digest, artefact.size));
+        print::line(&format!("{} {} {} bytes", print::row(&artefact.name), artefact.digest, artefact.size));
         for one in &artefact.attachments {
-            print::line(&format!("  {} {} {} bytes", print::plain(&one.name), one.digest, one.size));
+            print::line(&format!("  {} {} {} bytes", print::row(&one.name), one.digest, one.size));
             for signer in &one.signers {
-                print::line(&print::plain(&format!("    signed by {signer}")));
+                print::line(&print::row(&format!("    signed by {signer}")));
             }
         }
     }
@@ -220,8 +228,12 @@ fn yes(pack: &Path, verdict: &Verdict, json: bool) {
 /// The holders whose signatures of the approvals counted.
 fn word(pack: &Verified<pack::Pack>) -> String {
     let approvals = pack.value().holders.iter().filter(|holder| holder.role == "targets");
-    let names: Vec<&str> =
-        approvals.map(|holder| holder.name.as_deref().unwrap_or(holder.key.as_str())).collect();
+    let names: Vec<String> = approvals
+        .map(|holder| match &holder.name {
+            Some(name) => format!("{name} {}", holder.key),
+            None => holder.key.clone(),
+        })
+        .collect();
     format!("{} (root version {})", names.join(", "), pack.value().root)
 }
 

@@ -5,9 +5,10 @@ use std::path::Path;
 
 use claw_verify::keyring::{self, Holder, Keyring, KeyringError, Term};
 use claw_verify::pack::{About, By, Kind};
+use claw_verify::pins::Pins;
 use claw_verify::revocation::{Entry, Position};
 use claw_verify::sign::PrivateKey;
-use claw_verify::tuf::{Seen, Trusted, TufError};
+use claw_verify::tuf::{Seen, Trusted};
 use claw_verify::{Clock, PublicKey};
 use jiff::{Timestamp, ToSpan};
 use serde_json::{Value, json};
@@ -248,18 +249,18 @@ fn tell(keyring: &Keyring) -> Result<(), u8> {
         flat("", &after, &mut new);
         for (path, value) in &old {
             if new.get(path) != Some(value) {
-                print::line(&print::plain(&format!("  - {path} {value}")));
+                print::line(&print::row(&format!("  - {path} {value}")));
             }
         }
         for (path, value) in &new {
             if old.get(path) != Some(value) {
-                print::line(&print::plain(&format!("  + {path} {value}")));
+                print::line(&print::row(&format!("  + {path} {value}")));
             }
         }
     }
     for entry in keyring.newly_revoked().map_err(refused)? {
         let entry = serde_json::to_string(&entry).unwrap_or_default();
-        print::line(&print::plain(&format!("  takes back {entry}")));
+        print::line(&print::row(&format!("  takes back {entry}")));
     }
     Ok(())
 }
@@ -293,33 +294,35 @@ fn verify(directory: &Path, root: Option<&Path>, now: Option<Timestamp>, json: b
     let clock = match root {
         // its own root proves nothing: nothing is remembered, and the clock is believed
         None => Clock::at(now.unwrap_or_else(Timestamp::now)),
-        Some(_) => memory.clock(now).map_err(|floor| {
+        Some(_) => memory.clock(now, Some(&pinned)).map_err(|floor| {
             let now = now.unwrap_or_default();
             failed(&claw_verify::pack::PackError::Floor { now, floor }, None)
         })?,
     };
     let none = Seen::new();
     let seen = if root.is_some() { &memory.seen } else { &none };
-    let trusted = match Trusted::refresh(&pinned, &served, &clock, seen.known(&pinned)) {
-        Ok(trusted) => trusted,
-        Err(error) => return Ok(no(&error, json)),
+    if let Err(error) = Trusted::refresh(&pinned, &served, &clock, seen.known(&pinned)) {
+        return Ok(no(&error, error.code(), error.hint(), json));
+    }
+    // and without what the keyring itself took back, as every node judges
+    let (trusted, revocations) = match Pins::of_keyring(&pinned, &keyring, &clock, seen.known(&pinned)) {
+        Ok((_, trusted, revocations)) => (trusted, revocations),
+        Err(error) => return Ok(no(&error, error.code(), None, json)),
     };
     if root.is_some() {
-        memory.seen.remember(&trusted, 0);
+        memory.seen.remember(&trusted, revocations);
         memory.keep().map_err(|error| failed(&error, None))?;
     }
     shown(&trusted, &drafts, root.is_some(), json);
     Ok(DONE)
 }
 
-fn no(error: &TufError, json: bool) -> u8 {
+fn no(error: &dyn std::error::Error, code: &str, hint: Option<&str>, json: bool) -> u8 {
     if json {
-        print::json(
-            &json!({"verdict": "no", "code": error.code(), "why": error.to_string(), "hint": error.hint()}),
-        );
+        print::json(&json!({"verdict": "no", "code": code, "why": error.to_string(), "hint": hint}));
     } else {
-        print::line(&format!("no [{}]", error.code()));
-        print::error(error, error.hint());
+        print::line(&format!("no [{code}]"));
+        print::error(error, hint);
     }
     NO
 }
@@ -351,10 +354,10 @@ fn shown(trusted: &Trusted, drafts: &[keyring::Draft], pinned: bool, json: bool)
     }
     print::line(&format!("{} of {} holders must sign:", trusted.threshold("root"), ids.len()));
     for id in &ids {
-        print::line(&print::plain(&format!("  {} {id}", name(id))));
+        print::line(&print::row(&format!("  {} {id}", name(id))));
     }
     for approved in trusted.listed() {
-        print::line(&print::plain(&format!("approved {approved}")));
+        print::line(&print::row(&format!("approved {approved}")));
     }
     waiting(drafts);
 }

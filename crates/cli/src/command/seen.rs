@@ -55,12 +55,13 @@ impl Memory {
         Ok(Memory { path, _lock: lock, seen })
     }
 
-    /// The clock, held up by when this program was made and by what was verified. `None` if `now` cannot be.
-    pub(super) fn clock(&self, now: Option<Timestamp>) -> Result<Clock, Timestamp> {
-        let floor = released().max(self.seen.floor().unwrap_or(Timestamp::MIN));
+    /// The clock, held up by when this program was made and by what was verified in the repository of this root, or without
+    /// one in any. The floor if `now` cannot be.
+    pub(super) fn clock(&self, now: Option<Timestamp>, root: Option<&[u8]>) -> Result<Clock, Timestamp> {
+        let floor = released().max(self.seen.floor(root).unwrap_or(Timestamp::MIN));
         match now {
             Some(now) if now < floor => Err(floor),
-            now => Ok(Clock::new(now.unwrap_or_else(Timestamp::now), floor)),
+            now => Ok(Clock::new(now.unwrap_or_else(Timestamp::now), floor).built(released())),
         }
     }
 

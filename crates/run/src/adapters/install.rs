@@ -17,7 +17,7 @@ use super::error::system;
 use super::layout::{DIRECTORIES, Layout};
 use super::pack::{beside, copy, place, sync};
 use super::{AdapterError, Package, Pinned, verify};
-use crate::seen::{Seen, Version};
+use crate::seen::{Seen, Version, rises};
 
 /// An adapter that counts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +47,8 @@ pub enum State {
     Present,
     /// It is not.
     Missing,
+    /// Something is there that is not what was installed.
+    Changed,
 }
 
 /// Verifies a package and lets it count. One with a lower release than what was installed before is refused.
@@ -73,8 +75,12 @@ pub fn install(package: &Path, keys: &Keys, state: &Path) -> Result<Installed, A
     let _ = fs::remove_dir_all(&fresh);
     let (package, _) = put?;
     let Package { digest, ref manifest, .. } = package;
+    let offered = Version { number: manifest.release, digest };
+    // a floor of its own, should the list of releases be gone
+    let before = current(&home, &manifest.id)?;
+    rises(&manifest.id, offered, before.map(|old| Version { number: old.release, digest: old.digest }))?;
     let mut seen = Seen::open_in(&home, &manifest.id)?;
-    seen.admit(&manifest.id, Version { number: manifest.release, digest })?;
+    seen.admit(&manifest.id, offered)?;
     let installed = Installed {
         id: manifest.id.clone(),
         version: manifest.version.clone(),
@@ -111,11 +117,34 @@ pub fn list(state: &Path) -> Result<Vec<(Installed, State)>, AdapterError> {
         let file = || path.display().to_string();
         let installed: Installed = claw_verify::json::read("record of an adapter", &bytes)
             .map_err(|error| AdapterError::File { file: file(), why: error.to_string() })?;
-        let there = home.join(STORE).join(installed.digest.hex()).join("oci-layout").is_file();
-        found.push((installed, if there { State::Present } else { State::Missing }));
+        let state = state_of(&home.join(STORE).join(installed.digest.hex()), installed.digest);
+        found.push((installed, state));
     }
     found.sort_by(|(one, _), (other, _)| one.id.cmp(&other.id));
     Ok(found)
+}
+
+/// Whether each file of a package in the store is there, and is what it was.
+fn state_of(package: &Path, digest: Digest) -> State {
+    if !package.join("oci-layout").is_file() {
+        return State::Missing;
+    }
+    match Layout::open(package).and_then(|layout| layout.whole()) {
+        Ok(found) if found == digest => State::Present,
+        _ => State::Changed,
+    }
+}
+
+/// What counts of a name, if anything does.
+fn current(home: &Path, id: &str) -> Result<Option<Installed>, AdapterError> {
+    let path = home.join(CURRENT).join(format!("{id}.json"));
+    match fs::read(&path) {
+        Ok(bytes) => claw_verify::json::read("record of an adapter", &bytes)
+            .map(Some)
+            .map_err(|error| AdapterError::File { file: path.display().to_string(), why: error.to_string() }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(system("read", &path)(source)),
+    }
 }
 
 /// Copies a package, file by file.

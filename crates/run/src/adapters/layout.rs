@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use claw_adapter::{
-    Blob, LARGEST, LARGEST_ARTIFACT, Layer, NOTHING, PackageError, Release, Role, Sources, canonical, layers,
-    manifest, oci_layout, packed,
+    Blob, LARGEST, LARGEST_ARTIFACT, Layer, Manifest, NOTHING, PackageError, Release, Role, Sources,
+    canonical, layers, manifest, oci_layout, packed,
 };
 use claw_model::digest::Digest;
 use claw_verify::Keys;
@@ -68,11 +68,18 @@ impl Layout {
 
     /// Everything.
     pub(super) fn verify(&self, keys: &Keys) -> Result<Package, AdapterError> {
-        let Signed { packed: blob, bytes, envelope } = self.signed()?;
+        let Signed { packed, bytes, envelope } = self.signed()?;
         // order: nothing of the adapter is read before somebody who may has signed it
-        let release = Release::verify(&envelope, blob.digest, keys).map_err(AdapterError::Signature)?;
-        let place = place(&blob);
-        let (config, files) = claw_adapter::unpacked(&bytes).map_err(document(&place))?;
+        let release = Release::verify(&envelope, packed.digest, keys).map_err(AdapterError::Signature)?;
+        let (manifest, found) = self.contents(&packed, &bytes)?;
+        release.value().is(&found).map_err(document("the signed statement"))?;
+        Ok(Package { digest: packed.digest, manifest, release })
+    }
+
+    /// What it holds, compared with itself, on nobody's word: the manifest, and what is signed of it.
+    pub(super) fn contents(&self, blob: &Blob, bytes: &[u8]) -> Result<(Manifest, Release), AdapterError> {
+        let place = place(blob);
+        let (config, files) = claw_adapter::unpacked(bytes).map_err(document(&place))?;
         let config_bytes = self.blob(&config, &place)?;
         for Layer { role, path, blob } in &files {
             let by = format!("{place} as `{path}`");
@@ -99,8 +106,7 @@ impl Layout {
             return Err(AdapterError::Document { place, source: PackageError::Spelling });
         }
         let found = claw_adapter::release(&manifest).map_err(document(&place))?;
-        release.value().is(&found).map_err(document("the signed statement"))?;
-        Ok(Package { digest: blob.digest, manifest, release })
+        Ok((manifest, found))
     }
 
     /// The names of the files that its index leads to.
@@ -118,6 +124,22 @@ impl Layout {
         let blobs = [index.manifest, index.signature, signature.envelope, nothing(), config];
         let blobs = blobs.into_iter().chain(files.iter().map(|file| file.blob));
         Ok(blobs.map(|blob| name(&blob)).chain(["oci-layout", INDEX].map(str::to_owned)).collect())
+    }
+
+    /// The digest of its manifest, if every file that it leads to has the content that it names, and there is no other.
+    pub(super) fn whole(&self) -> Result<Digest, AdapterError> {
+        let Signed { packed, bytes, .. } = self.signed()?;
+        let place = place(&packed);
+        let (config, files) = claw_adapter::unpacked(&bytes).map_err(document(&place))?;
+        drop(self.blob(&config, &place)?);
+        for Layer { role, path, blob } in &files {
+            let by = format!("{place} as `{path}`");
+            match role {
+                Role::Artifact(_) => self.sum(blob, &by)?,
+                Role::Source | Role::Document => drop(self.blob(blob, &by)?),
+            }
+        }
+        Ok(packed.digest)
     }
 
     /// The names of its files.

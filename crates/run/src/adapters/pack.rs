@@ -65,12 +65,14 @@ pub fn pack(from: &Path, to: &Path, keys: &[PathBuf]) -> Result<(Manifest, Diges
     }
 }
 
-/// Adds signatures to those that a layout has. It is verified as a whole when it is used, not here.
-pub fn add(package: &Path, keys: &[PathBuf]) -> Result<(Release, usize), AdapterError> {
+/// Adds signatures to those that a layout has. All that is signed was read, and holds what the statement says.
+pub fn add(package: &Path, keys: &[PathBuf]) -> Result<(Manifest, Digest, usize), AdapterError> {
     let layout = Layout::open(package)?;
-    let Signed { packed, envelope, .. } = layout.signed()?;
+    let Signed { packed, bytes, envelope } = layout.signed()?;
+    let (manifest, found) = layout.contents(&packed, &bytes)?;
     let envelope = Envelope::read(&envelope).map_err(AdapterError::Signature)?;
     let release = Release::unverified(&envelope, packed.digest).map_err(AdapterError::Signature)?;
+    release.is(&found).map_err(document("the statement that is to be signed"))?;
     let old = layout.names().clone();
     let envelope = sign(Some(envelope), &[], &secrets(keys)?)?;
     let signatures = envelope.signatures();
@@ -81,7 +83,7 @@ pub fn add(package: &Path, keys: &[PathBuf]) -> Result<(Release, usize), Adapter
     for name in old.iter().filter(|name| !kept.contains(*name)) {
         fs::remove_file(package.join(name)).map_err(system("remove", &package.join(name)))?;
     }
-    Ok((release, signatures))
+    Ok((manifest, packed.digest, signatures))
 }
 
 fn write(

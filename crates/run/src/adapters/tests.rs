@@ -176,7 +176,7 @@ fn several_keys_sign_one_after_the_other_and_a_threshold_counts_them() {
     let (two, one) = (Keys::new(both(), 2).unwrap(), Keys::new(both(), 1).unwrap());
     assert_eq!(verify(&package, &two).unwrap_err().code(), "threshold");
     let before = files(&package).len();
-    let (release, signatures) = add(&package, &[file]).unwrap();
+    let (release, _, signatures) = add(&package, &[file]).unwrap();
     assert_eq!((release.id.as_str(), signatures), ("github", 2));
     assert_eq!(verify(&package, &two).unwrap().keys().len(), 2);
     assert_eq!(verify(&package, &one).unwrap().keys().len(), 2);

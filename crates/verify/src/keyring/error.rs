@@ -46,6 +46,26 @@ pub enum KeyringError {
         /// Its id.
         key: String,
     },
+    /// A key that was taken back.
+    #[error("the key {key} was taken back as compromised")]
+    Compromised {
+        /// Its id.
+        key: String,
+    },
+    /// A name that could pass for something else.
+    #[error("`{}` is no name of a holder", name.escape_debug())]
+    Name {
+        /// What was given.
+        name: String,
+    },
+    /// Two names that cannot both be files.
+    #[error("`{}` cannot be approved: `{}` would be a file and a directory", name.escape_debug(), above.escape_debug())]
+    Clash {
+        /// What was to be approved.
+        name: String,
+        /// The name above another.
+        above: String,
+    },
     /// Not approved.
     #[error("`{}` is not approved", name.escape_debug())]
     NoTarget {
@@ -74,6 +94,11 @@ impl KeyringError {
             KeyringError::Impossible { .. } => {
                 "add a holder first, or lower the threshold with `claw keyring add --threshold`"
             }
+            KeyringError::Compromised { .. } => "make the holder a new one with `claw keyring key`",
+            KeyringError::Name { .. } => {
+                "1 to 80 of a-z, A-Z, 0-9, space, `.`, `-`, `_`, `@`, `+`, no space at an end"
+            }
+            KeyringError::Clash { .. } => "approve it by another name, or withdraw the other",
             KeyringError::NoKey { .. } => "`claw keyring verify` lists the keys",
             KeyringError::NotAsked { .. } => "`claw keyring verify` tells who is asked",
             _ => return None,

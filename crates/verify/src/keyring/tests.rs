@@ -87,6 +87,70 @@ fn the_list_of_what_was_taken_back_grows_by_one_version() {
 }
 
 #[test]
+fn each_approval_raises_the_list_of_what_was_taken_back() {
+    let mut world = World::new(1);
+    let before = world.keyring.revocations().unwrap().version;
+    world.approve("tool", b"again", About::default());
+    world.sign(&[0]);
+    assert_eq!(world.keyring.revocations().unwrap().version, before + 1);
+}
+
+#[test]
+fn a_key_that_was_taken_back_does_not_come_again_and_signs_nothing() {
+    let mut world = World::new(2);
+    let stolen = id(world.keys[0].public());
+    let entry = crate::revocation::Entry::Compromised {
+        key: stolen.clone(),
+        except: Default::default(),
+        why: "stolen".into(),
+    };
+    let term = world.term();
+    world.keyring.revoke(entry, term).unwrap();
+    let now = world.now;
+    world.keyring.sign(&world.keys[0], now, term.until).unwrap();
+    let progress = world.keyring.sign(&world.keys[1], now, term.until).unwrap();
+    assert_eq!(progress.waiting, [("targets".to_owned(), 1, 2)]);
+    world.sign(&[2]);
+    assert!(world.keyring.drafts().unwrap().is_empty());
+    let holder = Holder { name: "ann".into(), key: world.keys[0].public().clone(), from: None, until: None };
+    assert!(
+        matches!(world.keyring.add(&holder, term), Err(KeyringError::Compromised { key }) if key == stolen)
+    );
+}
+
+#[test]
+fn a_name_that_could_pass_for_a_line_is_none() {
+    let world = World::new(1);
+    for name in ["", " ann", "a\nyes: root", "ann\u{202e}", "\u{1b}[2J", &"a".repeat(81)] {
+        let holder =
+            Holder { name: name.into(), key: world.keys[0].public().clone(), from: None, until: None };
+        let made = Keyring::new(std::slice::from_ref(&holder), 1, world.term());
+        assert!(matches!(made, Err(KeyringError::Name { .. })), "{name:?}");
+        let mut keyring = world.keyring.clone();
+        assert!(matches!(keyring.add(&holder, world.term()), Err(KeyringError::Name { .. })), "{name:?}");
+    }
+    // nor is one read
+    let text = String::from_utf8(world.root(1)).unwrap().replacen("\"ann\"", "\"a\\nb\"", 1);
+    assert!(text.contains("a\\nb"));
+    let error = crate::tuf::pin(text.as_bytes()).unwrap_err();
+    assert!(error.to_string().contains("no name of a holder"), "{error}");
+}
+
+#[test]
+fn a_name_is_a_file_or_a_directory() {
+    let mut world = World::new(1);
+    let term = world.term();
+    for name in ["tool/x", "tool/x/y"] {
+        let made = world.keyring.approve(name, 1, &Digest::of(b"a"), About::default(), term);
+        assert!(matches!(made, Err(KeyringError::Clash { above, .. }) if above == "tool"), "{name}");
+    }
+    world.keyring.approve("new/x", 1, &Digest::of(b"a"), About::default(), term).unwrap();
+    world.keyring.approve("new.x", 1, &Digest::of(b"a"), About::default(), term).unwrap();
+    let made = world.keyring.approve("new", 1, &Digest::of(b"a"), About::default(), term);
+    assert!(matches!(made, Err(KeyringError::Clash { above, .. }) if above == "new"));
+}
+
+#[test]
 fn a_file_that_is_not_a_keyring_s_is_refused() {
     assert!(matches!(Keyring::of(BTreeMap::new()), Err(KeyringError::None)));
     let files = BTreeMap::from([("draft/root.json".to_owned(), b"{}".to_vec())]);

@@ -61,8 +61,25 @@ impl Item {
                 items.push(item);
             }
         }
-        Ok(items)
+        match clash(items.iter().map(|item| item.name.as_str())) {
+            Some(name) => {
+                Err(PackError::Name { name, why: "another name goes on below it: it cannot be a file too" })
+            }
+            None => Ok(items),
+        }
     }
+}
+
+/// The first name that would be a file and a directory.
+pub(crate) fn clash<'a>(names: impl Iterator<Item = &'a str>) -> Option<String> {
+    let names: BTreeSet<&str> = names.collect();
+    let above = |name: &&str| {
+        name.match_indices('/').any(|(at, _)| name.get(..at).is_some_and(|above| names.contains(above)))
+    };
+    let below = names.iter().find(|name| above(name))?;
+    let file =
+        below.match_indices('/').filter_map(|(at, _)| below.get(..at)).find(|above| names.contains(above));
+    file.map(str::to_owned)
 }
 
 /// One entry of the archive.

@@ -143,7 +143,7 @@ fn fresh(
 ) -> Result<(Trusted, Clock), PackError> {
     let trusted = Trusted::refresh(pinned, files, clock, known)?;
     match trusted.issued() {
-        Some(issued) if clock.now() < issued => {
+        Some((issued, _)) if clock.now() < issued => {
             let clock = clock.raised(issued);
             Ok((Trusted::refresh(pinned, files, &clock, known)?, clock))
         }

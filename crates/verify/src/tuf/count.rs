@@ -102,6 +102,15 @@ pub(super) fn time(key: &Key, which: &'static str) -> Result<Option<Timestamp>, 
     time.map(Some).ok_or(TufError::KeyTime { field: which })
 }
 
+/// Whether it can be what a holder is called: plain, so that no name passes for a line, or for another name.
+pub(crate) fn is_name(name: &str) -> bool {
+    (1..=LONGEST_NAME).contains(&name.len())
+        && name.trim() == name
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b" .-_@+".contains(&byte))
+}
+
+/// Bytes of a holder's name.
+const LONGEST_NAME: usize = 80;
 /// Who holds the key, for people to read.
 pub(crate) const NAME: &str = "x-claw-name";
 /// From when the key counts.

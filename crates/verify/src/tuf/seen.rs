@@ -16,7 +16,8 @@ use crate::tuf::{Trusted, TufError};
 #[serde(deny_unknown_fields)]
 pub struct Seen {
     version: u32,
-    /// The newest time that was verified, of any repository.
+    /// A time that holds for every repository, as it was kept once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     floor: Option<Timestamp>,
     repositories: Vec<Known>,
 }
@@ -33,6 +34,15 @@ pub struct Known {
     /// By name of each role that lists targets.
     roles: BTreeMap<String, u64>,
     revocations: u64,
+    /// Versions of roles whose signatures were counted: they never fall, whoever signs the snapshot.
+    #[serde(default)]
+    approved: BTreeMap<String, u64>,
+    /// The newest time that was verified.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    floor: Option<Timestamp>,
+    /// On whose word: names, or key ids.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    word: Vec<String>,
     /// Who signs roles whose keys, once replaced, free their versions: else a thief's highest version would last.
     keys: BTreeMap<String, Digest>,
 }
@@ -70,9 +80,18 @@ impl Seen {
         bytes
     }
 
-    /// The newest time that was verified: the clock cannot say less.
-    pub fn floor(&self) -> Option<Timestamp> {
-        self.floor
+    /// The newest time that was verified in the repository of this root: the clock cannot say less. Without one, in any.
+    pub fn floor(&self, root: Option<&[u8]>) -> Option<Timestamp> {
+        let own = match root {
+            Some(root) => self.known(root).and_then(|known| known.floor),
+            None => self.repositories.iter().filter_map(|known| known.floor).max(),
+        };
+        own.max(self.floor)
+    }
+
+    /// On whose word that time stands.
+    pub fn word(&self, root: &[u8]) -> &[String] {
+        self.known(root).map(|known| known.word.as_slice()).unwrap_or_default()
     }
 
     /// What is known of the repository to which this root belongs.
@@ -83,7 +102,6 @@ impl Seen {
 
     /// Remembers what was just verified. Nothing gets lower but what replaced keys set free.
     pub fn remember(&mut self, trusted: &Trusted, revocations: u64) {
-        self.raise(trusted.issued());
         let (pinned_version, pinned) = trusted.pinned();
         let pinned = Digest::of(pinned);
         let at = self.repositories.iter().position(|known| known.roots.values().any(|root| *root == pinned));
@@ -94,16 +112,23 @@ impl Seen {
         known.root = versions.root;
         known.timestamp = versions.timestamp;
         known.snapshot = versions.snapshot;
+        for role in trusted.counted().iter().filter(|role| !SINGLE.contains(&role.as_str())) {
+            if let Some(version) = versions.roles.get(role) {
+                let highest = known.approved.entry(role.clone()).or_default();
+                *highest = (*highest).max(*version);
+            }
+        }
         known.roles = versions.roles;
+        if let Some((issued, role)) = trusted.issued().filter(|(issued, _)| Some(*issued) > known.floor) {
+            known.floor = Some(issued);
+            let signers = trusted.signers(role).into_iter();
+            known.word =
+                signers.map(|(id, name)| name.map_or(id.clone(), |name| format!("{name} {id}"))).collect();
+        }
         known.keys = keys(trusted);
         known.revocations = known.revocations.max(revocations);
         self.repositories.push(known);
         self.repositories.sort_by_key(|known| known.roots.values().next().copied());
-    }
-
-    /// A time that was verified.
-    pub fn raise(&mut self, floor: Option<Timestamp>) {
-        self.floor = self.floor.max(floor);
     }
 }
 
@@ -136,6 +161,10 @@ impl Known {
                 }
             }
         }
+        // what was approved never falls, new keys or not. A role that only a snapshot named may be a thief's invention
+        for (role, before) in &self.approved {
+            new.roles.get(role).map_or(Ok(()), |after| lower(role, *before, *after))?;
+        }
         Ok(())
     }
 }
@@ -154,7 +183,9 @@ fn keys(trusted: &Trusted) -> BTreeMap<String, Digest> {
         ids.sort_unstable();
         Digest::of(ids.join("\n").as_bytes())
     };
-    ["timestamp", "snapshot"].into_iter().map(|role| (role.to_owned(), of(role))).collect()
+    SINGLE.into_iter().map(|role| (role.to_owned(), of(role))).collect()
 }
 
+/// Roles that one key signs.
+const SINGLE: [&str; 2] = ["timestamp", "snapshot"];
 const VERSION: u32 = 1;

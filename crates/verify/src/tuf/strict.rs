@@ -1,11 +1,12 @@
-//! What the client below would read over: a key of JSON written twice, and one key that stands under two names.
+//! What the client below would read over: a key of JSON written twice, one key that stands under two names, and a name
+//! that passes for something else.
 
 use std::collections::BTreeMap;
 
 use sigstore_tuf::{Key, Metadata, Root};
 
 use crate::json;
-use crate::tuf::TufError;
+use crate::tuf::{NAME, TufError, is_name};
 
 /// Refuses what is no JSON with each key once.
 pub(super) fn check(name: &str, bytes: &[u8]) -> Result<(), TufError> {
@@ -17,6 +18,14 @@ pub(super) fn check(name: &str, bytes: &[u8]) -> Result<(), TufError> {
 pub(super) fn root(bytes: &[u8]) -> Result<(), TufError> {
     let metadata = Metadata::<Root>::from_slice(bytes).map_err(|error| TufError::of("root", error))?;
     let root = metadata.signed();
+    for key in root.keys.values() {
+        let Some(name) = key.extra.get(NAME) else { continue };
+        if !name.as_str().is_some_and(is_name) {
+            return Err(TufError::Key {
+                why: format!("`{}` is no name of a holder", name.to_string().escape_debug()),
+            });
+        }
+    }
     root.roles.iter().try_for_each(|(role, keys)| once(role, &keys.keyids, &root.keys))
 }
 

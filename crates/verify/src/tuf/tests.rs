@@ -322,6 +322,101 @@ fn nothing_lower_than_was_seen_is_trusted() {
 }
 
 #[test]
+fn approvals_do_not_fall_when_the_keys_of_snapshots_change() {
+    let mut world = small(2);
+    let first = world.root(1);
+    let clock = Clock::at(world.now);
+    let old = Forge::of(&world).files["1.targets.json"].clone();
+    world.approve("tool", b"better", About::default());
+    world.sign(&[0, 1]);
+    let mut seen = Seen::new();
+    seen.remember(&Trusted::refresh(&first, &world.files(), &clock, None).unwrap(), 2);
+    // the third leaves, and one of those who stay offers the old approvals
+    let term = world.term();
+    world.keyring.remove(&keyring::id(world.keys[2].public()), term).unwrap();
+    world.sign(&[0, 1]);
+    let mut files = Files::new();
+    let mut forge = Forge::of(&world);
+    forge.files.insert("1.targets.json".to_owned(), old.clone());
+    let mut snapshot = forge
+        .files
+        .iter()
+        .find(|(name, _)| name.ends_with(".snapshot.json"))
+        .map(|(name, _)| name.clone())
+        .unwrap();
+    let mut body = forge.body(&snapshot);
+    forge.files.remove(&snapshot);
+    snapshot = "9.snapshot.json".to_owned();
+    body["version"] = 9.into();
+    body["meta"]["targets.json"] = serde_json::json!({"version": 1, "length": old.len()});
+    forge.sign(&snapshot, body, &[0]);
+    let mut timestamp = forge.body("timestamp.json");
+    timestamp["version"] = 9.into();
+    timestamp["meta"]["snapshot.json"] = serde_json::json!({"version": 9});
+    forge.sign("timestamp.json", timestamp, &[0]);
+    forge.files.iter().for_each(|(name, bytes)| files.add(name, bytes.clone()).unwrap());
+    assert!(Trusted::refresh(&first, &files, &clock, None).is_ok());
+    let error = Trusted::refresh(&first, &files, &clock, seen.known(&first)).unwrap_err();
+    assert!(
+        matches!(&error, TufError::Rollback { role, trusted: 2, new: 1 } if role == "targets"),
+        "{error:?}"
+    );
+    assert!(Trusted::refresh(&first, &world.files(), &clock, seen.known(&first)).is_ok());
+}
+
+#[test]
+fn one_holder_of_two_moves_no_clock_and_two_move_it_by_a_day() {
+    let world = small(2);
+    let first = world.root(1);
+    let judged = |forge: &Forge<'_>, clock: Clock| {
+        let mut files = Files::new();
+        forge.files.iter().for_each(|(name, bytes)| files.add(name, bytes.clone()).unwrap());
+        let mut seen = Seen::new();
+        seen.remember(&Trusted::refresh(&first, &files, &clock, None).unwrap(), 1);
+        seen
+    };
+    let set = Clock::at(world.now);
+    let mut forge = Forge::of(&world);
+    for name in ["1.snapshot.json", "timestamp.json"] {
+        let mut body = forge.body(name);
+        body["x-claw-issued"] = "2099-01-01T00:00:00Z".into();
+        body["expires"] = "2100-01-01T00:00:00Z".into();
+        if name == "timestamp.json" {
+            body["meta"]["snapshot.json"] = serde_json::json!({"version": 1});
+        }
+        forge.sign(name, body, &[0]);
+    }
+    assert_eq!(judged(&forge, set).floor(Some(&first)), Some(world.now));
+    let mut targets = forge.body("1.targets.json");
+    targets["x-claw-issued"] = "2099-01-01T00:00:00Z".into();
+    targets["expires"] = "2100-01-01T00:00:00Z".into();
+    forge.sign("1.targets.json", targets, &[0, 1]);
+    forge.above(0);
+    let seen = judged(&forge, set);
+    assert_eq!(seen.floor(Some(&first)), Some(days(world.now, 1)));
+    assert_eq!(seen.word(&first).len(), 2);
+    // the clock of another repository stays where it is
+    assert_eq!(seen.floor(Some(&small(1).root(1))), None);
+    // a clock that was never set believes both
+    let unset = Clock::at(Timestamp::UNIX_EPOCH).built(world.now);
+    assert_eq!(judged(&forge, unset).floor(Some(&first)), Some("2099-01-01T00:00:00Z".parse().unwrap()));
+}
+
+#[test]
+fn a_director_who_counts_other_versions_assigns_the_same() {
+    let images = small(2);
+    let mut director = World::new(1);
+    director.approve("other", b"other", About::default());
+    director.sign(&[0]);
+    director.approve("tool", b"tool", About::default());
+    director.sign(&[0]);
+    let trusted = |world: &World| {
+        Trusted::refresh(&world.root(1), &world.files(), &Clock::at(world.now), None).unwrap()
+    };
+    uptane::both(&mut trusted(&images), &mut trusted(&director), "tool").unwrap();
+}
+
+#[test]
 fn a_file_that_nothing_leads_to_is_told() {
     let world = small(1);
     let mut files = world.files();

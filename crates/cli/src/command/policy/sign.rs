@@ -78,7 +78,7 @@ pub(super) fn verify(arguments: &PolicyVerify) -> Result<u8, u8> {
                     "verified": true,
                     "name": release.name,
                     "version": release.version,
-                    "digest": held.version().digest.to_string(),
+                    "digest": held.policy().to_string(),
                     "not_before": release.not_before.to_string(),
                     "expires": release.expires.to_string(),
                     "keys": held.keys(),
@@ -88,7 +88,7 @@ pub(super) fn verify(arguments: &PolicyVerify) -> Result<u8, u8> {
                 return Ok(DONE);
             }
             let (name, version, expires) = (&release.name, release.version, release.expires);
-            print::line(&format!("`{name}` version {version}, until {expires}, {}", held.version().digest));
+            print::line(&format!("`{name}` version {version}, until {expires}, {}", held.policy()));
             for key in held.keys() {
                 print::line(&format!("signed by {key}"));
             }
