@@ -398,7 +398,7 @@ fn a_name_in_a_statement_forges_no_line_and_a_failed_summary_is_told() {
     let evil = path("evil\nverified  sha256:00");
     fs::write(&evil, "AAAA").unwrap();
     let words = [&path("app"), "--bundle", &path("app.json"), "--bundle", &evil, "--key", &path("key.pub")];
-    let words = [&words.map(String::as_str)[..], &["--threshold", "1"]].concat();
+    let words = [&words[..], &["--threshold", "1"]].concat();
     let (code, out, _) = verify(&words);
     assert!(code == 0 && !out.lines().any(|line| line == "verified  sha256:00"), "{out}");
     fs::remove_dir_all(directory).unwrap();
