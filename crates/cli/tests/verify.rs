@@ -204,8 +204,21 @@ fn ssh_signatures_of_the_tool_itself_are_judged_as_it_does() {
 
 #[test]
 fn a_layout_is_verified_with_every_blob_it_names() {
+    layout("application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.index.v1+json");
+}
+
+#[test]
+fn a_layout_of_dockers_types_is_verified_with_every_blob_it_names() {
+    layout(
+        "application/vnd.docker.distribution.manifest.v2+json",
+        "application/vnd.docker.distribution.manifest.list.v2+json",
+    );
+}
+
+/// A signed list of one manifest of one layer, and the layer changed, and missing.
+fn layout(one: &str, list: &str) {
     use claw_model::digest::Digest;
-    let directory = std::env::temp_dir().join(format!("claw-layout-{}", std::process::id()));
+    let directory = std::env::temp_dir().join(format!("claw-layout-{}-{}", one.len(), std::process::id()));
     let blobs = directory.join("blobs/sha256");
     fs::create_dir_all(&blobs).unwrap();
     let key = claw_verify::sign::PrivateKey::generate(claw_verify::key::Algorithm::P256).unwrap();
@@ -217,7 +230,10 @@ fn a_layout_is_verified_with_every_blob_it_names() {
     let config = blob("application/vnd.oci.image.config.v1+json", b"{}");
     let layer = blob("application/vnd.oci.image.layer.v1.tar", b"layer");
     let manifest = serde_json::json!({"schemaVersion": 2, "config": config, "layers": [layer]}).to_string();
-    let mut image = blob("application/vnd.oci.image.manifest.v1+json", manifest.as_bytes());
+    let inner = blob(one, manifest.as_bytes());
+    let manifest =
+        serde_json::json!({"schemaVersion": 2, "mediaType": list, "manifests": [inner]}).to_string();
+    let mut image = blob(list, manifest.as_bytes());
     image["annotations"] = serde_json::json!({"org.opencontainers.image.ref.name": "v1"});
     let digest = Digest::of(manifest.as_bytes());
     let payload = serde_json::json!({"critical": {
@@ -444,5 +460,6 @@ fn two_keys_of_one_person_are_one_signer() {
 #[test]
 fn the_help_says_that_two_keys_mean_either() {
     let (code, out, _) = verify(&["--help"]);
+    let out = out.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(code == 0 && out.contains("by any of them") && out.contains("--threshold"), "{out}");
 }
