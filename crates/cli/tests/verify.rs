@@ -216,6 +216,7 @@ fn a_layout_of_dockers_types_is_verified_with_every_blob_it_names() {
 }
 
 /// A signed list of one manifest of one layer, and the layer changed, and missing.
+#[expect(clippy::indexing_slicing, reason = "objects that were made a line above")]
 fn layout(one: &str, list: &str) {
     use claw_model::digest::Digest;
     let directory = std::env::temp_dir().join(format!("claw-layout-{}-{}", one.len(), std::process::id()));
