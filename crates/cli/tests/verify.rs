@@ -204,8 +204,22 @@ fn ssh_signatures_of_the_tool_itself_are_judged_as_it_does() {
 
 #[test]
 fn a_layout_is_verified_with_every_blob_it_names() {
+    layout("application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.index.v1+json");
+}
+
+#[test]
+fn a_layout_of_dockers_types_is_verified_with_every_blob_it_names() {
+    layout(
+        "application/vnd.docker.distribution.manifest.v2+json",
+        "application/vnd.docker.distribution.manifest.list.v2+json",
+    );
+}
+
+/// A signed list of one manifest of one layer, and the layer changed, and missing.
+#[expect(clippy::indexing_slicing, reason = "objects that were made a line above")]
+fn layout(one: &str, list: &str) {
     use claw_model::digest::Digest;
-    let directory = std::env::temp_dir().join(format!("claw-layout-{}", std::process::id()));
+    let directory = std::env::temp_dir().join(format!("claw-layout-{}-{}", one.len(), std::process::id()));
     let blobs = directory.join("blobs/sha256");
     fs::create_dir_all(&blobs).unwrap();
     let key = claw_verify::sign::PrivateKey::generate(claw_verify::key::Algorithm::P256).unwrap();
@@ -217,7 +231,10 @@ fn a_layout_is_verified_with_every_blob_it_names() {
     let config = blob("application/vnd.oci.image.config.v1+json", b"{}");
     let layer = blob("application/vnd.oci.image.layer.v1.tar", b"layer");
     let manifest = serde_json::json!({"schemaVersion": 2, "config": config, "layers": [layer]}).to_string();
-    let mut image = blob("application/vnd.oci.image.manifest.v1+json", manifest.as_bytes());
+    let inner = blob(one, manifest.as_bytes());
+    let manifest =
+        serde_json::json!({"schemaVersion": 2, "mediaType": list, "manifests": [inner]}).to_string();
+    let mut image = blob(list, manifest.as_bytes());
     image["annotations"] = serde_json::json!({"org.opencontainers.image.ref.name": "v1"});
     let digest = Digest::of(manifest.as_bytes());
     let payload = serde_json::json!({"critical": {
@@ -287,4 +304,163 @@ fn it_works_where_nothing_is_open() {
         let run = lab.run(&command).ends(0).says("verified  sha256:");
         assert!(!run.records.iter().any(|record| format!("{record:?}").contains("\"connect\"")), "{run:#?}");
     });
+}
+
+/// A directory with an artefact and a key's bare signature of it; the key.
+fn bare(name: &str) -> (PathBuf, claw_verify::sign::PrivateKey) {
+    let directory = std::env::temp_dir().join(format!("claw-{name}-{}", std::process::id()));
+    fs::create_dir_all(&directory).unwrap();
+    let key = claw_verify::sign::PrivateKey::generate(claw_verify::key::Algorithm::Ed25519).unwrap();
+    fs::write(directory.join("app"), "app").unwrap();
+    fs::write(directory.join("key.pub"), key.public().to_pem()).unwrap();
+    let signature = data_encoding::BASE64.encode(&key.sign(b"app").unwrap());
+    fs::write(directory.join("app.sig"), signature).unwrap();
+    (directory, key)
+}
+
+#[test]
+fn what_would_be_ignored_is_refused() {
+    let (directory, _) = bare("ignored");
+    let path = |name: &str| directory.join(name).display().to_string();
+    let (app, signature, key) = (path("app"), path("app.sig"), path("key.pub"));
+    let base = [app.as_str(), "--bundle", &signature, "--key", &key];
+    assert_eq!(verify(&base).0, 0);
+    let digest = format!("sha256:{}", "0".repeat(64));
+    for more in [["--tag", "v1"], ["--digest", &digest], ["--principal", "a"], ["--namespace", "file"]] {
+        let (code, out, err) = verify(&[&base[..], &more[..]].concat());
+        assert!(code == 2 && out.is_empty(), "{more:?}: {out}{err}");
+    }
+    fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+fn a_digest_that_is_also_a_file_is_neither() {
+    let (directory, key) = bare("ambiguous");
+    let digest = claw_model::digest::Digest::of(b"app").to_string();
+    let statement = claw_verify::statement::Statement::about(
+        "app",
+        claw_model::digest::Digest::of(b"app"),
+        "https://example.com/p",
+        ().into(),
+    );
+    let statement = statement.write().unwrap();
+    let envelope =
+        claw_verify::envelope::Envelope::sign(claw_verify::envelope::IN_TOTO, statement.as_bytes(), &key);
+    fs::write(directory.join("app.json"), envelope.unwrap().write()).unwrap();
+    let ask = |artifact: &str| {
+        let words = ["verify", artifact, "--bundle", "app.json", "--key", "key.pub"];
+        let output = Command::new(CLAW).args(words).current_dir(&directory).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert_eq!(ask(&digest).0, Some(0));
+    fs::write(directory.join(&digest), "other").unwrap();
+    let (code, err) = ask(&digest);
+    assert!(code == Some(2) && err.contains("a file of that name"), "{err}");
+    assert_eq!(ask(&format!("./{digest}")).0, Some(1));
+    fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+fn a_pipe_in_a_layout_is_not_waited_for() {
+    let directory = std::env::temp_dir().join(format!("claw-pipe-{}", std::process::id()));
+    fs::create_dir_all(&directory).unwrap();
+    let (code, key) = (r#"{"imageLayoutVersion":"1.0.0"}"#, data("ORIGIN.md").display().to_string());
+    let (other, _) = bare("pipe-key");
+    let pinned = other.join("key.pub").display().to_string();
+    for pipe in ["oci-layout", "index.json"] {
+        for (name, text) in [("oci-layout", code), ("index.json", r#"{"schemaVersion":2,"manifests":[]}"#)] {
+            let _ = fs::remove_file(directory.join(name));
+            fs::write(directory.join(name), text).unwrap();
+        }
+        let place = directory.join(pipe);
+        fs::remove_file(&place).unwrap();
+        assert!(Command::new("mkfifo").arg(&place).status().unwrap().success());
+        let words = ["20", CLAW, "verify", &directory.display().to_string(), "--key", &pinned];
+        let output = Command::new("timeout").args(words).output().unwrap();
+        let err = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(2) && err.contains("no regular file"), "{pipe}: {err}");
+        fs::remove_file(&place).unwrap();
+        std::os::unix::fs::symlink(&key, &place).unwrap();
+        let (code, _, err) = verify(&[&directory.display().to_string(), "--key", &pinned]);
+        assert!(code == 2 && err.contains("cannot read"), "{pipe}: {err}");
+    }
+    fs::remove_dir_all(directory).unwrap();
+    fs::remove_dir_all(other).unwrap();
+}
+
+#[test]
+fn a_name_in_a_statement_forges_no_line_and_a_failed_summary_is_told() {
+    let (directory, key) = bare("forged");
+    let path = |name: &str| directory.join(name).display().to_string();
+    let digest = claw_model::digest::Digest::of(b"app");
+    let ask = |kind: &str, predicate: serde_json::Value| {
+        let statement = claw_verify::statement::Statement::about("app", digest, kind, predicate);
+        let statement = statement.write().unwrap();
+        let sealed =
+            claw_verify::envelope::Envelope::sign(claw_verify::envelope::IN_TOTO, statement.as_bytes(), &key);
+        fs::write(path("app.json"), sealed.unwrap().write()).unwrap();
+        let (code, out, err) =
+            verify(&[&path("app"), "--bundle", &path("app.json"), "--key", &path("key.pub")]);
+        assert_eq!(code, 0, "{err}");
+        out
+    };
+    let forged = ask("x\n  proven  everything\u{202e}", ().into());
+    assert!(!forged.lines().any(|line| line == "  proven  everything"), "{forged}");
+    assert!(!forged.contains('\u{202e}'), "{forged}");
+    let summary = serde_json::json!({"verificationResult": "FAILED\n  proven  everything"});
+    let out = ask("https://slsa.dev/verification_summary/v1", summary);
+    assert!(out.contains("  result  FAILED"), "{out}");
+    assert!(!out.lines().any(|line| line == "  proven  everything"), "{out}");
+    // A name that does not hold, and of a file that is somebody's choice.
+    let evil = path("evil\nverified  sha256:00");
+    fs::write(&evil, "AAAA").unwrap();
+    let words = [&path("app"), "--bundle", &path("app.json"), "--bundle", &evil, "--key", &path("key.pub")];
+    let words = [&words[..], &["--threshold", "1"]].concat();
+    let (code, out, _) = verify(&words);
+    assert!(code == 0 && !out.lines().any(|line| line == "verified  sha256:00"), "{out}");
+    fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+fn two_keys_of_one_person_are_one_signer() {
+    let directory = std::env::temp_dir().join(format!("claw-person-{}", std::process::id()));
+    fs::create_dir_all(&directory).unwrap();
+    let path = |name: &str| directory.join(name).display().to_string();
+    fs::write(path("file"), "text").unwrap();
+    let tool = |words: &[&str]| {
+        Command::new("ssh-keygen").args(words).output().map(|output| output.status.success())
+    };
+    let mut keys = Vec::new();
+    for name in ["a", "b"] {
+        let Ok(made) = tool(&["-q", "-t", "ed25519", "-N", "", "-f", &path(name)]) else { return };
+        assert!(made && tool(&["-q", "-Y", "sign", "-f", &path(name), "-n", "file", &path("file")]).unwrap());
+        fs::rename(path("file.sig"), path(&format!("{name}.sig"))).unwrap();
+        keys.push(fs::read_to_string(path(&format!("{name}.pub"))).unwrap());
+    }
+    let ask = |first: &str, second: &str| {
+        fs::write(path("signers"), format!("{first} {}{second} {}", keys[0], keys[1])).unwrap();
+        let words = [
+            &path("file"),
+            "--bundle",
+            &path("a.sig"),
+            "--bundle",
+            &path("b.sig"),
+            "--allowed-signers",
+            &path("signers"),
+            "--threshold",
+            "2",
+        ];
+        verify(&words).0
+    };
+    assert_eq!(ask("ann@example.com", "bo@example.com"), 0);
+    assert_eq!(ask("ann@example.com", "ann@example.com"), 1);
+    assert_eq!(ask("ann@example.com,ann@home", "bo@example.com,ann@home"), 1);
+    fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+fn the_help_says_that_two_keys_mean_either() {
+    let (code, out, _) = verify(&["--help"]);
+    let out = out.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(code == 0 && out.contains("by any of them") && out.contains("--threshold"), "{out}");
 }

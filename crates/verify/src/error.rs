@@ -61,7 +61,7 @@ pub enum Error {
         key: String,
     },
     /// Not the JSON of such a document.
-    #[error("the {what} is not one: {why}")]
+    #[error("the {what} is not one: {}", line(why))]
     Json {
         /// The document.
         what: &'static str,
@@ -69,7 +69,7 @@ pub enum Error {
         why: String,
     },
     /// Otherwise malformed.
-    #[error("the {what} is malformed: {why}")]
+    #[error("the {what} is malformed: {}", line(why))]
     Malformed {
         /// The document or field.
         what: &'static str,
@@ -88,7 +88,7 @@ pub enum Error {
     },
 
     /// The caller's key, trust root, policy or list is unusable.
-    #[error("the {what} cannot be used: {why}")]
+    #[error("the {what} cannot be used: {}", line(why))]
     Trust {
         /// Which.
         what: &'static str,
@@ -105,7 +105,7 @@ pub enum Error {
     },
 
     /// A signature of a pinned key, or one that must hold, is wrong.
-    #[error("the signature of {by} is wrong: {why}")]
+    #[error("the signature of {by} is wrong: {}", line(why))]
     Signature {
         /// Whose it claims to be.
         by: String,
@@ -123,7 +123,7 @@ pub enum Error {
         pinned: usize,
     },
     /// Somebody signed who is not listed.
-    #[error("{who} is not among those who may sign: {why}")]
+    #[error("{who} is not among those who may sign: {}", line(why))]
     Stranger {
         /// The signer.
         who: String,
@@ -132,13 +132,13 @@ pub enum Error {
     },
 
     /// It is about other bytes.
-    #[error("it is not about this artefact: {why}")]
+    #[error("it is not about this artefact: {}", line(why))]
     Artifact {
         /// What differs.
         why: String,
     },
     /// The certificate is not acceptable.
-    #[error("the certificate is refused: {why}")]
+    #[error("the certificate is refused: {}", line(why))]
     Certificate {
         /// Which check.
         code: &'static str,
@@ -146,7 +146,7 @@ pub enum Error {
         why: String,
     },
     /// The evidence of a transparency log is not.
-    #[error("the log's evidence is refused: {why}")]
+    #[error("the log's evidence is refused: {}", line(why))]
     Log {
         /// Which check.
         code: &'static str,
@@ -154,7 +154,7 @@ pub enum Error {
         why: String,
     },
     /// The evidence of a time is not.
-    #[error("the evidence of the time is refused: {why}")]
+    #[error("the evidence of the time is refused: {}", line(why))]
     Time {
         /// Which check.
         code: &'static str,
@@ -198,6 +198,18 @@ pub enum Error {
         /// The time that counts.
         now: Timestamp,
     },
+}
+
+/// Parsers quote what they read. None of it ends the line or hides what follows.
+fn line(why: &str) -> String {
+    let plain = |character: char| matches!(character, '\'' | '"' | '\\');
+    why.chars().fold(String::new(), |mut text, character| {
+        match plain(character) {
+            true => text.push(character),
+            false => text.extend(character.escape_debug()),
+        }
+        text
+    })
 }
 
 impl Error {
@@ -260,5 +272,17 @@ impl Class {
             Class::Provenance => "provenance",
             Class::Validity => "validity",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_parser_quotes_ends_no_line() {
+        let why = "unknown field `\nverified  sha256:00\u{202e}`, expected \"x\"".to_owned();
+        let text = Error::Malformed { what: "policy", why }.to_string();
+        assert!(!text.contains('\n') && !text.contains('\u{202e}') && text.contains("\"x\""), "{text}");
     }
 }

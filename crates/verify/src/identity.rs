@@ -40,8 +40,12 @@ impl Pattern {
             let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
             ![scheme, host, path.split('/').next().unwrap_or_default()].iter().any(|part| part.contains('*'))
                 && !host.is_empty()
-        } else if let Some((_, domain)) = text.rsplit_once('@') {
-            !domain.is_empty() && !domain.contains('*')
+        } else if let Some((person, domain)) = text.rsplit_once('@') {
+            // An address: what names a ref or a path behind or before its `@` is the end of a URI, of whichever host.
+            !domain.is_empty()
+                && !domain.contains(['*', '/'])
+                && !person.contains("**")
+                && !person.contains('/')
         } else {
             !text.contains('*')
         };
@@ -60,7 +64,8 @@ impl Pattern {
 
     /// Whether this is the whole of it.
     pub fn matches(&self, name: &str) -> bool {
-        matches(self.0.as_bytes(), name.as_bytes())
+        let uri = |text: &str| text.contains("://");
+        (uri(&self.0) || !uri(name)) && matches(self.0.as_bytes(), name.as_bytes())
     }
 }
 
@@ -140,6 +145,9 @@ mod tests {
         check("*@example.com", "a@evil@example.com", false);
         check("*@example.com", "a@example.com.evil", false);
         check("https://github.com/o/r", "https://github.com/o/r", true);
+        // An address is no URI, wherever the URI ends.
+        check("*@main", "https:x@main", true);
+        check("*@main", "a://x@main", false);
     }
 
     #[test]
@@ -158,6 +166,12 @@ mod tests {
             "a@b*",
             "***",
             "x*",
+            "**@refs/heads/main",
+            "**/release.yml@refs/heads/main",
+            "*/release.yml@main",
+            "**@x",
+            "a**@example.com",
+            "*@example.com/x",
         ] {
             assert!(Pattern::new(text).is_err(), "{text}");
         }

@@ -13,6 +13,9 @@ use crate::Error;
 /// Bytes of a document, unless its reader says otherwise.
 pub const LARGEST: usize = 16 << 20;
 
+/// Values of a document. Each takes many times the bytes that it is written with.
+pub const MOST: usize = 1 << 19;
+
 /// Lists and objects inside each other.
 pub const DEEPEST: usize = 64;
 
@@ -29,10 +32,11 @@ pub fn value(what: &'static str, bytes: &[u8]) -> Result<Value, Error> {
     }
     let flaw = Cell::new(None);
     let mut parser = serde_json::Deserializer::from_slice(bytes);
-    let read = Any { left: DEEPEST, flaw: &flaw }.deserialize(&mut parser);
+    let read = Any { left: DEEPEST, count: &Cell::new(0), flaw: &flaw }.deserialize(&mut parser);
     let value = read.and_then(|value| parser.end().map(|()| value));
     value.map_err(|error| match flaw.take() {
         Some(Flaw::Twice(key)) => Error::Twice { what, key },
+        Some(Flaw::Many) => Error::Malformed { what, why: format!("it has more than {MOST} values") },
         Some(Flaw::Deep) => Error::Deep { what, most: DEEPEST },
         None => Error::Json { what, why: error.to_string() },
     })
@@ -41,11 +45,13 @@ pub fn value(what: &'static str, bytes: &[u8]) -> Result<Value, Error> {
 enum Flaw {
     Twice(String),
     Deep,
+    Many,
 }
 
 /// One value, with so many levels left below it.
 struct Any<'a> {
     left: usize,
+    count: &'a Cell<usize>,
     flaw: &'a Cell<Option<Flaw>>,
 }
 
@@ -55,7 +61,7 @@ impl Any<'_> {
             self.flaw.set(Some(Flaw::Deep));
             return Err(E::custom("too deep"));
         };
-        Ok(Any { left, flaw: self.flaw })
+        Ok(Any { left, count: self.count, flaw: self.flaw })
     }
 }
 
@@ -63,6 +69,11 @@ impl<'de> DeserializeSeed<'de> for Any<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        if self.count.get() == MOST {
+            self.flaw.set(Some(Flaw::Many));
+            return Err(D::Error::custom("too many"));
+        }
+        self.count.set(self.count.get().saturating_add(1));
         deserializer.deserialize_any(self)
     }
 }
@@ -133,6 +144,13 @@ mod tests {
         let error = value("it", nested(DEEPEST + 1).as_bytes()).unwrap_err();
         assert_eq!(error, Error::Deep { what: "it", most: DEEPEST });
         assert!(value("it", "[".repeat(1 << 20).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn values_are_bounded() {
+        let list = |count: usize| format!("[{}0]", "0,".repeat(count - 1));
+        assert!(value("it", list(MOST - 1).as_bytes()).is_ok());
+        assert_eq!(value("it", list(MOST).as_bytes()).unwrap_err().code(), "malformed");
     }
 
     #[test]

@@ -70,6 +70,9 @@ impl PublicKey {
         let key = VerificationKey::from_spki(&parsed).map_err(wrong)?;
         sigstore_crypto::validate_raw_public_key(key.scheme(), key.as_bytes()).map_err(wrong)?;
         let raw = key.as_bytes().to_vec();
+        if algorithm == Algorithm::Ed25519 && is_small(&raw) {
+            return Err(unusable("its point is of small order: anybody can sign for it".to_owned()));
+        }
         // The provider reads the point or modulus, and writes it as it is spelled by the standard.
         let canonical = canonical(algorithm, &raw)?;
         if canonical != der {
@@ -226,6 +229,44 @@ fn canonical(algorithm: Algorithm, raw: &[u8]) -> Result<Vec<u8>, Error> {
     let der = |key: lc::ParsedPublicKey| -> Option<PublicKeyX509Der<'static>> { key.as_der().ok() };
     let parsed = lc::ParsedPublicKey::new(algorithm, raw).ok().and_then(der);
     parsed.map(|der| der.as_ref().to_vec()).ok_or_else(|| unusable("the point or modulus is none".to_owned()))
+}
+
+/// Whether it is one of the points of an order up to 8, in any spelling. For those a signature that holds for every message
+/// can be written down without a secret.
+fn is_small(raw: &[u8]) -> bool {
+    let Some((last, first)) = raw.split_last() else { return false };
+    // The sign of x is the topmost bit; no sign makes another order of these.
+    let last = last & 0x7f;
+    SMALL.iter().any(|small| small.split_last() == Some((&last, first)))
+}
+
+/// The y of each, little-endian: 0, 1, the two of order 8, p - 1, and p and p + 1, which spell 0 and 1 again (RFC 8032, 5.1).
+const SMALL: [[u8; 32]; 7] = [
+    [0; 32],
+    {
+        let mut one = [0; 32];
+        one[0] = 1;
+        one
+    },
+    [
+        0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0, 0xd5,
+        0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05,
+    ],
+    [
+        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f, 0x2a,
+        0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
+    ],
+    near_p(0xec),
+    near_p(0xed),
+    near_p(0xee),
+];
+
+/// p is 2^255 - 19: all ones but for its lowest and topmost byte.
+const fn near_p(lowest: u8) -> [u8; 32] {
+    let mut bytes = [0xff; 32];
+    bytes[0] = lowest;
+    bytes[31] = 0x7f;
+    bytes
 }
 
 fn unusable(why: String) -> Error {

@@ -7,6 +7,8 @@
 mod document;
 mod simple;
 
+use std::cell::Cell;
+
 use claw_model::digest::Digest;
 
 pub use document::{Descriptor, named};
@@ -40,7 +42,7 @@ pub struct Image {
 
 #[derive(Debug, Clone, PartialEq)]
 enum Found {
-    Bundle(Vec<u8>),
+    Bundle(Digest, Vec<u8>),
     Simple(Box<simple::Signed>),
 }
 
@@ -52,47 +54,70 @@ impl Image {
         if all.len() > MOST {
             return Err(malformed(format!("it lists {} manifests, more than {MOST}", all.len())));
         }
-        let chosen = choose(&all, choice, blobs)?;
+        let blobs = Reader { blobs, left: Cell::new(ALL) };
+        let chosen = choose(&all, choice, &blobs)?;
+        chosen.must_name()?;
         let digest = chosen.digest;
-        let bytes = read(chosen, blobs)?;
+        let bytes = blobs.read(chosen, LARGEST)?;
         let mut image = Image { digest, manifest: Artifact::of(&bytes), found: Vec::new() };
         let tag = format!("sha256-{}", digest.hex());
-        let mut beside: Vec<Descriptor> = Vec::new();
+        let mut beside = Once::default();
+        let (mut indexes, mut older, mut layers) = (Once::default(), Once::default(), Layers::default());
         for descriptor in &all {
             match descriptor.tag() {
                 Some(name) if name == tag => {
-                    let index: Manifest = document("index of referrers", &read(descriptor, blobs)?)?;
-                    beside.extend(index.manifests.into_iter().take(MOST));
+                    if !indexes.add(descriptor)? {
+                        continue;
+                    }
+                    let bytes = blobs.read(descriptor, LARGEST)?;
+                    let index: Manifest = document("index of referrers", &bytes)?;
+                    for descriptor in &index.manifests {
+                        beside.add(descriptor)?;
+                    }
                 }
                 Some(name) if name.strip_suffix(".sig") == Some(&tag) => {
-                    let manifest: Manifest = document("signature manifest", &read(descriptor, blobs)?)?;
-                    for layer in manifest.layers.iter().take(MOST) {
-                        if layer.media_type == simple::MEDIA {
-                            let payload = read(layer, blobs)?;
-                            image.found.push(Found::Simple(Box::new(simple::Signed::of(layer, payload)?)));
+                    if !older.add(descriptor)? {
+                        continue;
+                    }
+                    let bytes = blobs.read(descriptor, LARGEST)?;
+                    let manifest: Manifest = document("signature manifest", &bytes)?;
+                    for layer in manifest.layers.iter().filter(|layer| layer.media_type == simple::MEDIA) {
+                        if layers.add(layer)? {
+                            let payload = blobs.read(layer, LARGEST_PAYLOAD)?;
+                            let signed = simple::Signed::of(layer, payload)?;
+                            image.found.push(Found::Simple(Box::new(signed)));
                         }
                     }
                 }
-                _ if descriptor.digest != digest => beside.push(descriptor.clone()),
+                _ if descriptor.digest != digest => {
+                    beside.add(descriptor)?;
+                }
                 _ => {}
             }
         }
-        for descriptor in &beside {
-            image.refers(descriptor, blobs)?;
+        for descriptor in &beside.0 {
+            image.refers(descriptor, &blobs, &mut layers)?;
         }
         Ok(image)
     }
 
     /// A manifest that says it is about this one, and carries bundles.
-    fn refers(&mut self, descriptor: &Descriptor, blobs: &Blobs<'_>) -> Result<(), Error> {
-        let Ok(manifest) = document::<Manifest>("referrer", &read(descriptor, blobs)?) else { return Ok(()) };
+    fn refers(
+        &mut self,
+        descriptor: &Descriptor,
+        blobs: &Reader<'_>,
+        layers: &mut Layers,
+    ) -> Result<(), Error> {
+        let bytes = blobs.read(descriptor, LARGEST)?;
+        let Ok(manifest) = document::<Manifest>("referrer", &bytes) else { return Ok(()) };
         if manifest.subject.map(|subject| subject.digest) != Some(self.digest) {
             return Ok(());
         }
-        for layer in manifest.layers.iter().filter(|layer| layer.media_type.starts_with(BUNDLE)).take(MOST) {
-            let bundle = Found::Bundle(read(layer, blobs)?);
-            if self.found.len() < MOST && !self.found.contains(&bundle) {
-                self.found.push(bundle);
+        for layer in manifest.layers.iter().filter(|layer| layer.media_type.starts_with(BUNDLE)) {
+            let read =
+                self.found.iter().any(|found| matches!(found, Found::Bundle(of, _) if *of == layer.digest));
+            if !read && layers.add(layer)? {
+                self.found.push(Found::Bundle(layer.digest, blobs.read(layer, LARGEST)?));
             }
         }
         Ok(())
@@ -121,7 +146,7 @@ impl Image {
         let mut last = Error::Stranger { who: "nobody".to_owned(), why };
         for found in &self.found {
             let one = match found {
-                Found::Bundle(bytes) => {
+                Found::Bundle(_, bytes) => {
                     Bundle::read(bytes).and_then(|bundle| bundle.verify(&self.manifest, who, trust))
                 }
                 Found::Simple(signed) => signed.verify(self.digest, who, trust),
@@ -135,7 +160,7 @@ impl Image {
     }
 }
 
-fn choose<'a>(all: &'a [Descriptor], choice: &Choice, blobs: &Blobs<'_>) -> Result<&'a Descriptor, Error> {
+fn choose<'a>(all: &'a [Descriptor], choice: &Choice, blobs: &Reader<'_>) -> Result<&'a Descriptor, Error> {
     let none = |why: &str| Error::Trust { what: "choice of a manifest", why: why.to_owned() };
     match choice {
         Choice::Digest(digest) => all
@@ -152,11 +177,13 @@ fn choose<'a>(all: &'a [Descriptor], choice: &Choice, blobs: &Blobs<'_>) -> Resu
         }
         Choice::Only => {
             let mut images = Vec::new();
-            for descriptor in all.iter().filter(|descriptor| !descriptor.is_beside()) {
-                let manifest = document::<Manifest>("manifest", &read(descriptor, blobs)?)?;
-                if manifest.subject.is_none()
-                    && !images.iter().any(|one: &&Descriptor| one.digest == descriptor.digest)
-                {
+            let mut seen = Once::default();
+            for descriptor in all.iter().filter(|descriptor| !descriptor.is_beside(all)) {
+                if !seen.add(descriptor)? {
+                    continue;
+                }
+                let manifest = document::<Manifest>("manifest", &blobs.read(descriptor, LARGEST)?)?;
+                if !manifest.is_about_another() {
                     images.push(descriptor);
                 }
             }
@@ -169,19 +196,69 @@ fn choose<'a>(all: &'a [Descriptor], choice: &Choice, blobs: &Blobs<'_>) -> Resu
     }
 }
 
-/// A blob, if it is the one that is named.
-fn read(descriptor: &Descriptor, blobs: &Blobs<'_>) -> Result<Vec<u8>, Error> {
-    let digest = descriptor.digest;
-    if descriptor.size > LARGEST as u64 {
-        return Err(malformed(format!("{digest} has more than {LARGEST} bytes")));
+/// Reads blobs, so many bytes in all.
+struct Reader<'a> {
+    blobs: &'a Blobs<'a>,
+    left: Cell<usize>,
+}
+
+impl Reader<'_> {
+    /// A blob, if it is the one that is named.
+    fn read(&self, descriptor: &Descriptor, most: usize) -> Result<Vec<u8>, Error> {
+        let digest = descriptor.digest;
+        if descriptor.size > most as u64 {
+            return Err(malformed(format!("{digest} has more than {most} bytes")));
+        }
+        let bytes = (self.blobs)(&digest, most)
+            .map_err(|error| malformed(format!("{digest} cannot be read: {error}")))?;
+        if bytes.len() as u64 != descriptor.size || Digest::of(&bytes) != digest {
+            let why = format!("the blob {digest} of the layout has other contents: {}", Digest::of(&bytes));
+            return Err(Error::Artifact { why });
+        }
+        let left = self.left.get().checked_sub(bytes.len());
+        self.left.set(left.ok_or_else(|| {
+            malformed(format!("its manifests and signatures have more than {ALL} bytes together"))
+        })?);
+        Ok(bytes)
     }
-    let bytes =
-        blobs(&digest, LARGEST).map_err(|error| malformed(format!("{digest} cannot be read: {error}")))?;
-    if bytes.len() as u64 != descriptor.size || Digest::of(&bytes) != digest {
-        let why = format!("the blob {digest} of the layout has other contents: {}", Digest::of(&bytes));
-        return Err(Error::Artifact { why });
+}
+
+/// Manifests, each digest once and no more than are looked at.
+#[derive(Default)]
+struct Once(Vec<Descriptor>);
+
+impl Once {
+    /// Whether it was not there.
+    fn add(&mut self, descriptor: &Descriptor) -> Result<bool, Error> {
+        if self.0.iter().any(|one| one.digest == descriptor.digest) {
+            return Ok(false);
+        }
+        room(self.0.len())?;
+        self.0.push(descriptor.clone());
+        Ok(true)
     }
-    Ok(bytes)
+}
+
+/// Layers that carry signatures. In the older scheme one payload has many, told apart by their annotations.
+#[derive(Default)]
+struct Layers(Vec<Descriptor>);
+
+impl Layers {
+    fn add(&mut self, layer: &Descriptor) -> Result<bool, Error> {
+        if self.0.contains(layer) {
+            return Ok(false);
+        }
+        room(self.0.len())?;
+        self.0.push(layer.clone());
+        Ok(true)
+    }
+}
+
+fn room(taken: usize) -> Result<(), Error> {
+    if taken < MOST {
+        return Ok(());
+    }
+    Err(malformed(format!("more than {MOST} manifests or signatures stand beside the one")))
 }
 
 fn malformed(why: String) -> Error {
@@ -191,6 +268,9 @@ fn malformed(why: String) -> Error {
 const BUNDLE: &str = "application/vnd.dev.sigstore.bundle";
 const MOST: usize = 256;
 const LARGEST: usize = 4 << 20;
+/// A payload of cosign's older scheme is a few hundred bytes.
+const LARGEST_PAYLOAD: usize = 64 << 10;
+const ALL: usize = 64 << 20;
 
 #[cfg(test)]
 mod tests;

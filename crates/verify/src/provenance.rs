@@ -10,7 +10,9 @@ mod predicate;
 
 use jiff::Timestamp;
 
-pub use policy::{Builder, Policy, Required, Summary, Word};
+pub use policy::{Builder, By, Policy, Required, Summary, Word};
+
+pub use predicate::result;
 
 use crate::identity::Pattern;
 use crate::sigstore::{Attested, Claims};
@@ -18,15 +20,11 @@ use crate::{Clock, Error, Proof, Signer, Verified};
 use predicate::Said;
 
 /// Judges what was verified of one artefact, all of it: each provenance must be what the policy asks for, and what the policy
-/// requires must be there. Adds to the first what was proven.
+/// asks must be proven by one of them. Adds to each what it proved; a summary proves a level and nothing else.
 pub fn judge(found: &mut [Verified<Attested>], policy: &Policy, clock: &Clock) -> Result<(), Error> {
-    let mut level = None;
-    let mut seen = Vec::new();
-    for one in found.iter() {
-        let (proven, reached) = judge_one(one, policy, clock)?;
-        level = level.max(reached);
-        seen.extend(proven);
-    }
+    let judged = found.iter().map(|one| judge_one(one, policy, clock)).collect::<Result<Vec<_>, _>>()?;
+    let level = judged.iter().filter_map(|(_, reached)| *reached).max();
+    shown(policy, &judged)?;
     if let Some(need) = policy.level {
         let found = level.map_or_else(|| "not shown".to_owned(), |level| level.to_string());
         if level.is_none_or(|level| level < need) {
@@ -51,22 +49,64 @@ pub fn judge(found: &mut [Verified<Attested>], policy: &Policy, clock: &Clock) -
             return Err(Error::Provenance { what: "what is required", asked, found: "not there".to_owned() });
         }
     }
-    if let Some(first) = found.first_mut() {
-        seen.extend(level.map(Proof::Level));
-        seen.into_iter().for_each(|proof| first.prove(proof));
+    for (one, (proven, reached)) in found.iter_mut().zip(judged) {
+        proven.into_iter().chain(reached.map(Proof::Level)).for_each(|proof| one.prove(proof));
     }
     Ok(())
 }
 
-fn judge_one(
-    one: &Verified<Attested>,
-    policy: &Policy,
-    clock: &Clock,
-) -> Result<(Vec<Proof>, Option<u8>), Error> {
+/// What one statement proved, and the level that it reached.
+type Judged = (Vec<Proof>, Option<u8>);
+
+/// What the policy asks of the build, and no statement showed, was not there to be compared: that is no yes.
+fn shown(policy: &Policy, judged: &[Judged]) -> Result<(), Error> {
+    let has = |wanted: &dyn Fn(&Proof) -> bool| judged.iter().any(|(proven, _)| proven.iter().any(wanted));
+    let claim = |wanted: &str| has(&|proof| matches!(proof, Proof::Claim { name, .. } if name == wanted));
+    let not = |what: &'static str, asked: String| {
+        Err(Error::Provenance { what, asked, found: "not shown by any statement".to_owned() })
+    };
+    let asked = |text: &str| format!("`{}`", text.escape_debug());
+    if !policy.builders.is_empty() && !has(&|proof| matches!(proof, Proof::Builder(_))) {
+        let ids: Vec<_> = policy.builders.iter().map(|builder| builder.id.to_string()).collect();
+        return not("the builder", asked(&ids.join("` or `")));
+    }
+    if let Some(source) = policy.source.as_ref().filter(|_| !has(&|proof| matches!(proof, Proof::Source(_))))
+    {
+        return not("the source", asked(&source.to_string()));
+    }
+    let claims = [
+        ("the reference", REFERENCE, policy.reference.as_ref().map(Reference::as_str)),
+        ("the commit", "commit", policy.commit.as_deref()),
+        ("the trigger", "trigger", policy.trigger.as_deref()),
+        ("the build type", BUILD_TYPE, policy.build_type.as_deref()),
+    ];
+    for (what, name, text) in claims {
+        if let Some(text) = text.filter(|_| !claim(name)) {
+            return not(what, asked(text));
+        }
+    }
+    if let Some(summary) = policy.summary.as_ref().filter(|_| !claim(VERIFIER)) {
+        return not("the summary", format!("one of `{}`", summary.verifier.escape_debug()));
+    }
+    match policy.parameters.iter().find(|(name, _)| !claim(&parameter(name))) {
+        Some((name, value)) => not("a parameter", format!("{name}: {value}")),
+        None => Ok(()),
+    }
+}
+
+fn parameter(name: &str) -> String {
+    format!("parameter {name}")
+}
+
+const REFERENCE: &str = "ref";
+const VERIFIER: &str = "verifier";
+const BUILD_TYPE: &str = "build type";
+
+fn judge_one(one: &Verified<Attested>, policy: &Policy, clock: &Clock) -> Result<Judged, Error> {
     let attested = one.value();
     let said = predicate::read(attested)?;
     if let Said::Summary(summary) = &said {
-        return summarised(summary, policy, clock);
+        return summarised(summary, one.signers(), policy, clock);
     }
     let by_key = one.signers().iter().all(|signer| matches!(signer, Signer::Key(_)));
     let claims = match (&said, by_key) {
@@ -97,17 +137,22 @@ fn judge_one(
         if !asked.matches(&found) {
             return Err(differs("the reference", asked.as_str(), &found));
         }
-        proven.push(Proof::Claim { name: "ref".to_owned(), value: found });
+        proven.push(Proof::Claim { name: REFERENCE.to_owned(), value: found });
     }
     claim("commit", policy.commit.as_ref(), &claims.commit, &mut proven)?;
     claim("trigger", policy.trigger.as_ref(), &claims.trigger, &mut proven)?;
-    let Said::Provenance(provenance) = said else { return Ok((proven, None)) };
+    let provenance = match said {
+        Said::Provenance(provenance) => provenance,
+        Said::Nothing => return Ok((proven, None)),
+        // Whoever scans or tests says nothing of the build, whatever the certificate says of the scan.
+        Said::Other | Said::Summary(_) => return Ok((Vec::new(), None)),
+    };
     provenance.agrees(&claims)?;
     if let Some(asked) = &policy.build_type {
         if *asked != provenance.build_type {
             return Err(differs("the build type", asked, &provenance.build_type));
         }
-        proven.push(Proof::Claim { name: "build type".to_owned(), value: asked.clone() });
+        proven.push(Proof::Claim { name: BUILD_TYPE.to_owned(), value: asked.clone() });
     }
     for (name, asked) in &policy.parameters {
         let found = provenance.parameter(name);
@@ -115,7 +160,7 @@ fn judge_one(
             let found = found.map_or_else(|| "not there".to_owned(), ToString::to_string);
             return Err(Error::Provenance { what: "a parameter", asked: format!("{name}: {asked}"), found });
         }
-        proven.push(Proof::Claim { name: name.clone(), value: asked.to_string() });
+        proven.push(Proof::Claim { name: parameter(name), value: asked.to_string() });
     }
     Ok((proven, builder.map(|(builder, _)| builder.level)))
 }
@@ -137,13 +182,21 @@ fn builder<'a>(claims: &Claims, policy: &'a Policy) -> Result<Option<(&'a Builde
 
 fn summarised(
     summary: &predicate::Summary,
+    signers: &[Signer],
     policy: &Policy,
     clock: &Clock,
-) -> Result<(Vec<Proof>, Option<u8>), Error> {
+) -> Result<Judged, Error> {
     let Some(asked) = &policy.summary else {
         let (asked, found) = ("none that the policy names".to_owned(), "a verification summary".to_owned());
         return Err(Error::Provenance { what: "the statement", asked, found });
     };
+    // The verifier's name in it is what whoever signed it wrote.
+    let by_key = matches!(asked.by, By::Key(_));
+    if !signers.iter().any(|signer| asked.by.is(signer)) || (by_key && policy.word != Word::Key) {
+        let found: Vec<_> = signers.iter().map(ToString::to_string).collect();
+        let found = found.join(" and ").escape_debug().to_string();
+        return Err(Error::Provenance { what: "the summary's signer", asked: asked.by.to_string(), found });
+    }
     if summary.result != "PASSED" {
         return Err(differs("the summary's result", "PASSED", &summary.result));
     }
@@ -159,7 +212,7 @@ fn summarised(
         return Err(Error::Time { code: "time-in-future", why });
     }
     let proven = vec![
-        Proof::Claim { name: "verifier".to_owned(), value: summary.verifier.clone() },
+        Proof::Claim { name: VERIFIER.to_owned(), value: summary.verifier.clone() },
         Proof::Claim { name: "resource".to_owned(), value: summary.resource.clone() },
     ];
     Ok((proven, summary.level()))

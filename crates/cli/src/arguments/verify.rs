@@ -17,13 +17,13 @@ pub(crate) struct Verify {
     /// A trusted_root.json [default: the public-good instance's, compiled in]
     #[arg(long, value_name = "FILE")]
     pub(crate) trust_root: Option<PathBuf>,
-    /// Who must have signed, by the certificate; `*` stands for anything but `/` and `@`, `**` for anything
+    /// Who must have signed, by the certificate; one of them, if there are more. `*` stands for anything but `/` and `@`, `**` for anything
     #[arg(long, value_name = "NAME", requires = "issuer", conflicts_with_all = ["key", "allowed_signers"])]
     pub(crate) identity: Vec<String>,
     /// Who must vouch for the identity
     #[arg(long, value_name = "URL", requires = "identity")]
     pub(crate) issuer: Option<String>,
-    /// A public key (PEM, or minisign) that must have signed; as often as there are
+    /// A public key (PEM, or minisign). With more than one, a signature by any of them holds; that more must have signed is `--threshold`
     #[arg(long, value_name = "FILE", conflicts_with = "allowed_signers")]
     pub(crate) key: Vec<PathBuf>,
     /// A list of SSH keys that may sign (ssh-keygen(1), ALLOWED SIGNERS)
@@ -32,9 +32,9 @@ pub(crate) struct Verify {
     /// Who of the list must have signed
     #[arg(long, value_name = "NAME", requires = "allowed_signers")]
     pub(crate) principal: Option<String>,
-    /// What an SSH signature must be for
-    #[arg(long, value_name = "NAME", default_value = "file", requires = "allowed_signers")]
-    pub(crate) namespace: String,
+    /// What an SSH signature must be for [default: file]
+    #[arg(long, value_name = "NAME", requires = "allowed_signers")]
+    pub(crate) namespace: Option<String>,
     /// Where it must come from: builder, source, parameters, level (YAML or JSON)
     #[arg(long, value_name = "FILE")]
     pub(crate) policy: Option<PathBuf>,

@@ -3,6 +3,7 @@
 mod layout;
 mod show;
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use claw_verify::provenance::{self, Policy};
 use claw_verify::sigstore::{self, Attested, Bundle, Claims, Root, Trust, Who};
 use claw_verify::ssh::{self, Allowed, Asked};
 use claw_verify::statement::Known;
-use claw_verify::{Class, Clock, Error, Keys, PublicKey, Verified, minisign};
+use claw_verify::{Class, Clock, Error, Keys, PublicKey, Signer, Verified, minisign};
 use jiff::Timestamp;
 
 use crate::arguments::Verify;
@@ -106,12 +107,29 @@ struct Answer {
     verified: Vec<Verified<Attested>>,
     refused: Vec<String>,
     signers: usize,
+    /// Whether a policy asked where it comes from.
+    asked: bool,
 }
 
 fn ask(arguments: &Verify) -> Result<(Clock, Answer), Failure> {
     let question = Question::read(arguments)?;
     let path = Path::new(&arguments.artifact);
-    let Held { artifact, mut verified, refused } = if path.is_dir() {
+    let layout = path.is_dir();
+    if !layout && (arguments.tag.is_some() || arguments.digest.is_some()) {
+        return Err(Failure::Usage(
+            "--tag and --digest choose a manifest of a layout, and this is no directory; hint: leave them out",
+        ));
+    }
+    let ssh = matches!(question.judges, Judges::Ssh(_));
+    if !ssh && (arguments.principal.is_some() || arguments.namespace.is_some()) {
+        return Err(Failure::Usage("--principal and --namespace are of --allowed-signers"));
+    }
+    if Known::read(&arguments.artifact).is_some() && path.symlink_metadata().is_ok() {
+        return Err(Failure::Usage(
+            "the artefact is a digest, and a file of that name is here; hint: `./` before it means the file",
+        ));
+    }
+    let Held { artifact, mut verified, refused } = if layout {
         if !arguments.bundle.is_empty() {
             return Err(Failure::Usage(
                 "a layout has its own signatures; hint: leave out --bundle, or name a file",
@@ -124,10 +142,7 @@ fn ask(arguments: &Verify) -> Result<(Clock, Answer), Failure> {
         }
         question.file(arguments)?
     };
-    let mut signers: Vec<_> = verified.iter().flat_map(Verified::signers).collect();
-    signers.sort();
-    signers.dedup();
-    let signers = signers.len();
+    let signers = question.judges.count(&verified);
     if let Some(need) = arguments.threshold.filter(|&need| signers < need) {
         let why = format!("{signers} different signers hold, {need} are needed");
         let why = refused.iter().fold(why, |why, refused| format!("{why}; {refused}"));
@@ -142,7 +157,8 @@ fn ask(arguments: &Verify) -> Result<(Clock, Answer), Failure> {
         one.check(&question.clock).map_err(wrong)?;
     }
     let root = matches!(question.judges, Judges::Identities(_) | Judges::Keys(_)).then_some(question.root);
-    Ok((question.clock, Answer { artifact, root, clock: question.clock, verified, refused, signers }))
+    let asked = question.policy.is_some();
+    Ok((question.clock, Answer { artifact, root, clock: question.clock, verified, refused, signers, asked }))
 }
 
 impl Question {
@@ -182,7 +198,7 @@ impl Question {
     /// Every bundle of a file. Without a threshold each must hold; with one, those that do are counted.
     fn file(&self, arguments: &Verify) -> Result<Held, Failure> {
         let path = Path::new(&arguments.artifact);
-        let artifact = match Known::read(&arguments.artifact).filter(|_| !path.exists()) {
+        let artifact = match Known::read(&arguments.artifact) {
             Some(known) => Artifact::known(known),
             None => {
                 let failed = |source| Failure::Read { path: path.to_owned(), source };
@@ -224,8 +240,9 @@ impl Question {
             let Judges::Ssh(allowed) = &self.judges else {
                 return Err(Failure::Usage("an SSH signature needs --allowed-signers"));
             };
+            let namespace = arguments.namespace.as_deref().unwrap_or(NAMESPACE);
             let principal = arguments.principal.as_deref();
-            let asked = Asked { allowed, principal, namespace: &arguments.namespace };
+            let asked = Asked { allowed, principal, namespace };
             let signed = ssh::verify(&text, artifact, &asked, &self.clock).map_err(wrong)?;
             return plain(signed, |name| name).map_err(wrong);
         }
@@ -256,6 +273,37 @@ impl Question {
 }
 
 impl Judges {
+    /// How many different ones of those who were asked signed: who has two keys or two names that one entry asks for is one.
+    fn count(&self, verified: &[Verified<Attested>]) -> usize {
+        let who = |signer: &Signer| match (self, signer) {
+            (Judges::Identities(asked), Signer::Identity { identity, issuer }) => {
+                let entry =
+                    asked.iter().position(|one| one.identity.matches(identity) && one.issuer.matches(issuer));
+                entry.map_or_else(|| signer.to_string(), |entry| entry.to_string())
+            }
+            _ => signer.to_string(),
+        };
+        let mut others = BTreeSet::new();
+        let mut people: Vec<BTreeSet<String>> = Vec::new();
+        for signer in verified.iter().flat_map(Verified::signers) {
+            let Signer::Ssh { principal, .. } = signer else {
+                others.insert(who(signer));
+                continue;
+            };
+            // An entry may list many names; entries that share one are one person's.
+            let mut names: BTreeSet<_> = principal.split(',').map(str::to_owned).collect();
+            people.retain(|one| {
+                let apart = one.is_disjoint(&names);
+                if !apart {
+                    names.extend(one.iter().cloned());
+                }
+                apart
+            });
+            people.push(names);
+        }
+        others.len().saturating_add(people.len())
+    }
+
     fn read(arguments: &Verify) -> Result<Judges, Failure> {
         let unusable = |path: &Path, source| Failure::Unusable { path: path.display().to_string(), source };
         if let (Some(issuer), [_, ..]) = (&arguments.issuer, arguments.identity.as_slice()) {
@@ -331,10 +379,14 @@ fn open(path: &Path) -> Result<File, Failure> {
 
 /// A document: bounded, since it is held.
 fn small(path: &Path) -> Result<Vec<u8>, Failure> {
+    bounded(path, open(path)?)
+}
+
+fn bounded(path: &Path, file: File) -> Result<Vec<u8>, Failure> {
     let failed = |source| Failure::Read { path: path.to_owned(), source };
     let mut bytes = Vec::new();
     let most = claw_verify::json::LARGEST as u64;
-    open(path)?.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
+    file.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
     if most < bytes.len() as u64 {
         return Err(failed(io::Error::new(
             io::ErrorKind::FileTooLarge,
@@ -351,6 +403,9 @@ fn text(path: &Path) -> Result<String, Failure> {
         source: io::Error::new(io::ErrorKind::InvalidData, error),
     })
 }
+
+/// What an SSH signature is for where nothing else was agreed on.
+const NAMESPACE: &str = "file";
 
 /// No build of this version is older: a clock that says so is wrong. 2026-11-01.
 const BUILT: i64 = 1_793_491_200;

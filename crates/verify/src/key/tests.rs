@@ -94,3 +94,21 @@ fn an_artefact_that_is_only_known_by_its_digest_is_verified_by_it() {
         Class::Unsupported
     );
 }
+
+#[test]
+fn a_point_of_small_order_is_no_key() {
+    let spki = PrivateKey::generate(Algorithm::Ed25519).unwrap().public().spki().to_vec();
+    let head = &spki[..spki.len() - 32];
+    for small in SMALL {
+        for sign in [0, 0x80] {
+            let mut raw = small;
+            raw[31] |= sign;
+            let error = PublicKey::from_spki(&[head, &raw].concat()).unwrap_err();
+            assert!(error.to_string().contains("small order"), "{error}");
+        }
+    }
+    // Why: R = the neutral point and S = 0 sign every message for it.
+    let neutral = [&[1_u8][..], &[0; 31]].concat();
+    let signature = [&neutral[..], &[0; 32]].concat();
+    assert!(lc::UnparsedPublicKey::new(&lc::ED25519, &neutral).verify(b"anything", &signature).is_ok());
+}

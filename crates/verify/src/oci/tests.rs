@@ -166,3 +166,83 @@ fn what_is_not_one_manifest_must_be_chosen() {
     layout.manifest(None, &json!({"schemaVersion": 1}));
     assert_eq!(class(&layout, Choice::Only), Class::Input);
 }
+
+#[test]
+fn what_dockers_types_name_is_compared_and_what_is_not_known_is_refused() {
+    const DOCKER: &str = "application/vnd.docker.distribution.manifest.v2+json";
+    const LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+    let mut layout = Layout::default();
+    let inner = layout.blob(DOCKER, b"{}");
+    let of = |media: &str, inner: &Value| {
+        named(json!({"schemaVersion": 2, "mediaType": media, "manifests": [inner]}).to_string().as_bytes())
+    };
+    assert!(of(LIST, &inner).unwrap()[0].names());
+    let unknown = layout.blob("application/vnd.example.manifest+json", b"{}");
+    assert_eq!(of(LIST, &unknown).unwrap_err().class(), Class::Unsupported);
+    assert_eq!(of("application/vnd.example.index+json", &inner).unwrap_err().class(), Class::Unsupported);
+    // The same of the one that was chosen.
+    let mut other = layout.blob("application/vnd.example+json", br#"{"schemaVersion":2}"#);
+    other["annotations"] = json!({"org.opencontainers.image.ref.name": "v1"});
+    layout.index.push(other);
+    assert_eq!(layout.find(&Choice::Tag("v1".into())).unwrap_err().class(), Class::Unsupported);
+}
+
+#[test]
+fn the_only_manifest_is_none_of_two_whatever_one_calls_itself() {
+    let (mut layout, digest) = image();
+    let config = layout.blob("application/vnd.oci.image.config.v1+json", b"{}");
+    let evil = json!({"schemaVersion": 2, "config": config, "layers": [], "evil": 1});
+    let signed = layout.clone();
+    layout.manifest(Some(&format!("sha256-{}", "a".repeat(64))), &evil);
+    assert_eq!(layout.find(&Choice::Only).unwrap_err().class(), Class::Trust);
+    let mut layout = signed;
+    let mut evil = evil;
+    evil["subject"] = json!({"mediaType": MANIFEST, "digest": digest.to_string(), "size": 1});
+    layout.manifest(Some("latest"), &evil);
+    assert_eq!(layout.find(&Choice::Only).unwrap_err().class(), Class::Trust);
+    assert_eq!(layout.find(&Choice::Digest(digest)).unwrap().digest(), digest);
+}
+
+#[test]
+fn what_stands_twice_is_read_once_and_all_of_it_is_bounded() {
+    let (mut layout, digest) = image();
+    let key = key();
+    simple(&mut layout, digest, digest, &key);
+    let tag = format!("sha256-{}.sig", digest.hex());
+    let manifest: Value = {
+        let of: Digest = layout.index[1]["digest"].as_str().unwrap().parse().unwrap();
+        serde_json::from_slice(&layout.blobs[&of]).unwrap()
+    };
+    let layer = &manifest["layers"][0];
+    // The same signature, in one manifest and in two.
+    layout.manifest(Some(&tag), &json!({"schemaVersion": 2, "layers": vec![layer; 200]}));
+    layout.manifest(Some(&tag), &json!({"schemaVersion": 2, "layers": vec![layer; 200], "x": 1}));
+    assert_eq!(layout.find(&Choice::Digest(digest)).unwrap().signatures(), 1);
+    // More than are looked at.
+    let many: Vec<Value> = (0..=MOST)
+        .map(|number| {
+            let mut layer = layer.clone();
+            layer["annotations"]["n"] = number.to_string().into();
+            layer
+        })
+        .collect();
+    let mut large = layout.clone();
+    large.manifest(Some(&tag), &json!({"schemaVersion": 2, "layers": many}));
+    assert_eq!(large.find(&Choice::Digest(digest)).unwrap_err().class(), Class::Input);
+    // A payload that is none.
+    let mut large = layout.clone();
+    let payload = layer["annotations"].clone();
+    let mut layer = large.blob(simple::MEDIA, &vec![b' '; LARGEST_PAYLOAD + 1]);
+    layer["annotations"] = payload;
+    large.manifest(Some(&tag), &json!({"schemaVersion": 2, "layers": [layer]}));
+    assert_eq!(large.find(&Choice::Digest(digest)).unwrap_err().class(), Class::Input);
+    // So many bytes in all.
+    for number in 0..=ALL / LARGEST {
+        let mut text = json!({"schemaVersion": 2, "n": number}).to_string();
+        text.push_str(&" ".repeat(LARGEST - text.len()));
+        let descriptor = layout.blob(MANIFEST, text.as_bytes());
+        layout.index.push(descriptor);
+    }
+    let error = layout.find(&Choice::Digest(digest)).unwrap_err();
+    assert!(error.to_string().contains("together"), "{error}");
+}

@@ -7,8 +7,8 @@ use serde_json::Value;
 use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
 
 use super::Reference;
-use crate::Error;
-use crate::identity::{Name, Pattern};
+use crate::identity::{Identity, Name, Pattern};
+use crate::{Error, KeyId, Signer};
 
 /// Where artefacts must come from.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,10 +51,21 @@ pub struct Builder {
 /// Whose verification summaries count, for what.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
+    /// Who must have signed it.
+    pub by: By,
     /// The verifier's name in it.
     pub verifier: String,
     /// The resource it must be about.
     pub resource: Name,
+}
+
+/// The one whose verification summaries count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum By {
+    /// Whoever holds this key.
+    Key(KeyId),
+    /// Whom the issuer knows by this name.
+    Identity(Identity),
 }
 
 /// Whose word counts for builder and source.
@@ -114,6 +125,27 @@ impl Policy {
     }
 }
 
+impl By {
+    pub(super) fn is(&self, signer: &Signer) -> bool {
+        match (self, signer) {
+            (By::Key(asked), Signer::Key(found)) => asked == found,
+            (By::Identity(asked), Signer::Identity { identity, issuer }) => {
+                asked.identity.matches(identity) && asked.issuer.matches(issuer)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl std::fmt::Display for By {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            By::Key(id) => write!(f, "key {id}"),
+            By::Identity(asked) => write!(f, "`{}` by `{}`", asked.identity, asked.issuer),
+        }
+    }
+}
+
 impl Required {
     pub(super) fn as_str(self) -> &'static str {
         match self {
@@ -160,6 +192,9 @@ struct RawBuilder {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawSummary {
+    key: Option<String>,
+    identity: Option<String>,
+    issuer: Option<String>,
     verifier: String,
     resource: String,
 }
@@ -185,8 +220,29 @@ impl Raw {
         }
         let builder =
             |raw: RawBuilder| Ok(Builder { id: name(&raw.id)?, level: raw.level, runner: raw.runner });
-        let summary =
-            |raw: RawSummary| Ok(Summary { verifier: raw.verifier, resource: name(&raw.resource)? });
+        let word = self.word;
+        let summary = |raw: RawSummary| {
+            let by = match (raw.key, raw.identity, raw.issuer) {
+                (Some(_), None, None) if word != Word::Key => {
+                    return Err(unusable(
+                        "a summary that a key signed is its holder's word; hint: `word: key`",
+                    ));
+                }
+                (Some(key), None, None) => {
+                    let id = key.parse().map_err(|_| unusable("a summary's key is its id: `sha256:…`"))?;
+                    By::Key(KeyId(id))
+                }
+                (None, Some(identity), Some(issuer)) => {
+                    By::Identity(Identity { identity: name(&identity)?, issuer: name(&issuer)? })
+                }
+                _ => {
+                    return Err(unusable(
+                        "a summary counts by whoever signed it; hint: name its `key`, or `identity` and `issuer`",
+                    ));
+                }
+            };
+            Ok(Summary { by, verifier: raw.verifier, resource: name(&raw.resource)? })
+        };
         let policy = Policy {
             builders: self.builders.into_iter().map(builder).collect::<Result<_, Error>>()?,
             source: self.source.as_deref().map(name).transpose()?,

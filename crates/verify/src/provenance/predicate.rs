@@ -11,8 +11,10 @@ use crate::sigstore::{Attested, Claims};
 
 /// What a statement says.
 pub(super) enum Said {
-    /// Nothing about a build.
+    /// Nothing but that it was signed.
     Nothing,
+    /// Something that is no word about a build.
+    Other,
     /// How it was built.
     Provenance(Provenance),
     /// That somebody verified how.
@@ -47,6 +49,14 @@ pub(super) struct Summary {
 const V1: &str = "https://slsa.dev/provenance/v1";
 const V02: &str = "https://slsa.dev/provenance/v0.2";
 const SUMMARY: &str = "https://slsa.dev/verification_summary/v1";
+/// cosign's statement that it signed an image, and no more.
+const SIGNED: &str = "https://sigstore.dev/cosign/sign/v1";
+
+/// The result that a verification summary of this artefact tells.
+pub fn result(attested: &Attested) -> Option<&str> {
+    is_summary(attested)
+        .then(|| attested.statement.as_ref()?.predicate.get("verificationResult")?.as_str())?
+}
 
 pub(super) fn is_provenance(attested: &Attested) -> bool {
     kind(attested).is_some_and(|kind| kind == V1 || kind == V02)
@@ -95,7 +105,8 @@ pub(super) fn read(attested: &Attested) -> Result<Said, Error> {
                 levels: raw.verified_levels,
             }))
         }
-        _ => Ok(Said::Nothing),
+        SIGNED => Ok(Said::Nothing),
+        _ => Ok(Said::Other),
     }
 }
 
@@ -155,7 +166,14 @@ impl Material {
 impl Summary {
     /// The highest build level that it sums up.
     pub(super) fn level(&self) -> Option<u8> {
-        self.levels.iter().filter_map(|level| level.strip_prefix("SLSA_BUILD_LEVEL_")?.parse().ok()).max()
+        let level = |text: &String| match text.strip_prefix("SLSA_BUILD_LEVEL_")? {
+            "0" => Some(0),
+            "1" => Some(1),
+            "2" => Some(2),
+            "3" => Some(3),
+            _ => None,
+        };
+        self.levels.iter().filter_map(level).max()
     }
 }
 

@@ -133,14 +133,14 @@ fn a_predicate_is_not_believed_about_itself_unless_the_policy_says_so() {
 
 #[test]
 fn a_summary_counts_if_it_passed_by_whom_and_of_what_was_asked() {
-    let policy =
-        "version: 1\nsummary: {verifier: 'https://v', resource: 'pkg:a'}\nlevel: 2\nrequire: [summary]";
     let summary = |verifier: &str, resource: &str, result: &str, level: &str, year: &str| {
         let predicate = serde_json::json!({
             "verifier": {"id": verifier}, "timeVerified": format!("{year}-01-01T00:00:00Z"), "resourceUri": resource,
             "policy": {"uri": "x"}, "verificationResult": result, "verifiedLevels": [level],
         });
-        ask(by_key("https://slsa.dev/verification_summary/v1", predicate), policy)
+        let found = by_key("https://slsa.dev/verification_summary/v1", predicate);
+        let Signer::Key(id) = found.signers()[0].clone() else { panic!("a key signed") };
+        ask(found, &format!("{}\nlevel: 2\nrequire: [summary]", by(&id.to_string())))
     };
     let proven = summary("https://v", "pkg:a", "PASSED", "SLSA_BUILD_LEVEL_3", "2025").unwrap();
     assert!(proven.contains(&Proof::Level(3)), "{proven:?}");
@@ -166,4 +166,114 @@ fn a_commit_that_is_not_the_certificates_is_refused() {
     let forged = Verified::new(attested, npm.signers().to_vec(), npm.proven().to_vec());
     let error = ask(forged, "version: 1\nsource: https://github.com/sigstore/sigstore-js").unwrap_err();
     assert!(matches!(error, Error::Provenance { what: "the commit in the predicate", .. }), "{error}");
+}
+
+/// A summary that a key signed, and the key's id.
+fn summary(levels: &[&str], result: &str) -> (Verified<Attested>, String) {
+    let predicate = serde_json::json!({
+        "verifier": {"id": "https://v"}, "timeVerified": "2025-01-01T00:00:00Z", "resourceUri": "pkg:a",
+        "policy": {"uri": "x"}, "verificationResult": result, "verifiedLevels": levels,
+    });
+    let found = by_key("https://slsa.dev/verification_summary/v1", predicate);
+    let Signer::Key(id) = found.signers()[0].clone() else { panic!("a key signed") };
+    (found, id.to_string())
+}
+
+fn by(id: &str) -> String {
+    format!("version: 1\nword: key\nsummary: {{key: '{id}', verifier: 'https://v', resource: 'pkg:a'}}")
+}
+
+#[test]
+fn a_summary_counts_by_the_signer_that_the_policy_names_and_by_nobody_else() {
+    let (found, id) = summary(&["SLSA_BUILD_LEVEL_3"], "PASSED");
+    ask(found.clone(), &format!("{}\nlevel: 3", by(&id))).unwrap();
+    let other = by_key("p", serde_json::json!({})).signers()[0].clone();
+    let Signer::Key(other) = other else { panic!("a key signed") };
+    for policy in [
+        by(&other.to_string()),
+        "version: 1\nsummary: {identity: 'a@v', issuer: 'https://i', verifier: 'https://v', resource: 'pkg:a'}"
+            .to_owned(),
+    ] {
+        let error = ask(found.clone(), &policy).unwrap_err();
+        assert!(matches!(error, Error::Provenance { what: "the summary's signer", .. }), "{error}");
+    }
+    // Whose word it is must be said, and that a key's word counts.
+    for policy in [
+        "version: 1\nsummary: {verifier: 'https://v', resource: 'pkg:a'}",
+        &by(&id).replace("word: key\n", ""),
+        &by("x"),
+        "version: 1\nsummary: {identity: 'a@v', verifier: 'https://v', resource: 'pkg:a'}",
+    ] {
+        assert_eq!(Policy::read(policy).unwrap_err().class(), Class::Trust, "{policy}");
+    }
+}
+
+#[test]
+fn a_summary_is_no_word_for_source_commit_builder_or_parameters() {
+    let (found, id) = summary(&["SLSA_BUILD_LEVEL_3"], "PASSED");
+    let builder = "builders: [{id: 'https://b/o', level: 3}]";
+    for (asked, what) in [
+        ("source: https://h/o/r".to_owned(), "the source"),
+        ("ref: refs/tags/*".to_owned(), "the reference"),
+        ("commit: '00'".to_owned(), "the commit"),
+        ("trigger: push".to_owned(), "the trigger"),
+        (builder.to_owned(), "the builder"),
+        (format!("{builder}\nbuild_type: t"), "the builder"),
+        (format!("{builder}\nparameters: {{a: b}}"), "the builder"),
+    ] {
+        match ask(found.clone(), &format!("{}\nlevel: 3\n{asked}", by(&id))).unwrap_err() {
+            Error::Provenance { what: found, .. } => assert_eq!(found, what),
+            error => panic!("{error}"),
+        }
+    }
+    // With a provenance beside it, each is what it is: the level is the summary's, the rest the provenance's.
+    let policy = format!("{}\nlevel: 3\nsource: https://h/o/r", by(&id));
+    let mut both = [found, by_key("https://slsa.dev/provenance/v1", v1("https://b/o"))];
+    judge(&mut both, &Policy::read(&policy).unwrap(), &clock()).unwrap();
+    assert!(both[0].proven().contains(&Proof::Level(3)), "{:?}", both[0].proven());
+    assert!(!both[0].proven().contains(&Proof::Source("https://h/o/r".into())), "{:?}", both[0].proven());
+    assert!(both[1].proven().contains(&Proof::Source("https://h/o/r".into())), "{:?}", both[1].proven());
+    assert!(!both[1].proven().contains(&Proof::Level(3)), "{:?}", both[1].proven());
+}
+
+#[test]
+fn what_is_asked_and_stands_in_no_statement_is_refused() {
+    let npm = npm();
+    let builder = format!("version: 1\nbuilders: [{{id: '{WORKFLOW}', level: 3}}]\n");
+    let as_other = |predicate_type: Option<&str>| {
+        let mut attested = npm.value().clone();
+        attested.statement = predicate_type.map(|kind| {
+            let statement = Statement::about("a", Digest::of(b"a"), kind, serde_json::json!({}));
+            Statement::read(statement.write().unwrap().as_bytes()).unwrap()
+        });
+        Verified::new(attested, npm.signers().to_vec(), npm.proven().to_vec())
+    };
+    let source = "version: 1\nsource: https://github.com/sigstore/sigstore-js";
+    for (kind, policy, expect) in [
+        (None, format!("{builder}build_type: x"), "the build type"),
+        (None, format!("{builder}parameters: {{workflow.path: never}}"), "a parameter"),
+        (None, format!("{builder}level: 1"), "the build level"),
+        (Some("https://example.com/scan"), builder.clone(), "the builder"),
+        (Some("https://example.com/scan"), source.to_owned(), "the source"),
+    ] {
+        match ask(as_other(kind), &policy).unwrap_err() {
+            Error::Provenance { what, .. } => assert_eq!(what, expect, "{policy}"),
+            error => panic!("{error}"),
+        }
+    }
+    // What the certificate itself says needs no statement.
+    ask(as_other(None), source).unwrap();
+    // A summary that is trusted, and is not there.
+    let error = ask(as_other(None), &by(&Digest::of(b"k").to_string())).unwrap_err();
+    assert!(matches!(error, Error::Provenance { what: "the summary", .. }), "{error}");
+}
+
+#[test]
+fn a_level_is_one_of_the_four_that_there_are() {
+    for level in ["SLSA_BUILD_LEVEL_255", "SLSA_BUILD_LEVEL_+3", "SLSA_BUILD_LEVEL_03", "SLSA_BUILD_LEVEL_4"]
+    {
+        let (found, id) = summary(&[level], "PASSED");
+        assert!(ask(found, &format!("{}\nlevel: 1", by(&id))).is_err(), "{level}");
+    }
+    assert_eq!(result(summary(&[], "FAILED").0.value()), Some("FAILED"));
 }

@@ -1,20 +1,22 @@
 //! A layout on disk: its manifest, its signatures, and that every blob the manifest names is what it says.
 
-use std::fs::{self, File};
+use std::collections::BTreeSet;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use claw_model::digest::Digest;
 use claw_verify::Error;
 use claw_verify::oci::{Choice, Descriptor, Image, named};
 
-use super::{Failure, Held, Question, small};
+use super::{Failure, Held, Question, bounded};
 use crate::arguments::Verify;
 
 pub(super) fn verify(layout: &Path, arguments: &Verify, question: &Question) -> Result<Held, Failure> {
     let what = layout.display().to_string();
     let wrong = |source| Failure::Refused { what: format!("`{what}`"), source };
-    let mark = small(&layout.join("oci-layout"))?;
+    let mark = document(&layout.join("oci-layout"))?;
     let other =
         |error: claw_image::DocumentError| Error::Malformed { what: "image layout", why: error.to_string() };
     claw_image::layout(&mark).map_err(other).map_err(wrong)?;
@@ -28,17 +30,21 @@ pub(super) fn verify(layout: &Path, arguments: &Verify, question: &Question) -> 
         blob(layout, digest)?.take(most as u64 + 1).read_to_end(&mut bytes)?;
         Ok(bytes)
     };
-    let image = Image::find(&small(&layout.join("index.json"))?, &choice, &blobs).map_err(wrong)?;
+    let image = Image::find(&document(&layout.join("index.json"))?, &choice, &blobs).map_err(wrong)?;
     let verified = image.verify(question.who()?, &question.trust).map_err(wrong)?;
     let manifest = image.manifest().bytes().unwrap_or_default();
     let mut left = vec![named(manifest).map_err(wrong)?];
-    let mut count = 0_usize;
+    let (mut count, mut seen) = (0_usize, BTreeSet::new());
     while let Some(list) = left.pop() {
         for descriptor in list {
             count = count.saturating_add(1);
             if count > MOST {
                 let why = format!("it names more than {MOST} blobs");
                 return Err(wrong(Error::Malformed { what: "image layout", why }));
+            }
+            // What stands in many places is read once; whether it names others is what each place says.
+            if !seen.insert((descriptor.digest, descriptor.names())) {
+                continue;
             }
             compare(layout, &descriptor).map_err(wrong)?;
             if descriptor.names() {
@@ -67,13 +73,24 @@ fn missing(descriptor: &Descriptor, error: &io::Error) -> Error {
     Error::Artifact { why: format!("the blob {} of the layout cannot be read: {error}", descriptor.digest) }
 }
 
-/// Opens a blob: a regular file, so that nothing waits for a pipe's other end.
+/// A document of the layout.
+fn document(path: &Path) -> Result<Vec<u8>, Failure> {
+    let failed = |source| Failure::Read { path: path.to_owned(), source };
+    bounded(path, regular(path).map_err(failed)?)
+}
+
 fn blob(layout: &Path, digest: &Digest) -> io::Result<File> {
-    let path = layout.join("blobs/sha256").join(digest.hex());
-    if !fs::symlink_metadata(&path)?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+    regular(&layout.join("blobs/sha256").join(digest.hex()))
+}
+
+/// Opens a regular file, and nothing that a link leads to or that would be waited for: what is asked is what was opened.
+fn regular(path: &Path) -> io::Result<File> {
+    let flags = libc::O_NONBLOCK | libc::O_NOFOLLOW;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file")),
     }
-    File::open(path)
 }
 
 const MOST: usize = 4096;

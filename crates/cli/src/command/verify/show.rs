@@ -1,5 +1,6 @@
 //! What was proven, on whose word, and what was not.
 
+use claw_verify::provenance;
 use claw_verify::sigstore::Attested;
 use claw_verify::{Proof, Signer, Verified};
 use serde_json::{Value, json};
@@ -9,19 +10,23 @@ use crate::print;
 
 /// For people.
 pub(super) fn text(answer: &Answer) {
-    let line = |text: &str| print::line(&print::plain(text));
+    // Each is one line: names, claims and values are others' to choose.
+    let line = |text: &str| print::line(&print::row(text));
     line(&format!("verified  {}", answer.artifact));
     for one in &answer.verified {
         for signer in one.signers() {
             line(&format!("signed by {signer}"));
         }
         if let Some(statement) = &one.value().statement {
-            line(&format!("says      {}", statement.predicate_type.escape_debug()));
+            line(&format!("says      {}", statement.predicate_type));
+        }
+        if let Some(result) = provenance::result(one.value()) {
+            line(&format!("  result  {result}"));
         }
         for proof in one.proven() {
             line(&format!("  proven  {proof}"));
         }
-        for absent in absent(one) {
+        for absent in absent(one, answer.asked) {
             line(&format!("  not     {absent}"));
         }
         if let Some(until) = one.until() {
@@ -35,7 +40,7 @@ pub(super) fn text(answer: &Answer) {
 
 /// For programs.
 pub(super) fn json(answer: &Answer) {
-    let signatures: Vec<Value> = answer.verified.iter().map(one).collect();
+    let signatures: Vec<Value> = answer.verified.iter().map(|verified| one(verified, answer.asked)).collect();
     print::json(&json!({
         "verified": true,
         "artifact": answer.artifact,
@@ -62,14 +67,15 @@ pub(super) fn refused(failure: &Failure) {
     print::json(&json!({"verified": false, "class": class, "code": code, "why": why}));
 }
 
-fn one(one: &Verified<Attested>) -> Value {
+fn one(one: &Verified<Attested>, asked: bool) -> Value {
     let proven: Vec<Value> =
         one.proven().iter().map(|proof| json!({"code": proof.code(), "text": proof.to_string()})).collect();
     json!({
         "signers": one.signers().iter().map(signer).collect::<Vec<_>>(),
         "statement": one.value().statement.as_ref().map(|statement| &statement.predicate_type),
+        "result": provenance::result(one.value()),
         "proven": proven,
-        "not_proven": absent(one),
+        "not_proven": absent(one, asked),
         "claims": one.value().claims,
         "times": one.value().times.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "from": one.from().map(|time| time.to_string()),
@@ -87,7 +93,7 @@ fn signer(signer: &Signer) -> Value {
 }
 
 /// What somebody could think was proven, and was not.
-fn absent(one: &Verified<Attested>) -> Vec<&'static str> {
+fn absent(one: &Verified<Attested>, asked: bool) -> Vec<&'static str> {
     let has = |wanted: fn(&Proof) -> bool| one.proven().iter().any(wanted);
     let mut list = Vec::new();
     if !has(|proof| matches!(proof, Proof::Log)) {
@@ -100,7 +106,10 @@ fn absent(one: &Verified<Attested>) -> Vec<&'static str> {
         list.push("who holds the key, beyond that it is the key you named");
     }
     if !has(|proof| matches!(proof, Proof::Builder(_) | Proof::Source(_))) {
-        list.push("what it was built from, and by whom: no policy asked");
+        list.push(match asked {
+            false => "what it was built from, and by whom: no policy asked",
+            true => "what it was built from, and by whom: this signature shows neither",
+        });
     }
     list
 }
