@@ -195,7 +195,8 @@ fn from_hook(
     (hook, trusted): (Hook, &[ObjectId]),
     findings: &mut Vec<Finding>,
 ) -> Result<Vec<Range>, GateError> {
-    let main = repository.head_name()?;
+    let head = repository.head_name()?;
+    let main = head.map(|name| repository.final_name(&name)).transpose()?;
     let mut ranges = Vec::new();
     for update in updates {
         if update.name.starts_with("refs/replace/") {
@@ -203,8 +204,10 @@ fn from_hook(
             findings.push(Finding::error(Code::ReplaceRef, why));
             continue;
         }
+        // a symbolic ref is another name of what it stands for
+        let is_main = main.is_some() && main == Some(repository.final_name(&update.name)?);
         let Some(new) = update.new else {
-            if hook == Hook::PreReceive && main.as_ref() == Some(&update.name) {
+            if hook == Hook::PreReceive && is_main {
                 let why = format!("`{}` is the main branch, and is not deleted", update.name);
                 findings.push(Finding::error(Code::Deleted, why));
             }
@@ -226,7 +229,10 @@ fn from_hook(
             // order: a tag is not moved at all, a branch only forward
             if tag.is_none() {
                 must_hold = Some((old, "what was pushed before,"));
-                exclude = vec![old];
+                // order: what a side branch took before is judged again, by what holds on the main branch now
+                if is_main || hook == Hook::PrePush {
+                    exclude = vec![old];
+                }
             } else if old != tip {
                 let why = format!("`{}` named {old} before, and a tag does not move", update.name);
                 findings.push(Finding::error(Code::Rewritten, why).on(old));
@@ -276,9 +282,8 @@ fn recorded(options: &Options, since: &[ObjectId], ranges: &mut [Range]) -> Resu
     let head = Head::parse(&text).map_err(refused)?;
     let asked: Vec<String> = since.iter().map(ToString::to_string).collect();
     head.since(&asked).map_err(refused)?;
-    if let Ok(commit) = ObjectId::from_hex(head.head.as_bytes()) {
-        range.must_hold = Some((commit, "the recorded head"));
-    }
+    let commit = ObjectId::from_hex(head.head.as_bytes()).map_err(|_| refused(HeadError::Id(head.head.clone())))?;
+    range.must_hold = Some((commit, "the recorded head"));
     Ok(Some(head))
 }
 
