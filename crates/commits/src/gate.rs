@@ -282,7 +282,8 @@ fn recorded(options: &Options, since: &[ObjectId], ranges: &mut [Range]) -> Resu
     let head = Head::parse(&text).map_err(refused)?;
     let asked: Vec<String> = since.iter().map(ToString::to_string).collect();
     head.since(&asked).map_err(refused)?;
-    let commit = ObjectId::from_hex(head.head.as_bytes()).map_err(|_| refused(HeadError::Id(head.head.clone())))?;
+    let commit =
+        ObjectId::from_hex(head.head.as_bytes()).map_err(|_| refused(HeadError::Id(head.head.clone())))?;
     range.must_hold = Some((commit, "the recorded head"));
     Ok(Some(head))
 }

@@ -339,9 +339,8 @@ impl Judge<'_> {
         own.signers.adopted.contains_key(id)
             || other.line.difference(&own.line).all(|place| {
                 let version = self.lineage.get(*place);
-                version.is_some_and(|version| {
-                    version.by.is_none_or(|by| self.would_agree(version, by, newest))
-                })
+                version
+                    .is_some_and(|version| version.by.is_none_or(|by| self.would_agree(version, by, newest)))
             })
     }
 

@@ -99,9 +99,11 @@ impl<'a> Trees<'a> {
         kind: OwnKind,
     ) -> Result<Vec<Own>, ReadError> {
         let tree = |id: &ObjectId| Some(Entry { mode: 0o040_000, id: *id });
-        let parents: Vec<_> = if parents.is_empty() { vec![None] } else { parents.iter().map(tree).collect() };
+        let parents: Vec<_> =
+            if parents.is_empty() { vec![None] } else { parents.iter().map(tree).collect() };
         // order: what has no common history grew from nothing
-        let base = |of: &Vec<ObjectId>| if of.is_empty() { vec![None] } else { of.iter().map(tree).collect() };
+        let base =
+            |of: &Vec<ObjectId>| if of.is_empty() { vec![None] } else { of.iter().map(tree).collect() };
         let bases: Vec<Vec<_>> = bases.iter().map(base).collect();
         let mut found = Vec::new();
         self.compare(&mut Vec::new(), tree(result), &parents, &bases, &mut |path, conflict| {
@@ -122,7 +124,8 @@ impl<'a> Trees<'a> {
         if outcome == Outcome::Expect(result) {
             return Ok(());
         }
-        let whole = [result].into_iter().chain(parents.iter().copied()).chain(bases.iter().flatten().copied());
+        let whole =
+            [result].into_iter().chain(parents.iter().copied()).chain(bases.iter().flatten().copied());
         let below = whole.flatten().any(Entry::is_tree);
         if !below {
             take(path.clone(), outcome == Outcome::Conflict);
@@ -136,7 +139,8 @@ impl<'a> Trees<'a> {
         let files: Vec<_> = parents.iter().map(|entry| leaf(*entry)).collect();
         let base_files: Vec<Vec<_>> =
             bases.iter().map(|bases| bases.iter().map(|entry| leaf(*entry)).collect()).collect();
-        let any_file = leaf(result).is_some() || files.iter().chain(base_files.iter().flatten()).any(Option::is_some);
+        let any_file =
+            leaf(result).is_some() || files.iter().chain(base_files.iter().flatten()).any(Option::is_some);
         if any_file {
             self.compare(path, leaf(result), &files, &base_files, take)?;
         }
@@ -146,8 +150,12 @@ impl<'a> Trees<'a> {
             .iter()
             .map(|bases| bases.iter().map(|entry| open(*entry)).collect::<Result<Vec<_>, _>>())
             .collect::<Result<Vec<_>, _>>()?;
-        let names: BTreeSet<&Vec<u8>> =
-            [&result].into_iter().chain(&parents).chain(bases.iter().flatten()).flat_map(|tree| tree.keys()).collect();
+        let names: BTreeSet<&Vec<u8>> = [&result]
+            .into_iter()
+            .chain(&parents)
+            .chain(bases.iter().flatten())
+            .flat_map(|tree| tree.keys())
+            .collect();
         for name in names {
             let at = |tree: &Tree| tree.get(name).copied();
             let length = path.len();
@@ -184,7 +192,9 @@ fn outcome(parents: &[Option<Entry>], bases: &[Vec<Option<Entry>>]) -> Outcome {
         let mut given = bases.iter().map(|base| together(*base, value, side));
         match given.next() {
             // order: where the bases of a crossed history say different things, whoever merges chose between them
-            Some(Outcome::Expect(first)) if given.all(|other| other == Outcome::Expect(first)) => value = first,
+            Some(Outcome::Expect(first)) if given.all(|other| other == Outcome::Expect(first)) => {
+                value = first
+            }
             _ => return Outcome::Conflict,
         }
     }

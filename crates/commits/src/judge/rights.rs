@@ -257,8 +257,7 @@ impl Judge<'_> {
 }
 
 fn taken_out() -> Finding {
-    let why =
-        "the key is no longer among the allowed signers, and the commit is not from before that change";
+    let why = "the key is no longer among the allowed signers, and the commit is not from before that change";
     Finding::error(Code::OutOfRange, why)
 }
 
