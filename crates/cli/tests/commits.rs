@@ -1051,7 +1051,8 @@ fn a_raised_threshold_holds_for_branches_from_before() {
 fn stricter_settings_and_narrowed_keys_hold_for_branches_from_before() {
     let (mut git, _) = adas();
     let ada = entry("ada", &git.key("ada"), "roles = [\"commit\", \"policy\"]");
-    let bob = |more: &str| entry("bob", &git.key("bob"), more);
+    let key = git.key("bob");
+    let bob = |more: &str| entry("bob", &key, more);
     let one = signers(1, 1, &[ada.clone(), bob("")]);
     let allowed = git.beside("one.toml", &one).to_string_lossy().into_owned();
     let start = git.commit(PLACE, &one);
