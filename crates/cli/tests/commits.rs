@@ -644,7 +644,8 @@ fn hook(git: &Git, name: &str, input: &str, arguments: &[&str]) -> Said {
     command.args(["gate", "commits", "--json", "--hook", name]).args(arguments);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    std::io::Write::write_all(&mut child.stdin.take().unwrap(), input.as_bytes()).unwrap();
+    // what is not read any more breaks the pipe
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), input.as_bytes()).ok();
     said(&child.wait_with_output().unwrap())
 }
 
@@ -1130,4 +1131,44 @@ fn a_key_for_the_file_of_signers_signs_no_empty_commit_and_another_name_ends_no_
     git.run(&["commit", "-q", "-S", "--allow-empty", "-m", "empty"]);
     let empty = git.head();
     gate(&git, &["main", "--allowed", &allowed]).refuses(&[("role", &empty)]);
+}
+
+#[test]
+fn a_tag_is_judged_as_a_tag_whatever_names_it_and_nothing_judged_is_no_answer() {
+    let (git, allowed) = adas();
+    let commit = git.commit("a", "1");
+    git.run(&["tag", "-a", "--no-sign", "-m", "x", "bare"]);
+    let bare = git.run(&["rev-parse", "bare"]);
+    gate(&git, &[&bare, "--allowed", &allowed]).refuses(&[("tag-unsigned", &bare)]);
+    gate(&git, &["tags/bare", "--allowed", &allowed]).refuses(&[("tag-unsigned", &bare)]);
+    let input = format!("{} {bare} refs/other/x\n", "0".repeat(40));
+    hook(&git, "pre-receive", &input, &["--allowed", &allowed]).refuses(&[("tag-unsigned", &bare)]);
+    gate(&git, &["heads/main", "--allowed", &allowed]).clean();
+    git.run(&["update-ref", "refs/remotes/origin/main", &commit]);
+    gate(&git, &["remotes/origin/main", "--allowed", &allowed]).clean();
+    gate(&git, &["main..main", "--allowed", &allowed]).unusable("nothing was judged");
+}
+
+#[test]
+fn nothing_stands_beside_a_signature() {
+    let (git, _) = adas();
+    let gil = gpg_key(&git, "gil", "never");
+    let file = signers(
+        1,
+        1,
+        &[entry("ada", &git.key("ada"), "roles = [\"commit\", \"policy\"]"), openpgp(&git, "gil", "")],
+    );
+    let allowed = git.beside("gpg.toml", &file).to_string_lossy().into_owned();
+    let good = gpg_commit(&git, "1", &gil);
+    gate(&git, &[&good, "--allowed", &allowed]).clean();
+    let text = git.run(&["cat-file", "commit", &good]) + "\n";
+    let made = |text: &str| {
+        let file = git.beside("made", text);
+        git.run(&["hash-object", "-w", "-t", "commit", "--literally", &file.to_string_lossy()])
+    };
+    let end = "-----END PGP SIGNATURE-----\n";
+    let after = made(&text.replace(end, &format!("{end} approved by ada\n")));
+    gate(&git, &[&after, "--allowed", &allowed]).refuses(&[("bad-signature", &after)]);
+    let other = made(&text.replacen("gpgsig ", "gpgsig-sha256 junk\ngpgsig ", 1));
+    gate(&git, &[&other, "--allowed", &allowed]).refuses(&[("malformed", &other)]);
 }
