@@ -644,7 +644,8 @@ fn hook(git: &Git, name: &str, input: &str, arguments: &[&str]) -> Said {
     command.args(["gate", "commits", "--json", "--hook", name]).args(arguments);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    std::io::Write::write_all(&mut child.stdin.take().unwrap(), input.as_bytes()).unwrap();
+    // what is not read any more breaks the pipe
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), input.as_bytes()).ok();
     said(&child.wait_with_output().unwrap())
 }
 
@@ -956,4 +957,218 @@ fn people_who_were_taken_out_agree_to_nothing_beside_that_change() {
     gate(&git, &["main..old", "--allowed", &allowed]).refuses(&[("policy-unauthorised", &let_in)]);
     gate(&git, &["old", "--trusted", "main", "--allowed", &allowed])
         .refuses(&[("policy-unauthorised", &let_in)]);
+}
+
+#[test]
+fn a_hook_whose_input_is_cut_off_or_empty_takes_nothing() {
+    let (git, allowed) = adas();
+    let good = git.commit("a", "1");
+    let bad = git.commit_with("a", "2", &["--no-gpg-sign"]);
+    let line = |new: &str, name: &str| format!("{} {new} refs/heads/{name}\n", "0".repeat(40));
+    // the attack: refs that are fine, until the bad one is behind what is read
+    let many = line(&good, &"x".repeat(150)).repeat((64 << 20) / 230);
+    let long = format!("{many}{}", line(&good, &"x".repeat(150)).repeat(60_000)) + &line(&bad, "bad");
+    assert!(long.len() > 64 << 20);
+    hook(&git, "pre-receive", &long, &["--allowed", &allowed]).unusable("hook's input");
+    hook(&git, "pre-receive", line(&good, "x").trim_end(), &["--allowed", &allowed]).unusable("hook's input");
+    hook(&git, "pre-receive", "", &["--allowed", &allowed]).unusable("hook's input");
+}
+
+/// Commits this tree with these parents.
+fn merge_of(git: &Git, tree: &str, parents: &[&str]) -> String {
+    let mut arguments = vec!["commit-tree", "-S", "-m", "merge", tree];
+    for parent in parents {
+        arguments.extend(["-p", parent]);
+    }
+    git.run(&arguments)
+}
+
+#[test]
+fn a_merge_of_many_parents_changes_nothing_that_its_signer_may_not() {
+    let (mut git, _) = adas();
+    let text = signers(
+        1,
+        1,
+        &[
+            entry("ada", &git.key("ada"), "roles = [\"commit\", \"policy\"]"),
+            entry("bob", &git.key("bob"), "paths = [\"docs/**\"]"),
+        ],
+    );
+    let allowed = git.beside("paths.toml", &text).to_string_lossy().into_owned();
+    let hole = git.commit("src/a", "hole");
+    let old = git.run(&["rev-parse", "HEAD^{tree}"]);
+    let mended = git.commit("src/a", "mended");
+    git.become_("bob");
+    git.run(&["checkout", "-q", "-b", "side", &hole]);
+    let side = git.commit("docs/a", "1");
+    git.run(&["checkout", "-q", "--orphan", "root"]);
+    git.run(&["rm", "-rfq", "."]);
+    let root = git.commit("docs/b", "1");
+    let refused = |parents: &[&str]| {
+        let merge = merge_of(&git, &old, parents);
+        gate(&git, &[&merge, "--allowed", &allowed]).refuses(&[("path", &merge)]);
+    };
+    // the attack: one base common to all is older than what was mended
+    refused(&[&mended, &side, &root]);
+    refused(&[&mended, &hole, &root]);
+    refused(&[&mended, &hole]);
+    refused(&[&hole, &mended]);
+    refused(&[&root, &hole, &side, &mended]);
+    refused(&[&side, &root, &mended]);
+    // what the sides give together is nobody's own
+    let tree = git.run(&["rev-parse", &format!("{mended}^{{tree}}")]);
+    let merge = merge_of(&git, &tree, &[&mended, &hole]);
+    gate(&git, &[&merge, "--allowed", &allowed]).clean();
+    // more parents than are judged
+    git.become_("ada");
+    let sides: Vec<String> = (0..65)
+        .map(|n| git.run(&["commit-tree", "-S", "-m", &n.to_string(), &tree, "-p", &mended]))
+        .collect();
+    let sides: Vec<&str> = sides.iter().map(String::as_str).collect();
+    let merge = merge_of(&git, &tree, &sides);
+    gate(&git, &[&merge, "--allowed", &allowed]).refuses(&[("malformed", &merge)]);
+}
+
+#[test]
+fn a_raised_threshold_holds_for_branches_from_before() {
+    let (git, _) = adas();
+    let both = "roles = [\"commit\", \"policy\"]";
+    let people = [entry("ada", &git.key("ada"), both), entry("bob", &git.key("bob"), both)];
+    let one = signers(1, 1, &people);
+    let allowed = git.beside("one.toml", &one).to_string_lossy().into_owned();
+    let start = git.commit(PLACE, &one);
+    change(&git, &next(2, 2, &one, &people), &["bob"]);
+    git.run(&["checkout", "-q", "-b", "feature", &start]);
+    let forgotten = git.commit_with("a", "evil", &["--no-gpg-sign"]);
+    // the attack: ada alone, where one was enough, lets eve in and adopts
+    let adopt = format!("[[adopt]]\ncommit = \"{forgotten}\"\nreason = \"trust me\"\n");
+    let more = [people[0].clone(), people[1].clone(), entry("eve", &git.key("eve"), ""), adopt];
+    let alone = change(&git, &next(2, 1, &one, &more), &[]);
+    gate(&git, &["main..feature", "--allowed", &allowed])
+        .refuses(&[("policy-unauthorised", &alone), ("unsigned", &forgotten)]);
+}
+
+#[test]
+fn stricter_settings_and_narrowed_keys_hold_for_branches_from_before() {
+    let (mut git, _) = adas();
+    let ada = entry("ada", &git.key("ada"), "roles = [\"commit\", \"policy\"]");
+    let key = git.key("bob");
+    let bob = |more: &str| entry("bob", &key, more);
+    let one = signers(1, 1, &[ada.clone(), bob("")]);
+    let allowed = git.beside("one.toml", &one).to_string_lossy().into_owned();
+    let start = git.commit(PLACE, &one);
+    let before = git.commit_with("a", "0", &["-S", "--author", "Eve <eve@example.com>"]);
+    let strict = |text: &str| text.replacen("threshold", "authors = \"refuse\"\nthreshold", 1);
+    let two = strict(&next(2, 1, &one, &[ada.clone(), bob("paths = [\"docs/**\"]")]));
+    change(&git, &two, &[]);
+    // what came before it stays as it was
+    gate(&git, &["main", "--allowed", &allowed]).clean();
+    git.run(&["checkout", "-q", "-b", "authors", &start]);
+    let other = git.commit_with("a", "1", &["-S", "--author", "Eve <eve@example.com>"]);
+    assert_ne!(before, other);
+    gate(&git, &["main..authors", "--allowed", &allowed]).refuses(&[("signer-not-author", &other)]);
+    // the attack: bob's entry is narrowed; he signs beside it, it is merged, and the entry changes once more
+    git.become_("bob");
+    git.run(&["checkout", "-q", "-b", "narrowed", &start]);
+    let outside = git.commit("src/a", "evil");
+    git.become_("ada");
+    git.run(&["checkout", "-q", "main"]);
+    git.run(&["merge", "-q", "-S", "-m", "merge", "narrowed"]);
+    let three = strict(&next(3, 1, &two, &[ada, bob("paths = [\"docs/**\", \"more/**\"]")]));
+    change(&git, &three, &[]);
+    gate(&git, &["main", "--allowed", &allowed]).refuses(&[("path", &outside)]);
+}
+
+#[test]
+fn a_person_who_was_taken_out_leaves_nobody_behind_on_a_side_branch() {
+    let (mut git, _) = adas();
+    let both = "roles = [\"commit\", \"policy\"]";
+    let (ada, bob, eve) = (
+        entry("ada", &git.key("ada"), both),
+        entry("bob", &git.key("bob"), both),
+        entry("eve", &git.key("eve"), both),
+    );
+    let one = signers(1, 1, &[ada.clone(), bob.clone()]);
+    let allowed = git.beside("one.toml", &one).to_string_lossy().into_owned();
+    let start = git.commit(PLACE, &one);
+    git.become_("bob");
+    git.run(&["checkout", "-q", "-b", "side", &start]);
+    let let_in = change(&git, &next(2, 1, &one, &[ada.clone(), bob, eve]), &[]);
+    git.become_("ada");
+    git.run(&["checkout", "-q", "main"]);
+    change(&git, &next(2, 1, &one, &[ada]), &[]);
+    // the attack: what bob did lies on the server; eve goes on from there
+    git.become_("eve");
+    git.run(&["checkout", "-q", "side"]);
+    let after = git.commit("a", "evil");
+    git.run(&["checkout", "-q", "main"]);
+    let input = format!("{let_in} {after} refs/heads/side\n");
+    let said = hook(&git, "pre-receive", &input, &["--allowed", &allowed]);
+    assert!(said.errors().contains(&("policy-unauthorised".to_owned(), let_in)), "{}", said.report);
+}
+
+#[test]
+fn a_key_for_the_file_of_signers_signs_no_empty_commit_and_another_name_ends_no_main_branch() {
+    let (mut git, _) = adas();
+    let text = signers(
+        1,
+        1,
+        &[
+            entry("ada", &git.key("ada"), "roles = [\"commit\", \"policy\"]"),
+            entry("bob", &git.key("bob"), "roles = [\"policy\"]"),
+        ],
+    );
+    let allowed = git.beside("roles.toml", &text).to_string_lossy().into_owned();
+    let good = git.commit("a", "1");
+    git.run(&["symbolic-ref", "refs/heads/alias", "refs/heads/main"]);
+    let input = format!("{good} {} refs/heads/alias\n", "0".repeat(40));
+    hook(&git, "pre-receive", &input, &["--allowed", &allowed]).refuses(&[("deleted", "")]);
+    let head =
+        git.beside("head.json", "{\"format\":1,\"head\":\"x\",\"since\":[],\"version\":1,\"allowed\":\"\"}");
+    gate(&git, &["main", "--allowed", &allowed, "--head", &head.to_string_lossy()])
+        .unusable("no id of a commit");
+    git.become_("bob");
+    git.run(&["commit", "-q", "-S", "--allow-empty", "-m", "empty"]);
+    let empty = git.head();
+    gate(&git, &["main", "--allowed", &allowed]).refuses(&[("role", &empty)]);
+}
+
+#[test]
+fn a_tag_is_judged_as_a_tag_whatever_names_it_and_nothing_judged_is_no_answer() {
+    let (git, allowed) = adas();
+    let commit = git.commit("a", "1");
+    git.run(&["tag", "-a", "--no-sign", "-m", "x", "bare"]);
+    let bare = git.run(&["rev-parse", "bare"]);
+    gate(&git, &[&bare, "--allowed", &allowed]).refuses(&[("tag-unsigned", &bare)]);
+    gate(&git, &["tags/bare", "--allowed", &allowed]).refuses(&[("tag-unsigned", &bare)]);
+    let input = format!("{} {bare} refs/other/x\n", "0".repeat(40));
+    hook(&git, "pre-receive", &input, &["--allowed", &allowed]).refuses(&[("tag-unsigned", &bare)]);
+    gate(&git, &["heads/main", "--allowed", &allowed]).clean();
+    git.run(&["update-ref", "refs/remotes/origin/main", &commit]);
+    gate(&git, &["remotes/origin/main", "--allowed", &allowed]).clean();
+    gate(&git, &["main..main", "--allowed", &allowed]).unusable("nothing was judged");
+}
+
+#[test]
+fn nothing_stands_beside_a_signature() {
+    let (git, _) = adas();
+    let gil = gpg_key(&git, "gil", "never");
+    let file = signers(
+        1,
+        1,
+        &[entry("ada", &git.key("ada"), "roles = [\"commit\", \"policy\"]"), openpgp(&git, "gil", "")],
+    );
+    let allowed = git.beside("gpg.toml", &file).to_string_lossy().into_owned();
+    let good = gpg_commit(&git, "1", &gil);
+    gate(&git, &[&good, "--allowed", &allowed]).clean();
+    let text = git.run(&["cat-file", "commit", &good]) + "\n";
+    let made = |text: &str| {
+        let file = git.beside("made", text);
+        git.run(&["hash-object", "-w", "-t", "commit", "--literally", &file.to_string_lossy()])
+    };
+    let end = "-----END PGP SIGNATURE-----\n";
+    let after = made(&text.replace(end, &format!("{end} approved by ada\n")));
+    gate(&git, &[&after, "--allowed", &allowed]).refuses(&[("bad-signature", &after)]);
+    let other = made(&text.replacen("gpgsig ", "gpgsig-sha256 junk\ngpgsig ", 1));
+    gate(&git, &[&other, "--allowed", &allowed]).refuses(&[("malformed", &other)]);
 }

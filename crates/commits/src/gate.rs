@@ -15,7 +15,7 @@ use crate::hook::{self, Hook, HookError, Update};
 use crate::judge::{JudgeError, Means, Named, Progress, Range, Request, judge};
 use crate::lineage::{PLACE, Pinned};
 use crate::repo::{RepoError, Repository, Surroundings};
-use crate::revision::{RevisionError, Written, peel, resolve};
+use crate::revision::{RevisionError, Written, peel, resolve, tag_object};
 use crate::signers::{Signers, SignersError};
 use crate::source::{ReadError, Source, What};
 use crate::tree::Trees;
@@ -95,6 +95,9 @@ pub enum GateError {
     /// Sigstore's trusted root.
     #[error("the trusted root of Sigstore cannot be used")]
     TrustRoot(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// No commit is in the range.
+    #[error("nothing was judged: no commit is in `{0}`")]
+    Nothing(String),
     /// A recorded head is that of one range.
     #[error("--head records one range, and there are {0}")]
     Several(usize),
@@ -107,6 +110,9 @@ impl GateError {
             GateError::Repo(error) => error.hint().map(str::to_owned),
             GateError::Revision(error) => error.hint(),
             GateError::Signers { error, .. } => error.hint.clone(),
+            GateError::Nothing(_) => {
+                Some("`A..B` is all that B has and A has not; are the two the wrong way round?".to_owned())
+            }
             GateError::Unpinned => Some(
                 "a history cannot vouch for itself: give the first allowed signers with --allowed FILE, kept outside the repository"
                     .to_owned(),
@@ -155,6 +161,10 @@ pub fn run(options: &Options, tell: &mut dyn FnMut(Progress)) -> Result<Report, 
     let means = Means { now: options.now, sigstore: sigstore(options)? };
     let request = Request { ranges, since, trusted, signers, pinned, means, contents: options.contents };
     let mut report = judge(&repository, &request, tell)?;
+    let none = report.ranges.iter().all(|range| range.commits == 0 && range.unjudged == 0);
+    if options.hook.is_none() && none && request.ranges.iter().all(|range| range.tag.is_none()) {
+        return Err(GateError::Nothing(options.range.clone().unwrap_or_default()));
+    }
     report.findings.append(&mut report_first);
     let report = report.finish();
     if let (Some(path), true) = (&options.head, report.clean) {
@@ -195,7 +205,8 @@ fn from_hook(
     (hook, trusted): (Hook, &[ObjectId]),
     findings: &mut Vec<Finding>,
 ) -> Result<Vec<Range>, GateError> {
-    let main = repository.head_name()?;
+    let head = repository.head_name()?;
+    let main = head.map(|name| repository.final_name(&name)).transpose()?;
     let mut ranges = Vec::new();
     for update in updates {
         if update.name.starts_with("refs/replace/") {
@@ -203,8 +214,10 @@ fn from_hook(
             findings.push(Finding::error(Code::ReplaceRef, why));
             continue;
         }
+        // a symbolic ref is another name of what it stands for
+        let is_main = main.is_some() && main == Some(repository.final_name(&update.name)?);
         let Some(new) = update.new else {
-            if hook == Hook::PreReceive && main.as_ref() == Some(&update.name) {
+            if hook == Hook::PreReceive && is_main {
                 let why = format!("`{}` is the main branch, and is not deleted", update.name);
                 findings.push(Finding::error(Code::Deleted, why));
             }
@@ -226,12 +239,19 @@ fn from_hook(
             // order: a tag is not moved at all, a branch only forward
             if tag.is_none() {
                 must_hold = Some((old, "what was pushed before,"));
-                exclude = vec![old];
+                // order: what a side branch took before is judged again, by what holds on the main branch now
+                if is_main || hook == Hook::PrePush {
+                    exclude = vec![old];
+                }
             } else if old != tip {
                 let why = format!("`{}` named {old} before, and a tag does not move", update.name);
                 findings.push(Finding::error(Code::Rewritten, why).on(old));
             }
         }
+        let tag = match tag {
+            None => tag_object(repository, new)?,
+            tag => tag,
+        };
         ranges.push(Range { label: update.name.clone(), tip, exclude, tag, must_hold });
     }
     Ok(ranges)
@@ -276,9 +296,9 @@ fn recorded(options: &Options, since: &[ObjectId], ranges: &mut [Range]) -> Resu
     let head = Head::parse(&text).map_err(refused)?;
     let asked: Vec<String> = since.iter().map(ToString::to_string).collect();
     head.since(&asked).map_err(refused)?;
-    if let Ok(commit) = ObjectId::from_hex(head.head.as_bytes()) {
-        range.must_hold = Some((commit, "the recorded head"));
-    }
+    let commit =
+        ObjectId::from_hex(head.head.as_bytes()).map_err(|_| refused(HeadError::Id(head.head.clone())))?;
+    range.must_hold = Some((commit, "the recorded head"));
     Ok(Some(head))
 }
 

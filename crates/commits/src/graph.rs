@@ -137,21 +137,35 @@ impl Graph {
         set
     }
 
-    /// The best common ancestors of all these commits: those that are no ancestor of another common one.
-    pub fn bases(&self, of: &[u32]) -> Vec<u32> {
-        let Some(all) = u32::try_from(of.len()).ok().and_then(|count| 1_u64.checked_shl(count)) else {
-            return Vec::new();
-        };
-        let all = all.wrapping_sub(1);
-        let mut waiting: BTreeMap<u32, (u64, bool)> = BTreeMap::new();
-        for (place, number) in of.iter().enumerate() {
-            waiting.entry(*number).or_default().0 |= 1 << place;
+    /// Of these commits, each once, those that are no ancestor of another.
+    pub fn independent(&self, of: &[u32]) -> Vec<u32> {
+        let mut kept: Vec<u32> = Vec::new();
+        for number in of {
+            let mut known = false;
+            kept.retain(|other| {
+                let bases = if other == number { vec![*number] } else { self.bases(&[*other], *number) };
+                known |= bases.contains(number);
+                known || !bases.contains(other)
+            });
+            if !known {
+                kept.push(*number);
+            }
         }
+        kept
+    }
+
+    /// The best common ancestors of what these commits together lead to and of another: those that are no ancestor of another common one.
+    pub fn bases(&self, of: &[u32], and: u32) -> Vec<u32> {
+        let mut waiting: BTreeMap<u32, (u8, bool)> = BTreeMap::new();
+        for number in of {
+            waiting.entry(*number).or_default().0 |= 1;
+        }
+        waiting.entry(and).or_default().0 |= 2;
         let mut found = Vec::new();
         // order: the highest number first, so everything that leads to a commit was seen before it
         while waiting.values().any(|(_, stale)| !stale) {
             let Some((number, (seen, mut stale))) = waiting.pop_last() else { break };
-            if seen == all && !stale {
+            if seen == 3 && !stale {
                 found.push(number);
                 stale = true;
             }
@@ -266,16 +280,28 @@ mod tests {
     #[test]
     fn the_bases_of_a_merge_are_the_best_ones() {
         let plain = graph(&[&[], &[0], &[1], &[1], &[2, 3]]);
-        assert_eq!(plain.bases(&[2, 3]), [1]);
+        assert_eq!(plain.bases(&[2], 3), [1]);
         // criss-cross: 1 and 2 are merged twice
         let crossed = graph(&[&[], &[0], &[0], &[1, 2], &[2, 1], &[3, 4]]);
-        assert_eq!(crossed.bases(&[3, 4]), [2, 1]);
+        assert_eq!(crossed.bases(&[3], 4), [2, 1]);
         let strangers = graph(&[&[], &[], &[0, 1]]);
-        assert_eq!(strangers.bases(&[0, 1]), Vec::<u32>::new());
-        let octopus = graph(&[&[], &[0], &[0], &[0], &[1, 2, 3]]);
-        assert_eq!(octopus.bases(&[1, 2, 3]), [0]);
+        assert_eq!(strangers.bases(&[0], 1), Vec::<u32>::new());
         let forward = graph(&[&[], &[0], &[1]]);
-        assert_eq!(forward.bases(&[2, 0]), [0]);
+        assert_eq!(forward.bases(&[2], 0), [0]);
+        // 0 - 1 - 2, with 3 from 0 and 4 from 1: what 3 and 4 give together has 1
+        let octopus = graph(&[&[], &[0], &[1], &[0], &[1], &[2, 3, 4]]);
+        assert_eq!(octopus.bases(&[3], 2), [0]);
+        assert_eq!(octopus.bases(&[3, 4], 2), [1]);
+    }
+
+    #[test]
+    fn a_parent_that_another_one_has_is_no_side() {
+        let graph = graph(&[&[], &[0], &[1], &[0], &[]]);
+        assert_eq!(graph.independent(&[2, 1, 3]), [2, 3]);
+        assert_eq!(graph.independent(&[0, 3, 2]), [3, 2]);
+        assert_eq!(graph.independent(&[1, 1]), [1]);
+        assert_eq!(graph.independent(&[2, 4, 0]), [2, 4]);
+        assert_eq!(graph.independent(&[0, 1, 0, 2]), [2]);
     }
 
     #[test]

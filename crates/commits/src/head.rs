@@ -28,6 +28,9 @@ pub enum HeadError {
     /// It was written by another version.
     #[error("the recorded head has format {0}, and this is {FORMAT}")]
     Format(u32),
+    /// What it records is no commit's id.
+    #[error("the recorded head names `{0}`, which is no id of a commit")]
+    Id(String),
     /// Another baseline was recorded.
     #[error("the recorded head was judged since {recorded}, and this asks for since {asked}")]
     Since {

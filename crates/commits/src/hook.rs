@@ -25,16 +25,39 @@ pub struct Update {
 
 /// Why a hook's input is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("line {line} is not what git writes to this hook")]
-pub struct HookError {
-    line: usize,
+pub enum HookError {
+    /// A line is none of git's.
+    #[error("line {line} is not what git writes to this hook")]
+    Line {
+        /// Which.
+        line: usize,
+    },
+    /// There is more of it than is read.
+    #[error("it has more than {LARGEST_INPUT} bytes, and a part of it says nothing about the rest")]
+    Long,
+    /// Its last line has no end.
+    #[error("its last line does not end, so something is missing")]
+    Cut,
+    /// Nothing is to change, and git runs this hook only if something is.
+    #[error("it is empty, and git runs this hook only when a ref is to change")]
+    Empty,
 }
 
 /// Reads a hook's input.
 pub fn read(hook: Hook, input: &str, hash: Kind) -> Result<Vec<Update>, HookError> {
+    if u64::try_from(input.len()).map_or(true, |length| length > LARGEST_INPUT) {
+        return Err(HookError::Long);
+    }
+    // a push of nothing runs the client's hook too
+    if input.is_empty() && hook == Hook::PreReceive {
+        return Err(HookError::Empty);
+    }
+    if !input.is_empty() && !input.ends_with('\n') {
+        return Err(HookError::Cut);
+    }
     let mut updates = Vec::new();
     for (index, line) in input.lines().enumerate() {
-        let refused = HookError { line: index.saturating_add(1) };
+        let refused = HookError::Line { line: index.saturating_add(1) };
         let words: Vec<&str> = line.split(' ').collect();
         let (old, new, name) = match (hook, words.as_slice()) {
             (Hook::PreReceive, [old, new, name]) => (old, new, name),
@@ -54,6 +77,9 @@ pub fn read(hook: Hook, input: &str, hash: Kind) -> Result<Vec<Update>, HookErro
     }
     Ok(updates)
 }
+
+/// No more bytes of a hook's input are taken.
+pub const LARGEST_INPUT: u64 = 64 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -75,7 +101,20 @@ mod tests {
         for bad in
             ["x", "a b refs/heads/x", &format!("{zero} {one} x"), &format!("{zero} {one}  refs/heads/x")]
         {
-            assert_eq!(read(Hook::PreReceive, bad, Kind::Sha1), Err(HookError { line: 1 }));
+            let bad = format!("{bad}\n");
+            assert_eq!(read(Hook::PreReceive, &bad, Kind::Sha1), Err(HookError::Line { line: 1 }));
         }
+    }
+
+    #[test]
+    fn input_that_is_cut_off_is_refused() {
+        let line = format!("{} {} refs/heads/x", "0".repeat(40), "1".repeat(40));
+        assert_eq!(read(Hook::PreReceive, &line, Kind::Sha1), Err(HookError::Cut));
+        assert_eq!(read(Hook::PreReceive, "", Kind::Sha1), Err(HookError::Empty));
+        assert_eq!(read(Hook::PrePush, "", Kind::Sha1), Ok(Vec::new()));
+        let most = usize::try_from(LARGEST_INPUT).unwrap();
+        let long = format!("{line}\n").repeat(most / line.len());
+        assert!(long.len() > most);
+        assert_eq!(read(Hook::PreReceive, &long, Kind::Sha1), Err(HookError::Long));
     }
 }

@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use crate::finding::{Code, Finding, Judged, Level, Report};
 use crate::graph::{Graph, Set};
-use crate::lineage::{Lineage, LineageError, Pinned};
+use crate::lineage::{Lineage, LineageError, Pinned, Version};
 use crate::object::{Commit, Person};
 use crate::signers::{Signer, Signers};
 use crate::source::{ReadError, Source, What};
@@ -226,9 +226,8 @@ impl Judge<'_> {
             allowed: last.map(|version| version.signers.digest.clone()).unwrap_or_default(),
             allowed_by: last.and_then(|version| version.by).map(|by| self.graph.id(by).to_string()),
         };
-        let is_judged =
-            |number: u32| within.contains(number) && !excluded.contains(number) && !unjudged.contains(number);
-        report.findings.extend(self.lapsed(is_judged));
+        // order: also what is not judged here: somebody who was let in by people who were taken out since does not decide
+        report.findings.extend(self.lapsed(|number| within.contains(number) && !unjudged.contains(number)));
         if let Some(tag) = &range.tag {
             self.tag(tag, tip, report)?;
         }
@@ -309,15 +308,14 @@ impl Judge<'_> {
 
     /// Changes of the allowed signers whose people no longer count, by a newest version that does not follow them: keys that were
     /// taken out agree to nothing beside that change.
-    fn lapsed(&self, is_judged: impl Fn(u32) -> bool) -> Vec<Finding> {
+    fn lapsed(&self, looked_at: impl Fn(u32) -> bool) -> Vec<Finding> {
         let mut found = Vec::new();
         for (place, version) in self.lineage.versions.iter().enumerate() {
-            let Some(by) = version.by.filter(|by| is_judged(*by)) else { continue };
+            let Some(by) = version.by.filter(|by| looked_at(*by)) else { continue };
             let mut beside = self.newest.iter().filter(|newest| {
                 self.lineage.get(**newest).is_some_and(|newest| !newest.line.contains(&place))
             });
-            let counts = |signer: &Signer| self.position.holds(signer, by).is_ok();
-            if !beside.all(|newest| self.lineage.would_agree(version, *newest, counts)) {
+            if !beside.all(|newest| self.would_agree(version, by, *newest)) {
                 let why = "the people who agreed to this version of the allowed signers no longer decide";
                 found.push(Finding::error(Code::PolicyUnauthorised, why).on(self.graph.id(by)));
             }
@@ -326,9 +324,29 @@ impl Judge<'_> {
     }
 
     fn adopted(&self, id: &ObjectId) -> Option<String> {
-        let versions = self.newest.iter().filter_map(|version| self.lineage.get(*version));
-        let mut reasons = versions.filter_map(|version| version.signers.adopted.get(id).cloned());
-        reasons.next()
+        let mut found = self.newest.iter().filter_map(|place| {
+            let version = self.lineage.get(*place)?;
+            let reason = version.signers.adopted.get(id)?;
+            let all = self.newest.iter().all(|newest| self.accepts(*newest, version, id));
+            all.then(|| reason.clone())
+        });
+        found.next()
+    }
+
+    /// Whether a newest version adopts a commit itself, or would agree to all that led to another version that does.
+    fn accepts(&self, newest: usize, other: &Version, id: &ObjectId) -> bool {
+        let Some(own) = self.lineage.get(newest) else { return false };
+        own.signers.adopted.contains_key(id)
+            || other.line.difference(&own.line).all(|place| {
+                let version = self.lineage.get(*place);
+                version
+                    .is_some_and(|version| version.by.is_none_or(|by| self.would_agree(version, by, newest)))
+            })
+    }
+
+    fn would_agree(&self, version: &Version, by: u32, newest: usize) -> bool {
+        let counts = |signer: &Signer| self.position.holds(signer, by).is_ok();
+        self.lineage.would_agree(version, newest, counts)
     }
 
     /// Recomputes the ids of everything below a commit's tree that was not seen before.

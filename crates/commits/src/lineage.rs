@@ -148,38 +148,50 @@ impl Lineage {
         self.versions.get(version)
     }
 
-    /// Whether as many people as a version took would still agree to it, by another version that does not follow it.
+    /// Whether as many people as a version took, and as another takes by now, would still agree to it, by another version that does not follow it.
     pub(crate) fn would_agree(&self, version: &Version, by: usize, counts: impl Fn(&Signer) -> bool) -> bool {
         let Some(other) = self.get(by) else { return true };
+        // where histories only join, nobody had to agree
+        if version.threshold == 0 {
+            return true;
+        }
         let still = version.agreed.iter().filter(|(key, _)| match other.signers.by_id(key) {
             Some(signer) => signer.roles.contains(&Role::Policy) && counts(signer),
             None => !self.ever_knew(by, key),
         });
         let people: BTreeSet<&String> = still.map(|(_, person)| person).collect();
-        people.len() >= version.threshold
+        people.len() >= version.threshold.max(other.signers.threshold)
     }
 
-    /// The commits that changed or removed a key's entry, in the line of this version.
-    pub(crate) fn changes_of(&self, version: usize, key: &str) -> Vec<u32> {
-        let line = self.get(version).map(|version| &version.line);
-        let line = line.into_iter().flatten().filter_map(|version| self.get(*version));
-        let changed = line.filter(|version| {
+    /// The commits that changed or removed a key's entry, in the line of this version, with the entry after each.
+    pub(crate) fn changes_of(&self, version: usize, key: &str) -> Vec<(u32, Option<&Signer>)> {
+        let changed = self.line(version).filter(|version| {
             let own = version.signers.by_id(key);
             version.before.iter().filter_map(|before| self.get(*before)).any(|before| {
                 let old = before.signers.by_id(key);
                 old.is_some() && old != own
             })
         });
-        changed.filter_map(|version| version.by).collect()
+        changed.filter_map(|version| Some((version.by?, version.signers.by_id(key)))).collect()
+    }
+
+    /// The commits from which on the line of this version says something that it did not say before.
+    pub(crate) fn changes_to(&self, version: usize, says: &dyn Fn(&Signers) -> bool) -> Vec<u32> {
+        let new = self.line(version).filter(|version| {
+            let mut before = version.before.iter().filter_map(|before| self.get(*before));
+            says(&version.signers) && before.any(|before| !says(&before.signers))
+        });
+        new.filter_map(|version| version.by).collect()
+    }
+
+    fn line(&self, version: usize) -> impl Iterator<Item = &Version> {
+        let line = self.get(version).map(|version| &version.line);
+        line.into_iter().flatten().filter_map(|version| self.get(*version))
     }
 
     /// Whether a key was ever known in the line of this version.
     pub(crate) fn ever_knew(&self, version: usize, key: &str) -> bool {
-        let line = self.get(version).map(|version| &version.line);
-        line.into_iter()
-            .flatten()
-            .filter_map(|version| self.get(*version))
-            .any(|version| version.signers.by_id(key).is_some())
+        self.line(version).any(|version| version.signers.by_id(key).is_some())
     }
 }
 

@@ -99,6 +99,11 @@ impl Commit {
                 b"committer" => Some("committer"),
                 b"parent" => return Err(Malformed::Missing("parent")),
                 name if name == own.as_bytes() => signature.replace(header.value).map(|_| own),
+                name if name == foreign.as_bytes()
+                    && !MARKS.iter().any(|mark| header.value.starts_with(mark.as_bytes())) =>
+                {
+                    return Err(Malformed::LikeSignature);
+                }
                 name if name == foreign.as_bytes() => std::mem::replace(&mut other, true).then_some(foreign),
                 name if name.starts_with(b"gpgsig") => return Err(Malformed::LikeSignature),
                 _ => None,

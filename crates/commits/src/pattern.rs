@@ -87,10 +87,13 @@ fn matches(segments: &[Segment], names: &[&str]) -> bool {
     if let Some(first) = reached.first_mut() {
         *first = true;
     }
-    for segment in segments {
+    for (place, segment) in segments.iter().enumerate() {
+        let (first, last) = (place == 0, place.saturating_add(1) == segments.len());
         let mut next = vec![false; reached.len()];
         for (index, cell) in next.iter_mut().enumerate() {
             *cell = match segment {
+                // what ends with `**` is everything below, and not the name before it
+                Segment::Any if last && !first => reached.iter().take(index).any(|reached| *reached),
                 Segment::Any => reached.iter().take(index.saturating_add(1)).any(|reached| *reached),
                 Segment::Name(pieces) => index
                     .checked_sub(1)
@@ -138,6 +141,10 @@ mod tests {
         check("a*b*c", "abc", true);
         check("a*b*c", "acb", false);
         check("ab*ba", "aba", false);
+        check("docs/**", "docs", false);
+        check("docs/", "docs", false);
+        check("docs/**/**", "docs", false);
+        check("docs/**", "docs/a", true);
         check("docs/**/x", "docs/x", true);
         check("docs/**/x", "docs/a/b/y", false);
     }

@@ -159,6 +159,18 @@ impl Repository {
         Err(RepoError::Loop(name.to_owned()))
     }
 
+    /// The ref that a ref stands for, symbolic refs followed; itself if it is none.
+    pub fn final_name(&self, name: &str) -> Result<String, RepoError> {
+        let mut at = name.to_owned();
+        for _ in 0..DEEPEST_REF {
+            match self.exact(&at)? {
+                Some(Target::Symbolic(next)) => at = next.as_bstr().to_string(),
+                _ => return Ok(at),
+            }
+        }
+        Err(RepoError::Loop(name.to_owned()))
+    }
+
     /// The branch that HEAD stands for.
     pub fn head_name(&self) -> Result<Option<String>, RepoError> {
         Ok(match self.exact("HEAD")? {

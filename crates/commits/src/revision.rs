@@ -98,7 +98,10 @@ pub fn resolve(repository: &Repository, text: &str) -> Result<Resolved, Revision
     let (name, steps) = text.split_at(end);
     let (id, tag) = named(repository, name, text)?;
     let mut commit = peel(repository, id, text)?;
-    let tag = tag.filter(|_| steps.is_empty()).map(|name| Named { name, id });
+    let tag = match tag.filter(|_| steps.is_empty()).map(|name| Named { name, id }) {
+        None if steps.is_empty() => tag_object(repository, id)?,
+        tag => tag,
+    };
     let mut rest = steps;
     while let Some(step) = rest.chars().next() {
         let after = rest.get(1..).unwrap_or_default();
@@ -140,8 +143,9 @@ fn named(
         return Ok((id, name.strip_prefix("refs/tags/").map(str::to_owned)));
     }
     let mut found: Vec<(String, ObjectId)> = Vec::new();
-    for prefix in ["refs/tags/", "refs/heads/", "refs/remotes/"] {
-        let full = format!("{prefix}{name}");
+    let places =
+        ["refs/", "refs/tags/", "refs/heads/", "refs/remotes/"].map(|prefix| format!("{prefix}{name}"));
+    for full in places.into_iter().chain([format!("refs/remotes/{name}/HEAD")]) {
         if let Some(id) = repository.reference(&full)? {
             found.push((full, id));
         }
@@ -156,6 +160,15 @@ fn named(
             second: second.clone(),
         }),
     }
+}
+
+/// The tag that an object is, by its own name, whatever names it.
+pub fn tag_object(repository: &Repository, id: ObjectId) -> Result<Option<Named>, RevisionError> {
+    if repository.what(&id)? != What::Tag {
+        return Ok(None);
+    }
+    let tag = Tag::parse(&repository.read(&id, What::Tag)?, repository.hash());
+    Ok(Some(Named { name: tag.map_or_else(|_| id.to_string(), |tag| tag.name), id }))
 }
 
 /// The commit behind tags.

@@ -89,28 +89,25 @@ impl<'a> Trees<'a> {
         Ok(is_file.then_some(at.id))
     }
 
-    /// The paths that a commit answers for. Without parents that is all of them.
+    /// The paths that a commit answers for. Without parents that is all of them. The first base list is that of the first two parents, the
+    /// next that of what these give together and the third, and so on: as if each side were merged by a commit of its own.
     pub(crate) fn own(
         &self,
         result: &ObjectId,
         parents: &[ObjectId],
-        bases: &[ObjectId],
+        bases: &[Vec<ObjectId>],
+        kind: OwnKind,
     ) -> Result<Vec<Own>, ReadError> {
         let tree = |id: &ObjectId| Some(Entry { mode: 0o040_000, id: *id });
-        let parents: Vec<_> = parents.iter().map(tree).collect();
-        let bases: Vec<_> = bases.iter().map(tree).collect();
+        let parents: Vec<_> =
+            if parents.is_empty() { vec![None] } else { parents.iter().map(tree).collect() };
+        // order: what has no common history grew from nothing
+        let base =
+            |of: &Vec<ObjectId>| if of.is_empty() { vec![None] } else { of.iter().map(tree).collect() };
+        let bases: Vec<Vec<_>> = bases.iter().map(base).collect();
         let mut found = Vec::new();
-        // order: a plain commit is a merge of one side with itself as the base
-        let (parents, bases) = match parents.as_slice() {
-            [] => (vec![None], vec![None]),
-            [only] => (vec![*only], vec![*only]),
-            _ if bases.is_empty() => (parents, vec![None]),
-            _ => (parents, bases),
-        };
-        let single = parents.len() == 1;
-        self.compare(&mut Vec::new(), tree(result), &parents, &bases, &mut |path, why| {
-            let why = if single { OwnKind::Changed } else { why };
-            found.push(Own { path, why });
+        self.compare(&mut Vec::new(), tree(result), &parents, &bases, &mut |path, conflict| {
+            found.push(Own { path, why: if conflict { OwnKind::Resolved } else { kind } });
         })?;
         Ok(found)
     }
@@ -120,20 +117,18 @@ impl<'a> Trees<'a> {
         path: &mut Vec<u8>,
         result: Option<Entry>,
         parents: &[Option<Entry>],
-        bases: &[Option<Entry>],
-        take: &mut dyn FnMut(Vec<u8>, OwnKind),
+        bases: &[Vec<Option<Entry>>],
+        take: &mut dyn FnMut(Vec<u8>, bool),
     ) -> Result<(), ReadError> {
-        let outcomes: Vec<Outcome> = bases.iter().map(|base| outcome(*base, parents)).collect();
-        // order: where the bases of a crossed history say different things, whoever merges chose between them
-        if outcomes.iter().all(|outcome| *outcome == Outcome::Expect(result)) {
+        let outcome = outcome(parents, bases);
+        if outcome == Outcome::Expect(result) {
             return Ok(());
         }
-        let whole = [result].into_iter().chain(parents.iter().copied()).chain(bases.iter().copied());
+        let whole =
+            [result].into_iter().chain(parents.iter().copied()).chain(bases.iter().flatten().copied());
         let below = whole.flatten().any(Entry::is_tree);
         if !below {
-            let agreed = outcomes.windows(2).all(|pair| matches!(pair, [one, other] if one == other));
-            let conflict = !agreed || outcomes.contains(&Outcome::Conflict);
-            take(path.clone(), if conflict { OwnKind::Resolved } else { OwnKind::Slipped });
+            take(path.clone(), outcome == Outcome::Conflict);
             return Ok(());
         }
         let open = |entry: Option<Entry>| match entry {
@@ -142,16 +137,25 @@ impl<'a> Trees<'a> {
         };
         let leaf = |entry: Option<Entry>| entry.filter(|entry| !entry.is_tree());
         let files: Vec<_> = parents.iter().map(|entry| leaf(*entry)).collect();
-        let base_files: Vec<_> = bases.iter().map(|entry| leaf(*entry)).collect();
-        let any_file = leaf(result).is_some() || files.iter().chain(&base_files).any(Option::is_some);
+        let base_files: Vec<Vec<_>> =
+            bases.iter().map(|bases| bases.iter().map(|entry| leaf(*entry)).collect()).collect();
+        let any_file =
+            leaf(result).is_some() || files.iter().chain(base_files.iter().flatten()).any(Option::is_some);
         if any_file {
             self.compare(path, leaf(result), &files, &base_files, take)?;
         }
         let result = open(result)?;
         let parents = parents.iter().map(|entry| open(*entry)).collect::<Result<Vec<_>, _>>()?;
-        let bases = bases.iter().map(|entry| open(*entry)).collect::<Result<Vec<_>, _>>()?;
-        let names: BTreeSet<&Vec<u8>> =
-            [&result].into_iter().chain(&parents).chain(&bases).flat_map(|tree| tree.keys()).collect();
+        let bases = bases
+            .iter()
+            .map(|bases| bases.iter().map(|entry| open(*entry)).collect::<Result<Vec<_>, _>>())
+            .collect::<Result<Vec<_>, _>>()?;
+        let names: BTreeSet<&Vec<u8>> = [&result]
+            .into_iter()
+            .chain(&parents)
+            .chain(bases.iter().flatten())
+            .flat_map(|tree| tree.keys())
+            .collect();
         for name in names {
             let at = |tree: &Tree| tree.get(name).copied();
             let length = path.len();
@@ -160,10 +164,10 @@ impl<'a> Trees<'a> {
             }
             path.extend_from_slice(name);
             let parents: Vec<_> = parents.iter().map(at).collect();
-            let bases: Vec<_> = bases.iter().map(at).collect();
+            let bases: Vec<Vec<_>> = bases.iter().map(|bases| bases.iter().map(at).collect()).collect();
             let deep = path.iter().filter(|byte| **byte == b'/').count() > DEEPEST;
             if deep {
-                take(path.clone(), OwnKind::Slipped);
+                take(path.clone(), false);
             } else {
                 self.compare(path, at(&result), &parents, &bases, take)?;
             }
@@ -180,13 +184,30 @@ enum Outcome {
     Conflict,
 }
 
-fn outcome(base: Option<Entry>, parents: &[Option<Entry>]) -> Outcome {
-    let changed: BTreeSet<_> = parents.iter().filter(|parent| **parent != base).collect();
-    let mut changed = changed.into_iter();
-    match (changed.next(), changed.next()) {
-        (None, _) => Outcome::Expect(base),
-        (Some(only), None) => Outcome::Expect(*only),
-        (Some(_), Some(_)) => Outcome::Conflict,
+/// One side after the other, each with the bases that it has in common with those before it.
+fn outcome(parents: &[Option<Entry>], bases: &[Vec<Option<Entry>>]) -> Outcome {
+    let mut parents = parents.iter().copied();
+    let mut value = parents.next().flatten();
+    for (side, bases) in parents.zip(bases) {
+        let mut given = bases.iter().map(|base| together(*base, value, side));
+        match given.next() {
+            // order: where the bases of a crossed history say different things, whoever merges chose between them
+            Some(Outcome::Expect(first)) if given.all(|other| other == Outcome::Expect(first)) => {
+                value = first
+            }
+            _ => return Outcome::Conflict,
+        }
+    }
+    Outcome::Expect(value)
+}
+
+fn together(base: Option<Entry>, one: Option<Entry>, other: Option<Entry>) -> Outcome {
+    if one == other || other == base {
+        Outcome::Expect(one)
+    } else if one == base {
+        Outcome::Expect(other)
+    } else {
+        Outcome::Conflict
     }
 }
 
@@ -223,7 +244,8 @@ mod tests {
         let check = |base: &str, sides: &[&str], expect: Option<&str>| {
             let sides: Vec<_> = sides.iter().map(|side| entry(side)).collect();
             let expect = expect.map_or(Outcome::Conflict, |text| Outcome::Expect(entry(text)));
-            assert_eq!(outcome(entry(base), &sides), expect, "{base}");
+            let bases = vec![vec![entry(base)]; sides.len() - 1];
+            assert_eq!(outcome(&sides, &bases), expect, "{base}");
         };
         check("a", &["a", "a"], Some("a"));
         check("a", &["b", "a"], Some("b"));
@@ -234,6 +256,12 @@ mod tests {
         check("a", &["b", "c"], None);
         check("a", &["a", "b", "c"], None);
         check("a", &["", "b"], None);
+        // the third side undid what the second still has: each side has a base of its own
+        let sides = [entry("a"), entry("b"), entry("a")];
+        assert_eq!(outcome(&sides, &[vec![entry("a")], vec![entry("b")]]), Outcome::Expect(entry("a")));
+        // two bases that say different things
+        let sides = [entry("a"), entry("b")];
+        assert_eq!(outcome(&sides, &[vec![entry("a"), entry("b")]]), Outcome::Conflict);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use claw_commits::finding::{Finding, Level, Report};
 use claw_commits::gate::{GateError, Options, run as judge};
-use claw_commits::hook::Hook;
+use claw_commits::hook::{Hook, LARGEST_INPUT};
 use claw_commits::judge::Progress;
 use claw_commits::repo::Surroundings;
 use claw_commits::sarif;
@@ -43,7 +43,8 @@ fn options(arguments: &Commits) -> io::Result<Options> {
         None => None,
         Some(name) => {
             let mut input = String::new();
-            io::stdin().take(LARGEST_INPUT).read_to_string(&mut input)?;
+            // order: one byte more than is taken, so that what is cut off is seen, and refused
+            io::stdin().take(LARGEST_INPUT.saturating_add(1)).read_to_string(&mut input)?;
             let hook = match name {
                 HookName::PreReceive => Hook::PreReceive,
                 HookName::PrePush => Hook::PrePush,
@@ -152,4 +153,3 @@ fn progress() -> impl FnMut(Progress) {
 }
 
 const PATIENCE: Duration = Duration::from_secs(2);
-const LARGEST_INPUT: u64 = 64 << 20;

@@ -37,7 +37,8 @@ impl<'a> Position<'a> {
         set.contains(number)
     }
 
-    fn is_after(&self, number: u32, other: u32) -> bool {
+    /// Whether a commit is the other, or follows it.
+    pub(crate) fn is_after(&self, number: u32, other: u32) -> bool {
         let mut kept = self.after.borrow_mut();
         let set = kept.entry(other).or_insert_with(|| Rc::new(self.graph.descendants(other)));
         set.contains(number)

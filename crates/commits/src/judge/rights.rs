@@ -5,7 +5,7 @@ use crate::finding::{Code, Finding, Level};
 use crate::lineage::{PLACE, SIGNATURES};
 use crate::object::Commit;
 use crate::signature::Seal;
-use crate::signers::{Authors, Key, Merges, Role, Signer};
+use crate::signers::{Authors, Key, Merges, Role, Signer, Signers};
 use crate::source::ReadError;
 use crate::tree::{Own, OwnKind};
 
@@ -28,6 +28,12 @@ impl Judge<'_> {
             }
             Some(Ok(seal)) => seal,
         };
+        let sides = self.graph.parents(number).len();
+        if sides > MOST_PARENTS {
+            let why = format!("the merge has {sides} parents, and at most {MOST_PARENTS} are judged");
+            own.push(Finding::error(Code::Malformed, why));
+            return Ok(None);
+        }
         let (mut name, mut changes) = (None, None);
         let mut strict = (Merges::Report, Authors::Report);
         for version in self.lineage.before(self.graph, number) {
@@ -59,7 +65,8 @@ impl Judge<'_> {
                 return Ok(None);
             }
         }
-        if self.graph.parents(number).len() > 1 {
+        self.stricter(number, &mut strict);
+        if sides > 1 {
             self.merge(number, &name, strict.0, &mut changes, own)?;
         }
         if !principals.contains(&commit.author.email) {
@@ -92,8 +99,9 @@ impl Judge<'_> {
     ) -> Result<Option<Finding>, ReadError> {
         let deciding = signer.roles.contains(&Role::Policy);
         if !signer.roles.contains(&Role::Commit) {
-            let others = self.touched(number, changes)?.iter().any(|own| !is_policy(&own.path));
-            if others || !deciding {
+            let touched = self.touched(number, changes)?;
+            let only_policy = !touched.is_empty() && touched.iter().all(|own| is_policy(&own.path));
+            if !(deciding && only_policy) {
                 let why = format!("the key of {} may not sign commits", signer.name);
                 return Ok(Some(Finding::error(Code::Role, why)));
             }
@@ -127,18 +135,29 @@ impl Judge<'_> {
         let Some(found) = self.lineage.get(version) else { return Ok(None) };
         let signers = &found.signers;
         let Some(id) = self.key_of(seal) else { return Ok(None) };
-        // order: what came before a change of the key's entry keeps what it was allowed then
-        let settled = self
-            .lineage
-            .changes_of(version, &id)
-            .into_iter()
-            .any(|change| self.position.is_before(number, change));
+        // order: what came before a change of the key's entry keeps what it was allowed then, what follows it is judged by what follows it
+        let mut settled = false;
+        for (by, entry) in self.lineage.changes_of(version, &id) {
+            if self.position.is_before(number, by) {
+                settled = true;
+                continue;
+            }
+            if self.position.is_after(number, by) {
+                continue;
+            }
+            let finding = match entry {
+                Some(entry) => self.rights(entry, number, changes)?,
+                None => Some(taken_out()),
+            };
+            if finding.is_some() {
+                return Ok(finding);
+            }
+        }
         let Some(signer) = signers.by_id(&id) else {
             if settled || !self.lineage.ever_knew(version, &id) {
                 return Ok(None);
             }
-            let why = "the key is no longer among the allowed signers, and the commit is not from before that change";
-            return Ok(Some(Finding::error(Code::OutOfRange, why)));
+            return Ok(Some(taken_out()));
         };
         if let Err(why) = stands(signers, seal, &self.request.means) {
             return Ok(Some(why.finding()));
@@ -147,6 +166,26 @@ impl Judge<'_> {
             return Ok(Some(misplaced.finding(&signer.name)));
         }
         if settled { Ok(None) } else { self.rights(signer, number, changes) }
+    }
+
+    /// What the newest versions refuse: it holds for all that does not come before it was set.
+    fn stricter(&self, number: u32, strict: &mut (Merges, Authors)) {
+        let holds = |version: usize, refuses: &dyn Fn(&Signers) -> bool| {
+            self.lineage.get(version).is_some_and(|found| refuses(&found.signers))
+                && !self
+                    .lineage
+                    .changes_to(version, refuses)
+                    .into_iter()
+                    .any(|by| self.position.is_before(number, by))
+        };
+        for version in &self.newest {
+            if holds(*version, &|signers| signers.merges == Merges::Refuse) {
+                strict.0 = Merges::Refuse;
+            }
+            if holds(*version, &|signers| signers.authors == Authors::Refuse) {
+                strict.1 = Authors::Refuse;
+            }
+        }
     }
 
     /// What the key that made a signature is known by.
@@ -196,13 +235,30 @@ impl Judge<'_> {
     /// The paths that a commit answers for, read once.
     fn touched<'b>(&self, number: u32, changes: &'b mut Option<Vec<Own>>) -> Result<&'b [Own], ReadError> {
         if changes.is_none() {
-            let parents = self.graph.parents(number);
-            let bases = if parents.len() > 1 { self.graph.bases(parents) } else { Vec::new() };
-            let trees = |of: &[u32]| of.iter().map(|number| self.graph.tree(*number)).collect::<Vec<_>>();
-            *changes = Some(self.trees.own(&self.graph.tree(number), &trees(parents), &trees(&bases))?);
+            let all = self.graph.parents(number);
+            // order: a parent that another parent has is no side, and would make an older commit the base
+            let parents = self.graph.independent(all);
+            let tree = |number: &u32| self.graph.tree(*number);
+            let bases: Vec<Vec<_>> = parents
+                .iter()
+                .enumerate()
+                .skip(1)
+                .map(|(place, side)| {
+                    let before = parents.get(..place).unwrap_or_default();
+                    self.graph.bases(before, *side).iter().map(tree).collect()
+                })
+                .collect();
+            let parents: Vec<_> = parents.iter().map(tree).collect();
+            let kind = if all.len() > 1 { OwnKind::Slipped } else { OwnKind::Changed };
+            *changes = Some(self.trees.own(&self.graph.tree(number), &parents, &bases, kind)?);
         }
         Ok(changes.as_deref().unwrap_or_default())
     }
+}
+
+fn taken_out() -> Finding {
+    let why = "the key is no longer among the allowed signers, and the commit is not from before that change";
+    Finding::error(Code::OutOfRange, why)
 }
 
 fn is_policy(path: &[u8]) -> bool {
@@ -212,3 +268,6 @@ fn is_policy(path: &[u8]) -> bool {
 fn paths(count: usize) -> String {
     if count == 1 { "a path".to_owned() } else { format!("{count} paths") }
 }
+
+/// No merge has more parents.
+const MOST_PARENTS: usize = 64;

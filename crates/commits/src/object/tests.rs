@@ -14,7 +14,9 @@ fn parse(text: &str) -> Result<Commit, Malformed> {
 
 #[test]
 fn what_is_signed_is_the_commit_without_its_signatures() {
-    let signed = commit("gpgsig -----BEGIN X\n a\n \n b\nencoding x\ngpgsig-sha256 c\n d\n");
+    let signed = commit(
+        "gpgsig -----BEGIN X\n a\n \n b\nencoding x\ngpgsig-sha256 -----BEGIN PGP SIGNATURE-----\n d\n",
+    );
     let read = parse(&signed).unwrap();
     assert_eq!(read.signature.unwrap(), b"-----BEGIN X\na\n\nb");
     assert_eq!(String::from_utf8(read.payload).unwrap(), commit("encoding x\n"));
@@ -27,6 +29,7 @@ fn what_has_two_readings_is_refused() {
     let check = |text: &str, expect| assert_eq!(parse(text).unwrap_err(), expect, "{text}");
     check(&commit("gpgsig a\ngpgsig b\n"), Malformed::Twice("gpgsig"));
     check(&commit("gpgsigx a\n"), Malformed::LikeSignature);
+    check(&commit("gpgsig-sha256 junk\n"), Malformed::LikeSignature);
     check(&commit(&format!("tree {TREE}\n")), Malformed::Twice("tree"));
     check(&commit(&format!("parent {TREE}\n")), Malformed::Missing("parent"));
     check(&commit("author C <c> 1 +0000\n"), Malformed::Twice("author"));

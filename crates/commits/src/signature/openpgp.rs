@@ -69,6 +69,10 @@ impl Pgp {
         if text.matches("-----BEGIN ").count() != 1 {
             return Err(Broken::More);
         }
+        let after = text.split_once("-----END PGP SIGNATURE-----").map_or("", |(_, after)| after);
+        if !after.trim().is_empty() {
+            return Err(Broken::More);
+        }
         let mut all =
             DetachedSignature::from_armor_many(text.as_bytes()).map_err(|_| Broken::Unreadable("OpenPGP"))?.0;
         let first = all.next().ok_or(Broken::Unreadable("OpenPGP"))?;
