@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use claw_testkit::{Lab, Outcome, Running, Server, User, each, echo, once};
 use claw_verify::key::Algorithm;
@@ -323,6 +323,71 @@ fn while_the_agent_runs_a_new_policy_must_be_signed_too() {
         // what held while the agent ran was seen
         sign(lab, &one, &["--version", "5"]);
         refused(self::run(lab, &ring), "version 5 is older than version 6");
+    });
+}
+
+/// Seconds from now, as a time.
+fn after(seconds: u64) -> String {
+    let then = SystemTime::now() + Duration::from_secs(seconds);
+    jiff::Timestamp::try_from(then).unwrap().to_string()
+}
+
+#[test]
+fn what_was_signed_permits_nothing_past_its_time_until_it_is_signed_anew() {
+    each(CLAW, |lab| {
+        let server = echo(Lab::PRIVATE);
+        policy(lab, &[("short.test", &server)]);
+        let (one, key) = key(lab, "one");
+        let ring = keyring(lab, "keys.toml", 1, &[&key]);
+        sign(lab, &one, &["--version", "1", "--expires", &after(4)]);
+        let code = format!(
+            "import os, socket, time
+def reach():
+    try:
+        connection = socket.create_connection(('short.test', {}), 2); connection.settimeout(2); connection.sendall(b'x')
+        return connection if connection.recv(1) == b'x' else None
+    except OSError: return None
+first = reach(); assert first, 'before'
+while reach(): time.sleep(.1)
+try: assert first.recv(1) == b'', 'left open'
+except ConnectionError: pass
+open('refused', 'w')
+while not reach(): time.sleep(.1)
+print('again')
+",
+            server.port()
+        );
+        let program = lab.program_file(&code);
+        let running = lab.claw().option(&["--require-signed", &ring]).start(&["python3", &program]);
+        wait_for(lab, "refused");
+        sign(lab, &one, &["--version", "2"]);
+        running.signal(1);
+        let run = running.end().ends(0).says("again");
+        let run = run.warns("nothing is permitted any more: what was signed held until");
+        assert_eq!(run.of_kind("policy").len(), 2, "{run:#?}");
+    });
+}
+
+#[test]
+fn a_policy_that_is_signed_anew_in_time_goes_on() {
+    once(CLAW, User::Ordinary, |lab| {
+        let server = echo(Lab::PRIVATE);
+        policy(lab, &[("long.test", &server)]);
+        let (one, key) = key(lab, "one");
+        let ring = keyring(lab, "keys.toml", 1, &[&key]);
+        sign(lab, &one, &["--version", "1", "--expires", &after(4)]);
+        let code = format!(
+            "open('begun', 'w'); time.sleep(6)
+connection = socket.create_connection(('long.test', {}), 2); connection.sendall(b'x'); print(connection.recv(1))",
+            server.port()
+        );
+        let program = lab.program_file(&format!("import socket, time\n{code}"));
+        let running = lab.claw().option(&["--require-signed", &ring]).start(&["python3", &program]);
+        wait_for(lab, "begun");
+        sign(lab, &one, &["--version", "2"]);
+        running.signal(1);
+        let run = running.end().ends(0).says("b'x'");
+        assert!(!run.stderr.contains("nothing is permitted"), "{run:#?}");
     });
 }
 

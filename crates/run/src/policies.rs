@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use claw_gate::{Cause, Gate, Roots};
 use claw_model::digest::Digest;
 use claw_plan::Plan;
-use claw_policy::Change;
+use claw_policy::{Change, Policy};
 use claw_sys::watch;
 use claw_verify::policy::Role;
+use jiff::Timestamp;
 use tokio::io::unix::AsyncFd;
 
 use crate::Job;
@@ -33,6 +34,8 @@ pub(crate) struct Policies<'a> {
     unread: bool,
     /// The versions of the policy that were seen, where it must be signed.
     seen: Option<Seen>,
+    /// Until when what was signed holds.
+    until: Option<Timestamp>,
 }
 
 impl<'a> Policies<'a> {
@@ -43,8 +46,9 @@ impl<'a> Policies<'a> {
         directory: &Path,
         seen: Option<Seen>,
     ) -> io::Result<Policies<'a>> {
+        let until = job.held.as_ref().map(|held| held.release().expires);
         let mut policies =
-            Policies { job, fresh: None, watch: None, reader: None, stamp: None, unread: false, seen };
+            Policies { job, fresh: None, watch: None, reader: None, stamp: None, unread: false, seen, until };
         // an observed run keeps what it had
         let source = job.source.as_ref().filter(|_| job.observe.is_none());
         let Some(source) = source else { return Ok(policies) };
@@ -102,6 +106,19 @@ impl<'a> Policies<'a> {
         }
     }
 
+    /// A signed policy past its time permits nothing any more. It is tried until the gate has taken it.
+    pub(crate) fn expire(&mut self, gate: &Gate) {
+        let Some(until) = self.until.filter(|until| Timestamp::now() > *until) else { return };
+        let why = format!("what was signed held until {until}");
+        match gate.adopt(Change::Policy(Policy::deny_all()), None, why.as_str()) {
+            Ok(closed) => {
+                self.until = None;
+                (self.job.tell)(&format!("nothing is permitted any more: {why}; {closed} flows closed"));
+            }
+            Err(error) => gate.refused(&told(&error)),
+        }
+    }
+
     /// Reads the policy again and lets it hold. A broken one changes nothing, and that is said.
     pub(crate) async fn reload(&mut self, gate: &Gate, why: &str) -> Result<u64, String> {
         let (Some(source), Some(reader)) = (&self.job.source, &mut self.reader) else {
@@ -138,10 +155,19 @@ impl<'a> Policies<'a> {
         let read = read.map_err(|unusable| match unusable {
             Unusable::Unread(why) | Unusable::Bad(why) => why,
         });
-        let seen = &mut self.seen;
+        let (seen, until) = (&mut self.seen, &mut self.until);
+        let mut admit = |held: &Held| -> Result<(), String> {
+            let seen = seen.as_mut().ok_or("the versions that were seen are not known")?;
+            seen.admit(&held.release().name, held.version()).map_err(|error| told(&error))
+        };
         let adopted = read.and_then(|read| {
             let Some((new, content, held)) = read else { return Ok(None) };
+            // the same policy, which may have been signed anew
             if new.digest() == old.digest() {
+                if let Some(held) = &held {
+                    admit(held)?;
+                    *until = Some(held.release().expires);
+                }
                 return Ok(None);
             }
             if let Some(file) = content.exposed {
@@ -157,13 +183,11 @@ impl<'a> Policies<'a> {
             }
             let roots = Roots::made(&new, &content.material).map_err(|error| told(&error))?;
             // order: on the disk before it holds
-            if let Some(held) = &held {
-                let seen = seen.as_mut().ok_or("the versions that were seen are not known")?;
-                seen.admit(&held.release().name, held.version()).map_err(|error| told(&error))?;
-            }
+            held.as_ref().map_or(Ok(()), &mut admit)?;
             let cause = Cause { why: why.to_owned(), signed: held.as_ref().map(Held::record) };
             let closed =
                 gate.adopt(Change::Policy(new.clone()), Some(roots), cause).map_err(|error| told(&error))?;
+            *until = held.as_ref().map(|held| held.release().expires);
             Ok(Some((new, closed)))
         });
         match adopted {

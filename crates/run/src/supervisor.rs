@@ -497,6 +497,7 @@ impl Supervisor<'_> {
                         return Ok(killed());
                     }
                     policies.try_again(gate).await;
+                    policies.expire(gate);
                     gate.expire();
                     self.ledger.flush(Flush::Due);
                     if let Some(file) = self.ledger.unsynced() {
