@@ -5,11 +5,13 @@ use aws_lc_rs::signature as lc;
 use ssh_key::public::{EcdsaPublicKey, KeyData};
 use ssh_key::{Algorithm, HashAlg, SshSig};
 
+use crate::key::is_small;
+
 /// Whether the key in the signature signed these bytes; else why not.
 pub(super) fn verify(signature: &SshSig, message: &[u8]) -> Result<(), String> {
     let (bytes, algorithm) = (signature.signature_bytes(), signature.signature().algorithm());
     match (signature.public_key(), algorithm) {
-        (KeyData::Ed25519(key), Algorithm::Ed25519) => check(&lc::ED25519, key.as_ref(), message, bytes),
+        (KeyData::Ed25519(key), Algorithm::Ed25519) => ed25519(key.as_ref(), message, bytes),
         (KeyData::Ecdsa(key), Algorithm::Ecdsa { .. }) => {
             let (scheme, width): (&'static dyn lc::VerificationAlgorithm, _) = match key {
                 EcdsaPublicKey::NistP256(_) => (&lc::ECDSA_P256_SHA256_FIXED, 32),
@@ -32,12 +34,7 @@ pub(super) fn verify(signature: &SshSig, message: &[u8]) -> Result<(), String> {
         // A security key signs the digest of what it is for, what it saw, how often it signed, and the message's digest.
         (KeyData::SkEd25519(key), Algorithm::SkEd25519) => {
             let (bytes, seen) = bytes.split_at_checked(64).ok_or("it is too short")?;
-            check(
-                &lc::ED25519,
-                key.public_key().as_ref(),
-                &by_security_key(key.application(), seen, message)?,
-                bytes,
-            )
+            ed25519(key.public_key().as_ref(), &by_security_key(key.application(), seen, message)?, bytes)
         }
         (KeyData::SkEcdsaSha2NistP256(key), Algorithm::SkEcdsaSha2NistP256) => {
             let (bytes, seen) =
@@ -47,6 +44,14 @@ pub(super) fn verify(signature: &SshSig, message: &[u8]) -> Result<(), String> {
         }
         (key, _) => Err(format!("a signature by {} is not accepted", key.algorithm().as_str())),
     }
+}
+
+/// A point of small order is no key: a signature for every message can be written down for it.
+fn ed25519(key: &[u8], message: &[u8], bytes: &[u8]) -> Result<(), String> {
+    if is_small(key) {
+        return Err("the key is a point of small order".to_owned());
+    }
+    check(&lc::ED25519, key, message, bytes)
 }
 
 fn check(
@@ -92,3 +97,19 @@ fn fixed(bytes: &[u8], width: usize) -> Result<Vec<u8>, String> {
 }
 
 const WRONG: &str = "it is not this key's signature of this";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_point_of_small_order_signs_nothing() {
+        let mut one = [0; 32];
+        one[0] = 1;
+        // R = 1 and s = 0 holds for every message under that key
+        let signature = [one, [0; 32]].concat();
+        for message in [b"one".as_slice(), b"other"] {
+            assert!(ed25519(&one, message, &signature).unwrap_err().contains("small order"));
+        }
+    }
+}
