@@ -1,54 +1,84 @@
 //! JSON Schemas of what tools take and give, as far as they are judged before they are used.
 
-use claw_ledger::text::is_hidden;
+use claw_model::shown::is_hidden;
 use serde_json::Value;
 
+/// Why a schema, or what is said in one, is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum SchemaError {
+    /// Too large.
+    #[error("it has more than {} bytes", crate::LARGEST)]
+    Large,
+    /// Not JSON as it must be.
+    #[error("{0}")]
+    Json(String),
+    /// Of something else than an object.
+    #[error("it is no schema of an object; hint: \"type\": \"object\"")]
+    NoObject,
+    /// Open to more than it names.
+    #[error("it lets through what it does not name; hint: \"additionalProperties\": false")]
+    Open,
+    /// Another language.
+    #[error("its `$schema` is not `{DIALECT}`")]
+    Dialect,
+    /// It needs another document.
+    #[error("it refers to `{}`; hint: only to itself, as `#/$defs/…`", _0.escape_debug())]
+    Remote(String),
+    /// People would not see what a model reads.
+    #[error("it has the character U+{:04X}, which is not shown as it is", u32::from(*_0))]
+    Hidden(char),
+    /// Readers would not agree on it.
+    #[error(
+        "the number {0} is not the same to every reader; hint: a whole number up to 2^53 - 1, or a fraction"
+    )]
+    Drifting(serde_json::Number),
+}
+
 /// A schema, if it is one that can be used offline and lets nothing through that it does not name.
-pub(crate) fn read(bytes: &[u8]) -> Result<Value, String> {
+pub(crate) fn read(bytes: &[u8]) -> Result<Value, SchemaError> {
     if bytes.len() > crate::LARGEST {
-        return Err(format!("it has more than {} bytes", crate::LARGEST));
+        return Err(SchemaError::Large);
     }
-    let value = claw_verify::json::value("schema", bytes).map_err(|error| error.to_string())?;
+    let value =
+        claw_verify::json::value("schema", bytes).map_err(|error| SchemaError::Json(error.to_string()))?;
     if value.get("type").and_then(Value::as_str) != Some("object") {
-        return Err("it is no schema of an object; hint: \"type\": \"object\"".to_owned());
+        return Err(SchemaError::NoObject);
     }
     if value.get("additionalProperties") != Some(&Value::Bool(false)) {
-        return Err("it lets through what it does not name; hint: \"additionalProperties\": false".to_owned());
+        return Err(SchemaError::Open);
     }
-    match value.get("$schema").map(Value::as_str) {
-        None | Some(Some(DIALECT)) => {}
-        Some(_) => return Err(format!("its `$schema` is not `{DIALECT}`")),
+    if !matches!(value.get("$schema").map(Value::as_str), None | Some(Some(DIALECT))) {
+        return Err(SchemaError::Dialect);
     }
-    remote(&value).map_or(Ok(()), |reference| {
-        Err(format!("it refers to `{}`; hint: only to itself, as `#/$defs/…`", reference.escape_debug()))
-    })?;
+    if let Some(reference) = remote(&value) {
+        return Err(SchemaError::Remote(reference.to_owned()));
+    }
     said(&value)?;
-    if let Some(number) = drifting(&value) {
-        return Err(format!(
-            "the number {number} is not the same to every reader; hint: a whole number up to 2^53 - 1, or a fraction"
-        ));
-    }
     Ok(value)
 }
 
-/// Refuses texts and names with characters that are not shown as they are: a model reads them, and people do not.
-pub(crate) fn said(value: &Value) -> Result<(), String> {
-    let plain = |text: &str| match text.chars().find(|one| is_hidden(*one) && *one != '\n') {
-        Some(bad) => {
-            Err(format!("it has the character U+{:04X}, which is not shown as it is", u32::from(bad)))
-        }
-        None => Ok(()),
+/// Refuses texts and names with characters that are not shown as they are, which a model reads and people do not, and
+/// numbers that are not the same to every reader.
+pub(crate) fn said(value: &Value) -> Result<(), SchemaError> {
+    shown(value)?;
+    drifting(value).map_or(Ok(()), |number| Err(SchemaError::Drifting(number.clone())))
+}
+
+fn shown(value: &Value) -> Result<(), SchemaError> {
+    let plain = |text: &str| {
+        let hidden = text.chars().find(|one| is_hidden(*one) && *one != '\n');
+        hidden.map_or(Ok(()), |bad| Err(SchemaError::Hidden(bad)))
     };
     match value {
         Value::String(text) => plain(text),
-        Value::Object(map) => map.iter().try_for_each(|(key, value)| plain(key).and_then(|()| said(value))),
-        Value::Array(list) => list.iter().try_for_each(said),
+        Value::Object(map) => map.iter().try_for_each(|(key, value)| plain(key).and_then(|()| shown(value))),
+        Value::Array(list) => list.iter().try_for_each(shown),
         _ => Ok(()),
     }
 }
 
 /// The first number that does not survive being read as a double, as RFC 8785 spells it.
-pub(crate) fn drifting(value: &Value) -> Option<&serde_json::Number> {
+fn drifting(value: &Value) -> Option<&serde_json::Number> {
     match value {
         Value::Number(number) => {
             let whole = number.as_u64().or_else(|| number.as_i64().map(i64::unsigned_abs));

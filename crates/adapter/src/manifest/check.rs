@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use claw_ledger::text::is_hidden;
 use claw_model::digest::Digest;
+use claw_model::shown::is_hidden;
 use claw_verify::statement::{Digests, Statement};
 use serde_json::Value;
 use toml::Spanned;
@@ -209,10 +209,6 @@ impl Reader<'_> {
         }
         for note in raw.annotations.values() {
             schema::said(note).map_err(|why| self.wrong(written, format!("its `annotations`: {why}")))?;
-            if let Some(number) = schema::drifting(note) {
-                let why = format!("its `annotations`: the number {number} is not the same to every reader");
-                return Err(self.wrong(written, why));
-            }
         }
         let (input_schema, input) = self.schema(written, &raw.input_schema)?;
         let output = raw.output_schema.as_ref().map(|path| self.schema(written, path)).transpose()?;
@@ -247,7 +243,7 @@ impl Reader<'_> {
         let (named, bytes) = self.document(written, path)?;
         match schema::read(&bytes) {
             Ok(schema) => Ok((named, schema)),
-            Err(why) => Err(ManifestError::File { path: named.path, why }),
+            Err(error) => Err(ManifestError::File { path: named.path, why: error.to_string() }),
         }
     }
 

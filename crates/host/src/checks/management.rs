@@ -170,7 +170,7 @@ pub(crate) const CHECKS: &[Check] = &[
             Read::Known(links) if !links.iter().any(Link::carries_workloads) => {
                 Verdict::Inapplicable("this host has no bridge, veth or tap of workloads".to_owned())
             }
-            _ => listening(facts, Zone::Workloads, |_| Ok(true)),
+            _ => listening(facts, Zone::Workloads, |_| Read::Known(true)),
         },
     },
     Check {
@@ -256,23 +256,23 @@ impl Link {
     }
 }
 
-fn within(facts: &Facts, zone: Zone, listener: &Listener) -> Result<bool, String> {
+fn within(facts: &Facts, zone: Zone, listener: &Listener) -> Read<bool> {
     let address = listener.local.ip();
     match zone {
-        Zone::Anywhere => Ok(true),
-        Zone::Others => Ok(!address.to_canonical().is_loopback()),
-        Zone::Workloads if address.to_canonical().is_loopback() => Ok(false),
-        Zone::Workloads if address.is_unspecified() => Ok(true),
+        Zone::Anywhere => Read::Known(true),
+        Zone::Others => Read::Known(!address.to_canonical().is_loopback()),
+        Zone::Workloads if address.to_canonical().is_loopback() => Read::Known(false),
+        Zone::Workloads if address.is_unspecified() => Read::Known(true),
         // an address of another interface is reached through the host from a bridge too
         Zone::Workloads => match &facts.links {
-            Read::Known(_) => Ok(true),
-            Read::Absent => Err("the interfaces were not read".to_owned()),
-            Read::Unknown(why) => Err(why.clone()),
+            Read::Known(_) => Read::Known(true),
+            Read::Absent => Read::Unknown("the interfaces were not read".to_owned()),
+            Read::Unknown(why) => Read::Unknown(why.clone()),
         },
     }
 }
 
-fn listening(facts: &Facts, zone: Zone, wanted: impl Fn(&Listener) -> Result<bool, String>) -> Verdict {
+fn listening(facts: &Facts, zone: Zone, wanted: impl Fn(&Listener) -> Read<bool>) -> Verdict {
     let all = match &facts.listeners {
         Read::Known(all) => all,
         Read::Absent => return Verdict::Unknown("the sockets were not read".to_owned()),
@@ -281,9 +281,10 @@ fn listening(facts: &Facts, zone: Zone, wanted: impl Fn(&Listener) -> Result<boo
     let (mut found, mut missed) = (Vec::new(), Vec::new());
     for one in all {
         match (within(facts, zone, one), wanted(one)) {
-            (Ok(false), _) | (_, Ok(false)) => {}
-            (Ok(true), Ok(true)) => found.push(show(one)),
-            (Err(why), _) | (_, Err(why)) => missed.push(why),
+            (Read::Known(false), _) | (_, Read::Known(false)) => {}
+            (Read::Known(true), Read::Known(true)) => found.push(show(one)),
+            (Read::Unknown(why), _) | (_, Read::Unknown(why)) => missed.push(why),
+            (Read::Absent, _) | (_, Read::Absent) => missed.push("it was not read".to_owned()),
         }
     }
     found.sort();
@@ -322,21 +323,23 @@ fn show(one: &Listener) -> String {
 }
 
 /// Port 22 of TCP is SSH's where the system's own server holds it, and nobody else's.
-fn not_ssh(one: &Listener) -> Result<bool, String> {
+fn not_ssh(one: &Listener) -> Read<bool> {
     match (one.transport, one.local.port(), &one.ssh) {
-        (Transport::Tcp, 22, Read::Known(true)) => Ok(false),
-        (Transport::Tcp, 22, Read::Unknown(why)) => Err(format!("{}: {why}", show(one))),
-        _ => Ok(true),
+        (Transport::Tcp, 22, Read::Known(true)) => Read::Known(false),
+        (Transport::Tcp, 22, Read::Unknown(why)) => Read::Unknown(format!("{}: {why}", show(one))),
+        _ => Read::Known(true),
     }
 }
 
 fn ports(facts: &Facts, zone: Zone, ports: &[u16]) -> Verdict {
-    listening(facts, zone, |one| Ok(ports.contains(&one.local.port())))
+    listening(facts, zone, |one| Read::Known(ports.contains(&one.local.port())))
 }
 
 /// Where the same number means something else to UDP.
 fn tcp_ports(facts: &Facts, zone: Zone, ports: &[u16]) -> Verdict {
-    listening(facts, zone, |one| Ok(one.transport == Transport::Tcp && ports.contains(&one.local.port())))
+    listening(facts, zone, |one| {
+        Read::Known(one.transport == Transport::Tcp && ports.contains(&one.local.port()))
+    })
 }
 
 fn container_ports(facts: &Facts) -> Verdict {
