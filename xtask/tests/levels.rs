@@ -31,7 +31,6 @@ const LEVELS: &[(&str, u8)] = &[
 /// Crates of one level that may know each other, in one direction.
 const BESIDE: &[(&str, &str)] = &[
     ("claw-plan", "claw-policy"),
-    ("claw-adapter", "claw-ledger"),
     ("claw-adapter", "claw-policy"),
     ("claw-adapter", "claw-verify"),
     ("claw-footprint", "claw-policy"),

@@ -66,7 +66,7 @@ pub(crate) fn json(value: &impl serde::Serialize) {
 /// Text that came from elsewhere must not move the cursor, change colours, or turn or hide what is around it. Its lines stay
 /// lines: where a name of somebody's choice is shown, [`row`] is for it.
 pub(crate) fn plain(text: &str) -> String {
-    let hidden = |character: char| character != '\n' && claw_ledger::text::is_hidden(character);
+    let hidden = |character: char| character != '\n' && claw_model::shown::is_hidden(character);
     text.chars().map(|character| if hidden(character) { '\u{fffd}' } else { character }).collect()
 }
 

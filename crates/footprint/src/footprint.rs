@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use claw_ledger::text::is_hidden;
+use claw_model::shown::is_hidden;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 

@@ -2,11 +2,13 @@
 
 use std::fmt::Write as _;
 
+use claw_model::shown::is_hidden;
+
 /// The text with each character that moves, hides or turns what is around it spelled as `\u{…}`: one line stays one line.
 pub fn spelled(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
-        if hidden(character) {
+        if is_hidden(character) {
             // writing to a String cannot fail
             let _ = write!(out, "\\u{{{:x}}}", u32::from(character));
         } else {
@@ -42,18 +44,6 @@ pub(crate) fn quoted(path: &str) -> String {
     }
     out.push('\'');
     out
-}
-
-/// Unicode's controls, format characters, line and paragraph separators, invisible fillers and variation selectors.
-fn hidden(character: char) -> bool {
-    character.is_control()
-        || matches!(character,
-            '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}'
-            | '\u{890}'..='\u{891}' | '\u{8e2}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
-            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
-            | '\u{fff0}'..='\u{fffb}' | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}'
-            | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]

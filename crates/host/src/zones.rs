@@ -3,7 +3,6 @@
 //! [`Zones::parse`] reads a zones file or tells everything that is wrong with it, by line. [`Zones::ruleset`] is what the
 //! kernel must hold for it, as data; [`Ruleset::text`] says the same in the words of nft(8). Nothing here touches a network.
 
-mod boxes;
 mod build;
 mod load;
 mod raw;

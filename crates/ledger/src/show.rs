@@ -71,7 +71,7 @@ pub fn cells(record: &Record) -> Cells {
 
 /// Whether a character shows itself: it neither moves nor reorders nor hides text.
 pub fn is_visible(character: char) -> bool {
-    !crate::text::is_hidden(character)
+    !claw_model::shown::is_hidden(character)
 }
 
 fn clock(record: &Record) -> String {

@@ -333,8 +333,10 @@ impl fmt::Display for Summary {
             let target = port.map_or_else(|| word(destination), |port| target(destination, port));
             writeln!(f, "  {target}  {}  {count}x", word(reason))?;
             if let Some(suggestion) = suggestion {
-                let safe: String =
-                    suggestion.chars().filter(|&character| !crate::text::is_hidden(character)).collect();
+                let safe: String = suggestion
+                    .chars()
+                    .filter(|&character| !claw_model::shown::is_hidden(character))
+                    .collect();
                 writeln!(f, "    to allow: {safe}")?;
             }
         }

@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::io;
 
+use claw_model::shown::is_hidden;
+
 /// JSON in which control, direction and zero-width characters are always `\uXXXX`.
 pub(crate) struct Safe;
 
@@ -43,19 +45,6 @@ pub fn word(text: &str) -> String {
     }
     out.push_str(quote);
     out
-}
-
-/// True for characters that move, reorder or hide text: Unicode's Cc, Cf, Zl, Zp, the invisible fillers and
-/// the variation selectors.
-pub fn is_hidden(character: char) -> bool {
-    character.is_control()
-        || matches!(character,
-            '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}'
-            | '\u{890}'..='\u{891}' | '\u{8e2}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
-            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
-            | '\u{fff0}'..='\u{fffb}' | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}'
-            | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]

@@ -7,13 +7,16 @@
 mod text;
 
 pub mod assurance;
+pub mod boxes;
 pub mod destination;
 pub mod digest;
 pub mod host;
 pub mod http;
+pub mod json;
 pub mod nearest;
 pub mod net;
 pub mod phase;
 pub mod plane;
 pub mod port;
 pub mod protocol;
+pub mod shown;

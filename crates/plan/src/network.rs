@@ -1,8 +1,8 @@
 //! The network namespace: which addresses stand for names, and which openings the kernel steers to the gate.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use claw_model::boxes;
 use claw_model::destination::Target;
 use claw_model::net::Net;
 use claw_model::phase::Phase;
@@ -196,76 +196,18 @@ pub fn openings(policy: &Policy, phase: Phase) -> Vec<Opening> {
     apart(&openings)
 }
 
-/// First and last port.
-type Span = (u16, u16);
-
 /// The same addresses and ports in boxes that do not meet: the kernel's sets hold no others.
 pub fn apart(openings: &[Opening]) -> Vec<Opening> {
     let mut result = Vec::new();
     for (v4, transport) in
         [(true, Transport::Tcp), (true, Transport::Udp), (false, Transport::Tcp), (false, Transport::Udp)]
     {
-        // a sweep over the addresses; between two edges the same port ranges are open
-        let mut edges: BTreeMap<u128, Vec<(Span, bool)>> = BTreeMap::new();
-        for opening in openings.iter().filter(|one| one.from.is_ipv4() == v4 && one.transport == transport) {
-            edges.entry(number(opening.from)).or_default().push((opening.ports, true));
-            if let Some(after) = number(opening.to).checked_add(1) {
-                edges.entry(after).or_default().push((opening.ports, false));
-            }
-        }
-        let mut open: BTreeMap<Span, u32> = BTreeMap::new();
-        let mut before: Option<(u128, Vec<Span>)> = None;
-        for (at, changes) in edges {
-            for (ports, opens) in changes {
-                let count = open.entry(ports).or_default();
-                *count = if opens { count.saturating_add(1) } else { count.saturating_sub(1) };
-                if *count == 0 {
-                    open.remove(&ports);
-                }
-            }
-            let now = merged(open.keys().copied());
-            if before.as_ref().is_some_and(|(_, ports)| *ports == now) {
-                continue;
-            }
-            if let Some((from, ports)) = before.replace((at, now)) {
-                let (from, to) = (address(from, v4), address(at.saturating_sub(1), v4));
-                result.extend(ports.into_iter().map(|ports| Opening { from, to, transport, ports }));
-            }
-        }
-        if let Some((from, ports)) = before {
-            // only a box that ends with the last address is still open here
-            let (from, to) = (address(from, v4), address(if v4 { u32::MAX.into() } else { u128::MAX }, v4));
-            result.extend(ports.into_iter().map(|ports| Opening { from, to, transport, ports }));
-        }
+        let same = openings.iter().filter(|one| one.from.is_ipv4() == v4 && one.transport == transport);
+        let boxes: Vec<_> = same.map(|one| ((one.from, one.to), one.ports)).collect();
+        let apart = boxes::apart(&boxes).into_iter();
+        result.extend(apart.map(|((from, to), ports)| Opening { from, to, transport, ports }));
     }
     result
-}
-
-/// Sorted ranges, joined where they meet or touch.
-fn merged(ranges: impl Iterator<Item = Span>) -> Vec<Span> {
-    let mut merged: Vec<Span> = Vec::new();
-    for (from, to) in ranges {
-        match merged.last_mut() {
-            Some((_, last)) if u32::from(from) <= u32::from(*last).saturating_add(1) => *last = to.max(*last),
-            _ => merged.push((from, to)),
-        }
-    }
-    merged
-}
-
-fn number(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(address) => u32::from(address).into(),
-        IpAddr::V6(address) => address.into(),
-    }
-}
-
-fn address(number: u128, v4: bool) -> IpAddr {
-    if v4 {
-        Ipv4Addr::from(u32::try_from(number).unwrap_or(u32::MAX)).into()
-    } else {
-        Ipv6Addr::from(number).into()
-    }
 }
 
 fn is_free(nets: &[&Net], address: IpAddr, prefix: u8) -> bool {

@@ -2,7 +2,8 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use claw_ledger::text::{is_hidden, word};
+use claw_ledger::text::word;
+use claw_model::shown::is_hidden;
 use claw_run::Host;
 use claw_run::changes::{
     self, Applied, Change, ChangesError, Choice, Difference, Kept, Kind, Node, Refusal, Shape, text,

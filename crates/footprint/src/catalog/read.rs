@@ -146,7 +146,7 @@ pub(crate) fn is_assignment(text: &str) -> bool {
     !name.is_empty()
         && name.chars().all(named)
         && !name.starts_with(|c: char| c.is_ascii_digit())
-        && !value.chars().any(claw_ledger::text::is_hidden)
+        && !value.chars().any(claw_model::shown::is_hidden)
 }
 
 /// A token of RFC 9110, 5.6.2.

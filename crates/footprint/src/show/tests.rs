@@ -1,5 +1,5 @@
 use claw_ledger::record::{Decision, Event};
-use claw_ledger::text::is_hidden;
+use claw_model::shown::is_hidden;
 
 use super::*;
 use crate::compare::compare;

@@ -1,6 +1,6 @@
 use claw_ledger::record::{Decision as Decided, Event};
-use claw_ledger::text::is_hidden;
 use claw_model::protocol::Transport;
+use claw_model::shown::is_hidden;
 use claw_policy::{Decision, Host, Policy, decide, decide_request};
 use jiff::Timestamp;
 use proptest::prelude::*;

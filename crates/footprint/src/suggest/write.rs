@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use claw_ledger::text::is_hidden;
 use claw_model::phase::Phase;
+use claw_model::shown::is_hidden;
 use claw_policy::Policy;
 
 use super::{Draft, Form, LeftOut, Wanted};

@@ -1,11 +1,10 @@
 //! Text from elsewhere in pictures, pages and terminals: it is shown, and does nothing.
 
+use claw_model::shown::is_hidden;
+
 /// The text without characters that cannot be seen but change what is: controls, and marks that turn its direction.
 pub fn shown(text: &str) -> String {
-    let hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
-    };
+    let hidden = |c: char| is_hidden(c) || matches!(c, '\u{fffe}' | '\u{ffff}');
     text.chars().map(|c| if hidden(c) { '\u{fffd}' } else { c }).collect()
 }
 

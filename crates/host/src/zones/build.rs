@@ -9,9 +9,9 @@ use std::net::IpAddr;
 use claw_model::net::Net;
 use claw_model::port::Ports;
 
-use super::boxes::{Range, Span, apart, complement, union, world};
 use super::ruleset::{Act, Base, Chain, Element, Hook, Kind, Load, Match, Rule, Ruleset, Set, State, Value};
 use super::{Direction, Flow, ICMP, ICMP6, Log, Name, Output, Peers, Session, TABLE, TCP, Zone, Zones};
+use claw_model::boxes::{Range, Span, apart, complement, union, world};
 
 pub(super) fn build(zones: &Zones, keep: &[Session]) -> Ruleset {
     let mut builder = Builder { zones, sets: Vec::new(), chains: Vec::new() };

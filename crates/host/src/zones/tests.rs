@@ -1,8 +1,8 @@
 use claw_model::net::special;
 use proptest::prelude::*;
 
-use super::boxes::{Range, Span, apart, complement};
 use super::*;
+use claw_model::boxes::{Range, Span, apart, complement};
 
 fn zones(flows: &str) -> String {
     format!(

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// First and last port.
-pub(super) type Span = (u16, u16);
+pub type Span = (u16, u16);
 
 /// Addresses from first to last, of one family.
-pub(super) type Range = (IpAddr, IpAddr);
+pub type Range = (IpAddr, IpAddr);
 
 /// The same addresses and ports in boxes apart from each other; all of one family.
-pub(super) fn apart(boxes: &[(Range, Span)]) -> Vec<(Range, Span)> {
+pub fn apart(boxes: &[(Range, Span)]) -> Vec<(Range, Span)> {
     let Some(v4) = boxes.first().map(|((from, _), _)| from.is_ipv4()) else { return Vec::new() };
     let mut result = Vec::new();
     // a sweep over the addresses; between two edges the same ports are open
@@ -45,13 +45,13 @@ pub(super) fn apart(boxes: &[(Range, Span)]) -> Vec<(Range, Span)> {
 }
 
 /// The ranges joined where they meet or touch, sorted; all of one family.
-pub(super) fn union(ranges: &[Range]) -> Vec<Range> {
+pub fn union(ranges: &[Range]) -> Vec<Range> {
     let boxes: Vec<(Range, Span)> = ranges.iter().map(|range| (*range, (0, 0))).collect();
     apart(&boxes).into_iter().map(|(range, _)| range).collect()
 }
 
 /// Every address of the family that is in none of the ranges.
-pub(super) fn complement(ranges: &[Range], v4: bool) -> Vec<Range> {
+pub fn complement(ranges: &[Range], v4: bool) -> Vec<Range> {
     let last: u128 = if v4 { u32::MAX.into() } else { u128::MAX };
     let mut result = Vec::new();
     let mut next = Some(0u128);
@@ -69,7 +69,7 @@ pub(super) fn complement(ranges: &[Range], v4: bool) -> Vec<Range> {
 }
 
 /// The whole family.
-pub(super) fn world(v4: bool) -> Range {
+pub fn world(v4: bool) -> Range {
     (address(0, v4), address(if v4 { u32::MAX.into() } else { u128::MAX }, v4))
 }
 
