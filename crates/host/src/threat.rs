@@ -4,6 +4,7 @@
 mod diagram;
 mod draw;
 mod escape;
+mod kinds;
 mod table;
 mod write;
 
@@ -14,7 +15,8 @@ use crate::zones::Zones;
 
 pub use diagram::{Diagram, Group, Host};
 pub use escape::{markdown, mermaid, shown, xml};
-pub use table::{Assumption, Boundary, Kind, PROOFS, Proof, Threat};
+pub use kinds::{Assumption, Boundary, Kind, Proof, Threat};
+pub use table::PROOFS;
 
 /// A threat model.
 #[derive(Debug, Clone, Serialize)]
@@ -62,7 +64,7 @@ impl Model {
         Model {
             diagram: Diagram::of(policy, zones, audit),
             threats: table::threats(policy, zones, audit),
-            assumptions: table::assumptions(),
+            assumptions: kinds::assumptions(),
             title,
         }
     }

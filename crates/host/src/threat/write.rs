@@ -6,7 +6,7 @@ use claw_model::plane::Plane;
 
 use super::diagram::Diagram;
 use super::escape::{markdown as safe, mermaid as label, shown};
-use super::table::Boundary;
+use super::kinds::Boundary;
 use super::{Model, Threat};
 
 pub(super) fn mermaid(diagram: &Diagram) -> String {
