@@ -93,6 +93,14 @@ impl Watched {
     }
 }
 
+/// Waits until something happens to a listed executable.
+pub(crate) async fn touched(watched: Option<&Watched>) {
+    match watched {
+        Some(watched) => watched.touched().await,
+        None => std::future::pending().await,
+    }
+}
+
 impl Files {
     fn look(&mut self) -> Words {
         let mut words = Words::new();

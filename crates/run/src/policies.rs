@@ -13,15 +13,15 @@ use claw_verify::policy::Role;
 use jiff::Timestamp;
 use tokio::io::unix::AsyncFd;
 
-use crate::Job;
 use crate::exposed;
 use crate::facts::canonical;
 use crate::reader::Reader;
 use crate::reread::{self, Reread};
 use crate::seen::Seen;
-use crate::signed::{self, Held};
+use crate::signed::{self, Held, SignedError};
 use crate::source::{self, Stamp, Unusable};
 use crate::supervisor::{told, waitable};
+use crate::{Host, Job};
 
 /// The policy's file, watched.
 pub(crate) struct Policies<'a> {
@@ -205,4 +205,19 @@ impl<'a> Policies<'a> {
             }
         }
     }
+}
+
+/// A version that must be signed becomes the highest that was seen. From here on, only policies of its name follow it.
+pub(crate) fn admitted(mut job: Job, host: &Host) -> Result<(Job, Option<Seen>), SignedError> {
+    let Some(source) = &mut job.source else { return Ok((job, None)) };
+    let Some(demand) = source.signed.take() else { return Ok((job, None)) };
+    let Some(held) = &job.held else {
+        let signature = signed::signature_of(&source.file);
+        return Err(SignedError::Unsigned { policy: source.name.display().to_string(), signature });
+    };
+    let name = held.release().name.clone();
+    let mut seen = Seen::open(&canonical(&host.state), &name)?;
+    seen.admit(&name, held.version())?;
+    source.signed = Some(demand.named(held));
+    Ok((job, Some(seen)))
 }

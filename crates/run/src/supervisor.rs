@@ -24,9 +24,9 @@ use crate::changes::{self, ChangesError, Layers};
 use crate::control::{self, Answer, Question, Running};
 use crate::exposed::{self, ExposedError};
 use crate::ima::{self, Deviation, Measured, MeasuredError, Presence};
-use crate::integrity::{Begun, Changed, Watched};
+use crate::integrity::{Begun, Changed, Watched, touched};
 use crate::ledger::{Flush, Ledger, LedgerError};
-use crate::policies::Policies;
+use crate::policies::{self, Policies};
 use crate::seen::Seen;
 use crate::signed::{Held, SignedError};
 use crate::{Host, Job, Mode, PlanError, plan};
@@ -151,7 +151,7 @@ pub fn run(job: &Job, host: &Host, fresh: Result<Fresh, LaunchError>) -> Result<
     let (authority, roots) = crate::authority(&job)?;
     let checked = plan(&job, host, authority.as_ref())?;
     exposed::confirm(&job, host, checked.plan())?;
-    let (job, seen) = admitted(job, host)?;
+    let (job, seen) = policies::admitted(job, host)?;
     changes::sweep(&host.state);
     let protect = job.policy.filesystem().map(|files| files.protect.clone()).unwrap_or_default();
     let state = crate::facts::canonical(&host.state).join(changes::HOME).join(&name);
@@ -183,21 +183,6 @@ struct Prepared<'a> {
     trust: (Option<Authority>, Roots),
     /// The versions of the policy that were seen, where it must be signed.
     seen: Option<Seen>,
-}
-
-/// A version that must be signed becomes the highest that was seen. From here on, only policies of its name follow it.
-fn admitted(mut job: Job, host: &Host) -> Result<(Job, Option<Seen>), RunError> {
-    let Some(source) = &mut job.source else { return Ok((job, None)) };
-    let Some(demand) = source.signed.take() else { return Ok((job, None)) };
-    let Some(held) = &job.held else {
-        let signature = crate::signed::signature_of(&source.file);
-        return Err(SignedError::Unsigned { policy: source.name.display().to_string(), signature }.into());
-    };
-    let name = held.release().name.clone();
-    let mut seen = Seen::open(&crate::facts::canonical(&host.state), &name).map_err(SignedError::Seen)?;
-    seen.admit(&name, held.version()).map_err(SignedError::Seen)?;
-    source.signed = Some(demand.named(held));
-    Ok((job, Some(seen)))
 }
 
 fn perform(
@@ -663,14 +648,6 @@ fn said(said: String, measured: Option<&Measured>) -> String {
 
 fn unreadable(error: MeasuredError) -> RunError {
     RunError::System { step: "read the kernel's list of measured files", source: io::Error::other(error) }
-}
-
-/// Waits until something happens to a listed executable.
-async fn touched(watched: Option<&Watched>) {
-    match watched {
-        Some(watched) => watched.touched().await,
-        None => std::future::pending().await,
-    }
 }
 
 /// What comes from outside while the agent runs.
