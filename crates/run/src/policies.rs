@@ -36,6 +36,8 @@ pub(crate) struct Policies<'a> {
     seen: Option<Seen>,
     /// Until when what was signed holds.
     until: Option<Timestamp>,
+    /// It is over, and the gate could not take that yet: told once.
+    overdue: bool,
 }
 
 impl<'a> Policies<'a> {
@@ -47,8 +49,17 @@ impl<'a> Policies<'a> {
         seen: Option<Seen>,
     ) -> io::Result<Policies<'a>> {
         let until = job.held.as_ref().map(|held| held.release().expires);
-        let mut policies =
-            Policies { job, fresh: None, watch: None, reader: None, stamp: None, unread: false, seen, until };
+        let mut policies = Policies {
+            job,
+            fresh: None,
+            watch: None,
+            reader: None,
+            stamp: None,
+            unread: false,
+            seen,
+            until,
+            overdue: false,
+        };
         // an observed run keeps what it had
         let source = job.source.as_ref().filter(|_| job.observe.is_none());
         let Some(source) = source else { return Ok(policies) };
@@ -112,10 +123,11 @@ impl<'a> Policies<'a> {
         let why = format!("what was signed held until {until}");
         match gate.adopt(Change::Policy(Policy::deny_all()), None, why.as_str()) {
             Ok(closed) => {
-                self.until = None;
+                (self.until, self.overdue) = (None, false);
                 (self.job.tell)(&format!("nothing is permitted any more: {why}; {closed} flows closed"));
             }
-            Err(error) => gate.refused(&told(&error)),
+            Err(error) if !std::mem::replace(&mut self.overdue, true) => gate.refused(&told(&error)),
+            Err(_) => {}
         }
     }
 
