@@ -44,6 +44,19 @@ fn a_raw_address_cannot_be_reached() {
 }
 
 #[test]
+fn what_is_refused_last_is_written_down() {
+    each(CLAW, |lab| {
+        let script = "for port in $(seq 1001 1040); do (exec 3<>/dev/tcp/198.51.100.7/$port) 2>/dev/null; done; kill -KILL $$";
+        for _ in 0..10 {
+            let mut run = lab.claw().command(&["bash", "-c", script]).ends(128 + 9);
+            for port in 1001..=1040 {
+                run = run.denied("198.51.100.7", port, "");
+            }
+        }
+    });
+}
+
+#[test]
 fn a_mapped_address_cannot_be_reached() {
     each(CLAW, |lab| {
         let server = sink(Lab::PUBLIC, 0);

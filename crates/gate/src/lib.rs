@@ -79,6 +79,7 @@ pub struct Settings {
 /// A gate that serves one sandbox.
 pub struct Gate {
     shared: Rc<Shared>,
+    refusals: Rc<refusal::Log>,
 }
 
 /// What all parts of the gate see.
@@ -231,8 +232,8 @@ impl Gate {
             }
             _ => {}
         }
-        refusal::serve(&shared, refusals)?;
-        Ok(Gate { shared })
+        let refusals = refusal::Log::serve(&shared, refusals)?;
+        Ok(Gate { shared, refusals })
     }
 
     /// Reads how this machine resolves names (hosts(5), resolv.conf(5)). Not needed where no rule can ever name a host.
@@ -252,8 +253,9 @@ impl Gate {
         }
     }
 
-    /// The agent has ended: datagram flows, which have no end of their own, end now.
+    /// The agent has ended: what it was refused last is written down, and datagram flows, which have no end of their own, end.
     pub fn close(&self) {
+        self.refusals.drain(&self.shared);
         self.shared.closing.notify_waiters();
     }
 

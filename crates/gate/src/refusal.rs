@@ -1,5 +1,6 @@
 //! What the kernel refused by itself: read from its log, given a reason, and written down.
 
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 
@@ -7,46 +8,83 @@ use claw_model::protocol::Transport;
 use claw_policy::{Decision, Reason};
 use claw_sys::netlink::Socket;
 use claw_sys::nflog::{self, Lost, Refused};
+use tokio::io::unix::AsyncFd;
 
 use crate::{Attempt, Shared, waitable};
 
-/// Starts to read the kernel's log.
-pub(crate) fn serve(shared: &Rc<Shared>, refusals: Socket) -> io::Result<()> {
-    let log = waitable(refusals)?;
-    let shared = Rc::clone(shared);
-    tokio::task::spawn_local(async move {
-        let mut buffer = vec![0u8; 32 * 1024];
-        let mut expected = None;
-        loop {
-            let Ok(mut ready) = log.readable().await else { return };
-            let mut lost = 0u64;
-            let read = nflog::read(log.get_ref(), &mut buffer, |refused| {
-                lost = lost.saturating_add(gap(&mut expected, refused.sequence));
-                take(&shared, &refused);
-            });
-            match read {
-                Ok(Lost::None) => {}
-                // the numbers of the next packets say how many
-                Ok(Lost::Some) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
-                Err(_) => {}
+/// The kernel's log of what its rules refused.
+pub(crate) struct Log {
+    socket: AsyncFd<Socket>,
+    buffer: RefCell<Vec<u8>>,
+    expected: Cell<Option<u32>>,
+}
+
+impl Log {
+    /// Starts to read it.
+    pub(crate) fn serve(shared: &Rc<Shared>, refusals: Socket) -> io::Result<Rc<Log>> {
+        let log = Rc::new(Log {
+            socket: waitable(refusals)?,
+            buffer: RefCell::new(vec![0u8; 32 * 1024]),
+            expected: Cell::new(None),
+        });
+        let (shared, own) = (Rc::clone(shared), Rc::clone(&log));
+        tokio::task::spawn_local(async move {
+            loop {
+                let Ok(mut ready) = own.socket.readable().await else { return };
+                if own.take(&shared) == Taken::All {
+                    ready.clear_ready();
+                }
+                // fairness: a log that never runs dry must not keep others waiting
+                tokio::task::yield_now().await;
             }
-            // fairness: a log that never runs dry must not keep others waiting
-            tokio::task::yield_now().await;
-            if lost > 0 {
-                let event = claw_ledger::record::Event::Repeat {
-                    of: None,
-                    count: lost,
-                    reason: Some(Reason::NoRule.code().to_owned()),
-                    bytes_out: None,
-                    bytes_in: None,
-                };
-                let _ = shared.journal.write(&event, None);
+        });
+        Ok(log)
+    }
+
+    /// Writes down what is there. What was refused before a process ended is there when it has ended.
+    pub(crate) fn drain(&self, shared: &Shared) {
+        for _ in 0..MOST_AT_THE_END {
+            if self.take(shared) == Taken::All {
+                break;
             }
         }
-    });
-    Ok(())
+    }
+
+    fn take(&self, shared: &Shared) -> Taken {
+        let (mut lost, mut expected) = (0u64, self.expected.get());
+        let read = nflog::read(self.socket.get_ref(), &mut self.buffer.borrow_mut(), |refused| {
+            lost = lost.saturating_add(gap(&mut expected, refused.sequence));
+            take(shared, &refused);
+        });
+        self.expected.set(expected);
+        if lost > 0 {
+            let event = claw_ledger::record::Event::Repeat {
+                of: None,
+                count: lost,
+                reason: Some(Reason::NoRule.code().to_owned()),
+                bytes_out: None,
+                bytes_in: None,
+            };
+            let _ = shared.journal.write(&event, None);
+        }
+        match read {
+            // of lost ones the numbers of the next packets say how many
+            Ok(Lost::None | Lost::Some) => Taken::Some,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Taken::All,
+            Err(_) => Taken::Some,
+        }
+    }
 }
+
+/// Whether more may be there.
+#[derive(PartialEq, Eq)]
+enum Taken {
+    Some,
+    All,
+}
+
+/// More than the socket's buffer holds.
+const MOST_AT_THE_END: u32 = 1 << 16;
 
 /// How many packets are missing before this one.
 fn gap(expected: &mut Option<u32>, sequence: Option<u32>) -> u64 {
