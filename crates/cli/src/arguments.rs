@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use claw_model::phase::Phase;
 use claw_policy::import::Format;
@@ -89,6 +89,20 @@ pub(crate) enum Command {
         /// Where to
         directory: PathBuf,
     },
+}
+
+/// What was asked for; ends the process if it makes no sense, or asks for help.
+pub(crate) fn parsed() -> Command {
+    quick(std::env::args_os().skip(1)).unwrap_or_else(|| Claw::parse().command)
+}
+
+/// `claw run` without the other commands, whose descriptions cost more to build than a sandbox's namespaces. `None` is left
+/// to the whole command line to judge.
+fn quick(mut words: impl Iterator<Item = std::ffi::OsString>) -> Option<Command> {
+    let run = words.next().filter(|word| word == "run")?;
+    let command = Run::augment_args(clap::Command::new("run"));
+    let matches = command.try_get_matches_from(std::iter::once(run).chain(words)).ok()?;
+    Run::from_arg_matches(&matches).ok().map(Command::Run)
 }
 
 #[derive(Debug, Args)]
@@ -629,4 +643,36 @@ pub(crate) enum Threshold {
     High,
     /// Critical ones only.
     Critical,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_read_as_among_all_commands() {
+        for line in [
+            "run -- true",
+            "run -q -- true --dry-run",
+            "run --policy a.yaml --phase bootstrap --ledger=l --name n --json -- sh -c x",
+            "run --require-signed k --signed-as n --dry-run -- true",
+        ] {
+            let words = || line.split(' ').map(std::ffi::OsString::from);
+            let whole =
+                Claw::try_parse_from(std::iter::once("claw".into()).chain(words())).map(|claw| claw.command);
+            assert_eq!(format!("{:?}", quick(words())), format!("{:?}", whole.ok()), "{line}");
+        }
+        // what makes no sense, and help, is for the whole command line to tell
+        for line in [
+            "run",
+            "run --nonsense -- true",
+            "run --help",
+            "run -h",
+            "run --signed-as n -- true",
+            "ledger",
+            "",
+        ] {
+            assert!(quick(line.split(' ').map(std::ffi::OsString::from)).is_none(), "{line}");
+        }
+    }
 }

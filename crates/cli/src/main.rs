@@ -7,13 +7,13 @@ mod print;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use crate::arguments::{Claw, Command};
+use crate::arguments::Command;
 
 fn main() -> ExitCode {
-    let code = match Claw::parse().command {
-        Command::Run(arguments) => command::run::run(&arguments),
+    // order: before anything else: init is a copy of this process as it is now, and its namespaces take the kernel a while
+    let early = command::run::early(std::env::args_os());
+    let code = match arguments::parsed() {
+        Command::Run(arguments) => command::run::run(&arguments, early),
         Command::Observe(arguments) => command::observe::run(&arguments),
         Command::Policy(arguments) => command::policy::run(&arguments),
         Command::Ledger(arguments) => command::ledger::run(&arguments),

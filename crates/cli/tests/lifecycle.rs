@@ -160,6 +160,54 @@ fn killing_the_init_of_the_sandbox_ends_the_run() {
 }
 
 #[test]
+fn the_ledger_has_a_keeper_that_can_do_nothing_else() {
+    each(CLAW, |lab| {
+        let running = lab.claw().start(&["sleep", "50"]);
+        let parent = format!("PPid:\t{}\n", running.pid());
+        let keeper = || {
+            fs::read_dir("/proc").unwrap().flatten().find_map(|entry| {
+                let status = fs::read_to_string(entry.path().join("status")).ok()?;
+                (status.starts_with("Name:\tclaw-keeper\n") && status.contains(&parent))
+                    .then(|| (entry.path(), status))
+            })
+        };
+        // the name comes before the filter
+        let confined = || keeper().is_some_and(|(_, status)| status.contains("Seccomp:\t2\n"));
+        assert!(soon(confined), "{:?}", keeper());
+        let (path, status) = keeper().unwrap();
+        for line in ["CapEff:\t0000000000000000\n", "CapPrm:\t0000000000000000\n", "NoNewPrivs:\t1\n"] {
+            assert!(status.contains(line), "{line}: {status}");
+        }
+        // neither what claw was called with nor its environment can be read from it
+        assert!(fs::read(path.join("cmdline")).unwrap().iter().all(|byte| *byte == 0));
+        // its channel and the ledger
+        if lab.user().number() == 0 {
+            let mut open: Vec<String> = fs::read_dir(path.join("fd"))
+                .unwrap()
+                .flatten()
+                .map(|entry| fs::read_link(entry.path()).unwrap().display().to_string())
+                .collect();
+            open.sort();
+            assert_eq!(open.len(), 2, "{open:?}");
+            assert!(open[0].ends_with(".jsonl") && open[1].starts_with("socket:"), "{open:?}");
+        }
+        // it outlives neither the run nor a claw that was killed, and no key on the terminal ends it before
+        assert!(
+            std::process::Command::new("kill")
+                .args(["-INT", path.file_name().unwrap().to_str().unwrap()])
+                .status()
+                .unwrap()
+                .success()
+        );
+        sleep(Duration::from_millis(50));
+        assert!(path.exists());
+        running.signal(9);
+        running.end().ends(128 + 9);
+        assert!(soon(|| !path.exists() || keeper().is_none()), "{:?}", keeper());
+    });
+}
+
+#[test]
 fn a_terminal_works() {
     each(CLAW, |lab| {
         let policy = lab.path("policy.yaml");

@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use claw_plan::Plan;
-use claw_sys::process::{self, Bell, Change, Fork, Wait};
+use claw_sys::process::{self, Bell, Change, Fork, Processors, Wait};
 use claw_sys::{capability, signal, socket};
 
 use crate::apparmor::AppArmor;
@@ -17,10 +17,11 @@ use crate::walls::{self, Wall};
 use crate::words::{Ending, Failure, Order, Others, Report, Step, hear, say};
 use crate::{canary, confine, network, seccomp, tree};
 
-/// What the first process of new namespaces does: descriptor 3 is its channel.
-pub(crate) fn init() -> ! {
+/// What the first process of new namespaces does: descriptor 3 is its channel. `processors` are those of the agent; init
+/// itself stays away from the one on which the supervisor was.
+pub(crate) fn init(processors: Option<Processors>) -> ! {
     let code = match process::inherited(3) {
-        Some(channel) => match run(&channel) {
+        Some(channel) => match run(&channel, processors) {
             Ok(code) => code,
             Err(failure) => {
                 let _ = say(channel.as_fd(), &Report::Failed(failure), &[]);
@@ -32,7 +33,7 @@ pub(crate) fn init() -> ! {
     process::exit_now(code)
 }
 
-fn run(channel: &OwnedFd) -> Result<i32, Failure> {
+fn run(channel: &OwnedFd, processors: Option<Processors>) -> Result<i32, Failure> {
     process::forget("claw-init").step(|| "forget the caller's environment".to_owned())?;
     if walls::stands(Wall::Hidden) {
         process::hide().step(|| "hide init's memory".to_owned())?;
@@ -43,7 +44,7 @@ fn run(channel: &OwnedFd) -> Result<i32, Failure> {
     let filter = seccomp::standard().step(|| "compile the system call filter".to_owned())?;
     network::calm()?;
     let mut cgroup = process::unshare_cgroup().is_ok();
-    let mut agent = Agent::fork(channel, (&filter, &apparmor), cgroup)?;
+    let mut agent = Agent::fork(channel, (&filter, &apparmor), (cgroup, processors))?;
     // a supervisor that died before init was tied to it is noticed here: the channel has ended
     let (Order::Plan, files) = hear(channel.as_fd()).step(|| "take the plan".to_owned())? else {
         return Err(Failure::new("take the plan", "the supervisor spoke out of turn"));
@@ -55,7 +56,7 @@ fn run(channel: &OwnedFd) -> Result<i32, Failure> {
         // order: the supervisor has put init into a control group meanwhile; what was forked before is not in it
         agent.end();
         cgroup = process::unshare_cgroup().is_ok();
-        agent = Agent::fork(channel, (&filter, &apparmor), cgroup)?;
+        agent = Agent::fork(channel, (&filter, &apparmor), (cgroup, processors))?;
     }
     // order: the agent's process makes the network while this one makes the tree
     agent.tell(Order::Plan, &[file.as_fd()])?;
@@ -64,6 +65,9 @@ fn run(channel: &OwnedFd) -> Result<i32, Failure> {
     let shown: Vec<BorrowedFd<'_>> =
         [Some(&made.processes), made.input.as_ref()].into_iter().flatten().map(AsFd::as_fd).collect();
     agent.tell(Order::Tree, &shown)?;
+    // order: takes a while; the agent's process puts its confinement on meanwhile, and nothing is tried or let go before
+    tree::leave()?;
+    agent.tell(Order::Left, &[])?;
     drop((made, plan, filter, apparmor, file));
     guard(channel, &agent)
 }
@@ -79,14 +83,20 @@ impl Agent {
     fn fork(
         channel: &OwnedFd,
         (filter, apparmor): (&Filter, &AppArmor),
-        cgroup: bool,
+        (cgroup, processors): (bool, Option<Processors>),
     ) -> Result<Agent, Failure> {
         let (words, theirs) = socket::pair().step(|| "make a channel to the agent".to_owned())?;
         let bell = Bell::new().step(|| "make a bell".to_owned())?;
+        let others = processors.and_then(|all| all.others());
         match process::fork().step(|| "fork".to_owned())? {
             Fork::Child => {
                 drop(words);
-                Chrysalis { channel, init: &theirs, bell: &bell, filter, apparmor, cgroup }.start()
+                // else it waits behind init, which wakes it, often beside an idle processor
+                if let Some(others) = others {
+                    let _ = others.keep_to();
+                }
+                Chrysalis { channel, init: &theirs, bell: &bell, filter, apparmor, cgroup, processors }
+                    .start()
             }
             Fork::Parent(pid) => Ok(Agent { pid, words, bell }),
         }
@@ -112,6 +122,8 @@ struct Chrysalis<'a> {
     filter: &'a Filter,
     apparmor: &'a AppArmor,
     cgroup: bool,
+    /// Where the agent may run.
+    processors: Option<Processors>,
 }
 
 impl Chrysalis<'_> {
@@ -136,11 +148,18 @@ impl Chrysalis<'_> {
     }
 
     fn prepare(&self) -> Result<(Plan, Option<Stack>), Failure> {
+        if walls::stands(Wall::Capabilities) {
+            // while the plan is being made outside
+            capability::drop_bounding();
+        }
         let plan = read(&File::from(self.hear(Order::Plan)?.0)).step(|| "read the plan".to_owned())?;
         let profile = plan.calls.as_ref().map(Stack::of).transpose();
         let stack = profile.step(|| format!("compile the seccomp profile `{}`", plan.seccomp))?;
         network::make(&plan.network, self.channel.as_fd())?;
         let (processes, input) = self.hear(Order::Tree)?;
+        if let Some(processors) = self.processors {
+            processors.keep_to().step(|| "let the agent run on every processor".to_owned())?;
+        }
         if let Some(input) = input {
             process::put(input.as_fd(), 0).step(|| "put standard input in place".to_owned())?;
         }
@@ -160,6 +179,7 @@ impl Chrysalis<'_> {
             .filter(|(name, _)| name != "cgroup" || self.cgroup)
             .map(|(_, identifier)| identifier)
             .collect();
+        self.word(Order::Left)?;
         if walls::all_stand() {
             applied.refused = canary::sing(plan.calls.as_ref())?;
         }
@@ -206,14 +226,15 @@ impl Chrysalis<'_> {
 
     /// Waits for this word of init's and what comes with it.
     fn hear(&self, expected: Order) -> Result<(OwnedFd, Option<OwnedFd>), Failure> {
+        let mut descriptors = self.word(expected)?.into_iter();
+        let first = descriptors.next().ok_or_else(|| Failure::new("hear init", "a descriptor is missing"))?;
+        Ok((first, descriptors.next()))
+    }
+
+    fn word(&self, expected: Order) -> Result<Vec<OwnedFd>, Failure> {
         self.bell.wait().step(|| "wait for init".to_owned())?;
         match hear::<Order>(self.init.as_fd()) {
-            Ok((order, descriptors)) if order == expected => {
-                let mut descriptors = descriptors.into_iter();
-                let first =
-                    descriptors.next().ok_or_else(|| Failure::new("hear init", "a descriptor is missing"))?;
-                Ok((first, descriptors.next()))
-            }
+            Ok((order, descriptors)) if order == expected => Ok(descriptors),
             Ok(_) => Err(Failure::new("hear init", "it spoke out of turn")),
             // init failed, and has said why
             Err(_) => process::exit_now(125),

@@ -5,10 +5,11 @@ use std::io::{self, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use claw_plan::{Checked, Plan};
-use claw_sys::process::{self, Fork, Inherit, Namespaces, Stream};
+use claw_sys::process::{self, Cloned, Inherit, Namespaces, Processors, Stream};
 use claw_sys::socket;
 
 use crate::cgroup::{Cgroup, CgroupError};
+use crate::keeper::Keeper;
 use crate::network::Door;
 use crate::walls::{self, Wall};
 use crate::words::{Applied, Failure, Order, Report, hear, say};
@@ -17,8 +18,20 @@ use crate::words::{Applied, Failure, Order, Report, hear, say};
 /// is a copy of this process, and there is nothing in it yet.
 #[derive(Debug)]
 pub struct Fresh {
-    pid: i32,
+    init: Init,
+    keeper: Option<Keeper>,
     channel: OwnedFd,
+}
+
+/// What is known of init.
+#[derive(Debug)]
+enum Init {
+    /// It is being made.
+    Coming(process::Birth),
+    /// It is there.
+    There(i32),
+    /// Somebody else answers for it, or it was not made.
+    Gone,
 }
 
 impl Fresh {
@@ -33,17 +46,33 @@ impl Fresh {
         // order: supplementary groups can only be given up before the new user namespace forbids it; an ordinary user
         // may not, and keeps its own
         let _ = process::drop_groups();
+        let processors = Processors::of_this().ok();
         let inherit = if walls::stands(Wall::Descriptors) { Inherit::Nothing } else { Inherit::All };
         match process::clone(
             if walls::stands(Wall::Ipc) { Namespaces::ALL } else { Namespaces::ALL_BUT_IPC },
             (&maps.0, &maps.1),
             theirs.as_fd(),
             inherit,
+            processors.and_then(|all| all.others()),
         )
         .map_err(LaunchError::Namespaces)?
         {
-            Fork::Child => crate::init::init(),
-            Fork::Parent(pid) => Ok(Fresh { pid, channel }),
+            Cloned::Between(channel) => crate::keeper::keep(&channel),
+            Cloned::Child => crate::init::init(processors),
+            Cloned::Parent(birth) => Ok(Fresh { init: Init::Coming(birth), keeper: None, channel }),
+        }
+    }
+
+    /// Waits until init is there, and tells its pid.
+    fn settle(&mut self) -> Result<i32, LaunchError> {
+        if let Init::Coming(birth) = std::mem::replace(&mut self.init, Init::Gone) {
+            let (pid, keeper) = birth.settle().map_err(LaunchError::Namespaces)?;
+            self.keeper = Some(Keeper::new(keeper));
+            self.init = Init::There(pid);
+        }
+        match self.init {
+            Init::There(pid) => Ok(pid),
+            _ => Err(LaunchError::Silent(io::ErrorKind::NotFound.into())),
         }
     }
 }
@@ -65,9 +94,9 @@ fn streams() -> Result<(), LaunchError> {
 
 impl Drop for Fresh {
     fn drop(&mut self) {
-        if self.pid > 0 {
-            let _ = claw_sys::signal::send(self.pid, libc::SIGKILL);
-            let _ = process::wait(self.pid, process::Wait::Block);
+        if let Ok(pid) = self.settle() {
+            let _ = claw_sys::signal::send(pid, libc::SIGKILL);
+            let _ = process::wait(pid, process::Wait::Block);
         }
     }
 }
@@ -77,6 +106,7 @@ impl Drop for Fresh {
 pub struct Sandbox {
     pid: i32,
     channel: OwnedFd,
+    keeper: Option<Keeper>,
     limits: Vec<(String, String)>,
     // dropped last: a group can only be removed when it is empty
     _cgroup: Option<Cgroup>,
@@ -160,16 +190,22 @@ impl Sandbox {
             Some(Cgroup::make(name, &plan.limits)?)
         };
         let limits = cgroup.as_ref().map(Cgroup::read_back).unwrap_or_default();
+        let file = written(plan).map_err(system("write the plan"))?;
+        let pid = fresh.settle()?;
         if let Some(cgroup) = &cgroup {
             // order: before the plan: init makes its cgroup namespace when it has it, with the group as its root
-            cgroup.admit(fresh.pid).map_err(system("put the sandbox into its control group"))?;
+            cgroup.admit(pid).map_err(system("put the sandbox into its control group"))?;
         }
-        let file = written(plan).map_err(system("write the plan"))?;
         say(fresh.channel.as_fd(), &Order::Plan, &[file.as_fd()]).map_err(LaunchError::Silent)?;
         let channel = fresh.channel.try_clone().map_err(system("keep the channel"))?;
         // from here on the sandbox answers for init
-        let pid = std::mem::replace(&mut fresh.pid, 0);
-        Ok(Sandbox { pid, channel, limits, _cgroup: cgroup })
+        fresh.init = Init::Gone;
+        Ok(Sandbox { pid, channel, keeper: fresh.keeper.take(), limits, _cgroup: cgroup })
+    }
+
+    /// Has a file written to the disk when this process is gone, whichever way. `false`: it must wait for the disk itself.
+    pub fn keep(&self, file: BorrowedFd<'_>) -> bool {
+        self.keeper.as_ref().is_some_and(|keeper| keeper.take(file).is_ok())
     }
 
     /// Waits for the sockets of the gate. Also returns the summary of the rules that the kernel lists.

@@ -10,6 +10,7 @@ mod cgroup;
 mod confine;
 pub mod firewall;
 mod init;
+mod keeper;
 mod launch;
 mod network;
 mod seccomp;
@@ -40,6 +41,8 @@ pub enum Duty {
     },
     /// It reads files that the run was given, and nothing else: no network, nothing written or executed.
     Read,
+    /// It waits for the supervisor's end, and then for the disk.
+    Keep,
 }
 
 /// Puts the supervisor's own system call filter on this process: in no case does it execute anything or open anything for
@@ -52,6 +55,7 @@ pub fn confine_supervisor(duty: Duty) -> std::io::Result<()> {
         Duty::Relay(gated) => seccomp::gate(&gated).compile(),
         Duty::Answer { broker, rules } => seccomp::supervisor(broker, rules),
         Duty::Read => seccomp::reader(),
+        Duty::Keep => seccomp::keeper().compile(),
     };
     program.map_err(std::io::Error::other)?.install()
 }

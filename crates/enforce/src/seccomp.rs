@@ -19,7 +19,7 @@ mod profile;
 mod table;
 
 pub use self::gate::Gated;
-pub(crate) use self::gate::gate;
+pub(crate) use self::gate::{gate, keeper};
 pub(crate) use self::profile::Stack;
 use self::table::{Answer, Check, Table, any_of, bits, equal, kind_is, masked, unequal};
 pub(crate) use self::table::{ProfileError, Program};

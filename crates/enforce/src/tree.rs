@@ -23,7 +23,7 @@ pub(crate) struct Made {
     pub(crate) input: Option<OwnedFd>,
 }
 
-/// Makes the tree and moves into it.
+/// Makes the tree and moves into it. [`leave`] lets the host's go.
 /// With `listed` only the files of [`Step::Listed`] can be executed or mapped as code: every mount but theirs is `noexec`
 /// (mount_setattr(2)), which execve(2) and mmap(2) honour on the very file that they use.
 pub(crate) fn make(steps: &[Step], listed: bool) -> Result<Made, Failure> {
@@ -79,6 +79,11 @@ fn input(listed: bool) -> io::Result<Option<OwnedFd>> {
     Ok(Some(file.into()))
 }
 
+/// The last step: nothing of the host can be found any more.
+pub(crate) fn leave() -> Result<(), Failure> {
+    mount::leave().step(|| "let the host's tree go".to_owned())
+}
+
 struct Tree {
     root: OwnedFd,
     directory: OwnedFd,
@@ -93,6 +98,8 @@ struct Tree {
     copied: usize,
     /// Where copies of listed files are.
     copies: Option<OwnedFd>,
+    /// The first mask that was laid over a file.
+    mask: Option<OwnedFd>,
 }
 
 impl Tree {
@@ -156,6 +163,7 @@ impl Tree {
             quiet,
             copied: 0,
             copies: None,
+            mask: None,
         })
     }
 
@@ -306,8 +314,10 @@ impl Tree {
 
     /// A copy on the private root, with the same permissions to read and execute.
     fn copy(&mut self, file: File) -> io::Result<OwnedFd> {
-        let mode = file.metadata()?.permissions().mode() & 0o555;
-        let mut content = Vec::new();
+        let about = file.metadata()?;
+        let mode = about.permissions().mode() & 0o555;
+        let mut content =
+            Vec::with_capacity(usize::try_from(about.len()).map_or(0, |length| length.saturating_add(1)));
         file.take(SMALL).read_to_end(&mut content)?;
         self.texts = self.texts.saturating_add(1);
         let name = format!(".text{}", self.texts);
@@ -488,11 +498,15 @@ impl Tree {
     /// To user 0 inside, who is user 0 outside, `/proc` also shows what only that user may read of the whole machine.
     fn veil(&mut self, processes: &OwnedFd) -> io::Result<()> {
         let private = |entry: &std::fs::DirEntry| {
-            entry.metadata().is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o004 == 0)
+            entry.file_type().is_ok_and(|kind| kind.is_file())
+                && entry.metadata().is_ok_and(|about| about.permissions().mode() & 0o004 == 0)
         };
         let entries = std::fs::read_dir(link_to(processes))?.flatten();
         for name in entries.filter(private).map(|entry| entry.file_name()) {
-            self.mask(&Path::new("/proc").join(name))?;
+            match mount::resolve(processes.as_fd(), Path::new(&name), Last::Stay) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                place => self.mask_file(&place?)?,
+            }
         }
         Ok(())
     }
@@ -511,13 +525,31 @@ impl Tree {
             let nothing = mount::create(c"tmpfs", &[("mode", "0000"), ("size", "4k")], attributes)?;
             return mount::attach(nothing.as_fd(), place.as_fd(), Path::new(""));
         }
-        self.texts = self.texts.saturating_add(1);
-        let private = format!(".text{}", self.texts);
-        drop(mount::make_file(self.directory.as_fd(), Path::new(&private), 0)?);
-        let file = mount::resolve(self.directory.as_fd(), Path::new(&private), Last::Stay)?;
-        let file = mount::clone_tree(Path::new(&link_to(&file)))?;
-        mount::restrict(file.as_fd(), attributes, Reach::One)?;
-        mount::attach(file.as_fd(), place.as_fd(), Path::new(""))
+        self.mask_file(&place)
+    }
+
+    /// Lays an empty file that nobody may read over a file.
+    fn mask_file(&mut self, place: &OwnedFd) -> io::Result<()> {
+        let mask = match &self.mask {
+            // it stands somewhere already, with its attributes
+            Some(mask) => mount::clone_tree(Path::new(&link_to(mask)))?,
+            None => {
+                self.texts = self.texts.saturating_add(1);
+                let private = format!(".text{}", self.texts);
+                drop(mount::make_file(self.directory.as_fd(), Path::new(&private), 0)?);
+                let file = mount::resolve(self.directory.as_fd(), Path::new(&private), Last::Stay)?;
+                let mask = mount::clone_tree(Path::new(&link_to(&file)))?;
+                mount::restrict(
+                    mask.as_fd(),
+                    QUIET.and(Attributes::READ_ONLY).and(Attributes::NO_EXEC),
+                    Reach::One,
+                )?;
+                mask
+            }
+        };
+        mount::attach(mask.as_fd(), place.as_fd(), Path::new(""))?;
+        self.mask.get_or_insert(mask);
+        Ok(())
     }
 
     fn source(&self, path: &Path) -> io::Result<&OwnedFd> {

@@ -51,6 +51,8 @@ pub enum Order {
     Plan,
     /// The tree stands; its `/proc` comes along. From init to the agent's process.
     Tree,
+    /// The host's tree is gone. From init to the agent's process.
+    Left,
     /// Let the agent go.
     Go,
     /// Pass a signal on.

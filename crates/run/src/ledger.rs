@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -39,6 +40,7 @@ struct Inner {
     summary: Summary,
     line: Vec<u8>,
     dirty: bool,
+    kept: bool,
     broken: bool,
 }
 
@@ -57,6 +59,7 @@ impl Ledger {
             summary: Summary::default(),
             line: Vec::with_capacity(1024),
             dirty: false,
+            kept: false,
             broken: false,
         };
         Ok(Ledger { path: path.to_owned(), inner: RefCell::new(inner) })
@@ -76,6 +79,21 @@ impl Ledger {
         };
         for event in &events {
             let _ = inner.append(event, None);
+        }
+    }
+
+    /// Gives the file to whoever waits for the disk when this process is gone; `false` if he does not take it.
+    pub(crate) fn keep(&self, keeper: impl FnOnce(BorrowedFd<'_>) -> bool) {
+        let mut inner = self.inner.borrow_mut();
+        inner.kept = keeper(inner.file.as_fd());
+    }
+
+    /// Nothing more is written: waits for the disk, if nobody else does.
+    pub(crate) fn close(&self) {
+        if !self.inner.borrow().kept
+            && let Some(file) = self.unsynced()
+        {
+            let _ = file.sync_data();
         }
     }
 

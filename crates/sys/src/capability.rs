@@ -25,15 +25,23 @@ const VERSION: u32 = 0x2008_0522;
 /// only be dropped with `CAP_SETPCAP`; without it they stay, and mean nothing under `no_new_privs`.
 pub fn drop_all() -> io::Result<()> {
     // SAFETY: prctl(2) with integer arguments.
-    unsafe {
-        check(libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0))?;
-        for capability in 0..64 {
-            if libc::prctl(libc::PR_CAPBSET_READ, capability, 0, 0, 0) == 1 {
-                libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0);
-            }
+    check(unsafe { libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) })?;
+    drop_bounding();
+    write(&[Data::default(); 2])
+}
+
+/// The part of [`drop_all`] that takes nothing away yet: no program that is executed from now on gains a capability.
+pub fn drop_bounding() {
+    for capability in 0..64 {
+        // SAFETY: prctl(2) with integer arguments.
+        match unsafe { libc::prctl(libc::PR_CAPBSET_READ, capability, 0, 0, 0) } {
+            // SAFETY: as above.
+            1 => drop(unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) }),
+            0 => {}
+            // this kernel has no capability of that number, nor of a higher one
+            _ => break,
         }
     }
-    write(&[Data::default(); 2])
 }
 
 /// Whether permitted, effective, inheritable and ambient sets are empty.

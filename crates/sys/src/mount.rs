@@ -1,7 +1,7 @@
 //! Mounts by descriptor: the mount API of Linux 5.2 (open_tree, move_mount, fsopen) and mount_setattr(2) of 5.12.
 
 use std::ffi::{CStr, CString};
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -151,13 +151,21 @@ pub fn attach(mount: BorrowedFd<'_>, directory: BorrowedFd<'_>, path: &Path) -> 
     .map(|_| ())
 }
 
-/// Makes the directory the root of this mount namespace and lets the old root go (pivot_root(2), the form with two
-/// dots). The directory must be a mount point.
+/// Makes the directory the root of this mount namespace (pivot_root(2), the form with two dots). The old root is still
+/// mounted over it: see [`leave`]. The directory must be a mount point.
 pub fn pivot(root: BorrowedFd<'_>) -> io::Result<()> {
     // SAFETY: calls with descriptors and static strings only.
     unsafe {
         check(libc::fchdir(root.as_raw_fd()))?;
         check_long(libc::syscall(libc::SYS_pivot_root, c".".as_ptr(), c".".as_ptr()))?;
+    }
+    Ok(())
+}
+
+/// Lets the old root go after [`pivot`]. The kernel waits until no processor uses it any more.
+pub fn leave() -> io::Result<()> {
+    // SAFETY: calls with static strings only.
+    unsafe {
         check(libc::umount2(c".".as_ptr(), libc::MNT_DETACH))?;
         check(libc::chdir(c"/".as_ptr()))?;
     }
@@ -218,7 +226,9 @@ pub fn make_file(parent: BorrowedFd<'_>, name: &Path, mode: u32) -> io::Result<O
 
 /// Every mount point, in order of its path (proc_pid_mountinfo(5)); octal escapes are undone.
 pub fn points() -> io::Result<Vec<PathBuf>> {
-    let text = std::fs::read_to_string("/proc/self/mountinfo")?;
+    // a page at a time: the kernel writes the list anew from its start for each smaller piece
+    let mut text = String::with_capacity(1 << 14);
+    std::fs::File::open("/proc/self/mountinfo")?.read_to_string(&mut text)?;
     let plain = [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")];
     let unescape = |text: &str| {
         plain.iter().fold(text.to_owned(), |text, (code, character)| text.replace(code, character))

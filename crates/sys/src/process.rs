@@ -2,7 +2,7 @@
 
 use std::ffi::CStr;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use crate::{check, check_long, check_size};
 
@@ -42,25 +42,93 @@ pub enum Fork {
     Parent(i32),
 }
 
+/// Which side of [`clone`] this is.
+#[derive(Debug)]
+pub enum Cloned {
+    /// The first process of the new namespaces.
+    Child,
+    /// The process in between, with its end of the channel. It has no other descriptor.
+    Between(OwnedFd),
+    /// The process that asked for it.
+    Parent(Birth),
+}
+
+/// A first process of new namespaces that is being made.
+#[derive(Debug)]
+pub struct Birth {
+    between: i32,
+    channel: OwnedFd,
+}
+
+impl Birth {
+    /// Waits until it is there, and tells its pid. The process in between goes on with the other end of the channel.
+    pub fn settle(self) -> io::Result<(i32, OwnedFd)> {
+        let mut word = [0; 8];
+        let heard = crate::socket::receive_descriptors(self.channel.as_fd(), &mut word);
+        let number = match heard {
+            Ok((8, _)) => i32::try_from(i64::from_ne_bytes(word)).map_err(io::Error::other),
+            Ok(_) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Err(error) => Err(error),
+        };
+        match number {
+            Ok(pid) if pid > 0 => Ok((pid, self.channel)),
+            failed => {
+                let _ = wait(self.between, Wait::Block);
+                Err(failed
+                    .map_or_else(|error| error, |error| io::Error::from_raw_os_error(error.wrapping_neg())))
+            }
+        }
+    }
+}
+
 /// clone(2) into new namespaces, in a process without other threads. The child dies with this thread
 /// (`PR_SET_PDEATHSIG`), has the given user and group maps (user_namespaces(7)), and of this process's descriptors only
-/// the standard three and `keep`, which becomes number 3, and the others as `inherit` says. `Err` in the child means that it must end.
+/// the standard three and `keep`, which becomes number 3, and the others as `inherit` says.
+///
+/// Namespaces take the kernel a while. A process in between has them made, while this one goes on (`CLONE_PARENT`: the
+/// child is this process's all the same). `elsewhere` is where those two may run. `Err` in them means that they must end.
 pub fn clone(
     namespaces: Namespaces,
     maps: (&str, &str),
     keep: BorrowedFd<'_>,
     inherit: Inherit,
-) -> io::Result<Fork> {
-    let flags = libc::c_long::from(namespaces.0 | libc::SIGCHLD);
-    // SAFETY: clone(2) without CLONE_VM copies this single-threaded process, as fork(2) does.
-    let pid = check_long(unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) })?;
-    if pid != 0 {
-        return Ok(Fork::Parent(libc::c_int::try_from(pid).map_err(io::Error::other)?));
+    elsewhere: Option<Processors>,
+) -> io::Result<Cloned> {
+    let (channel, theirs) = crate::socket::pair()?;
+    let copy = |flags: libc::c_int| {
+        // SAFETY: clone(2) without CLONE_VM copies this single-threaded process, as fork(2) does.
+        check_long(unsafe { libc::syscall(libc::SYS_clone, libc::c_long::from(flags), 0, 0, 0, 0) })
+    };
+    let between = copy(libc::SIGCHLD)?;
+    // whichever of the two runs first: on the processor of this process the other would wait behind it
+    if between != 0 {
+        let between = libc::c_int::try_from(between).map_err(io::Error::other)?;
+        if let Some(elsewhere) = elsewhere {
+            let _ = elsewhere.keep(between);
+        }
+        return Ok(Cloned::Parent(Birth { between, channel }));
     }
-    if settle(maps, keep, inherit).is_err() {
+    drop(channel);
+    if let Some(elsewhere) = elsewhere {
+        let _ = elsewhere.keep_to();
+    }
+    let made = copy(namespaces.0 | libc::CLONE_PARENT | libc::SIGCHLD);
+    if matches!(made, Ok(0)) {
+        drop(theirs);
+        if settle(maps, keep, inherit).is_err() {
+            exit_now(125);
+        }
+        return Ok(Cloned::Child);
+    }
+    let word =
+        made.unwrap_or_else(|error| i64::from(error.raw_os_error().unwrap_or(libc::EINVAL)).wrapping_neg());
+    // order: while this process holds the other channel too, nobody notices that its ends are gone
+    let told = close_all_but(&[theirs.as_raw_fd()])
+        .and_then(|()| crate::socket::send_descriptors(theirs.as_fd(), &word.to_ne_bytes(), &[]));
+    if told.is_err() || word < 0 {
         exit_now(125);
     }
-    Ok(Fork::Child)
+    Ok(Cloned::Between(theirs))
 }
 
 /// What a new child does first.
@@ -199,6 +267,54 @@ pub fn hide() -> io::Result<()> {
 /// No exec may give this process more than it has (`PR_SET_NO_NEW_PRIVS`).
 pub fn no_new_privileges() -> io::Result<()> {
     prctl(libc::PR_SET_NO_NEW_PRIVS, 1)
+}
+
+/// The processors that this process may run on (sched_setaffinity(2)).
+#[derive(Clone, Copy)]
+pub struct Processors(libc::cpu_set_t);
+
+impl std::fmt::Debug for Processors {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // SAFETY: reads a whole, initialised set.
+        write!(formatter, "Processors({})", unsafe { libc::CPU_COUNT(&self.0) })
+    }
+}
+
+impl Processors {
+    /// Those of this process. Fails on a machine with more than 1,024.
+    pub fn of_this() -> io::Result<Processors> {
+        let mut set = Processors(Processors::none());
+        // SAFETY: sched_getaffinity(2) writes at most the size it is given.
+        check(unsafe { libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set.0) })?;
+        Ok(set)
+    }
+
+    /// These without the one that this process runs on now; `None` if there is no other.
+    pub fn others(&self) -> Option<Processors> {
+        // SAFETY: no arguments; and a set is read and written within its bounds, which the macros check.
+        unsafe {
+            let here = usize::try_from(libc::sched_getcpu()).ok()?;
+            let mut set = self.0;
+            libc::CPU_CLR(here, &mut set);
+            (libc::CPU_COUNT(&set) > 0).then_some(Processors(set))
+        }
+    }
+
+    /// This process runs on these alone from now on.
+    pub fn keep_to(&self) -> io::Result<()> {
+        self.keep(0)
+    }
+
+    fn keep(&self, process: libc::pid_t) -> io::Result<()> {
+        // SAFETY: sched_setaffinity(2) reads the size it is given.
+        check(unsafe { libc::sched_setaffinity(process, size_of::<libc::cpu_set_t>(), &raw const self.0) })
+            .map(|_| ())
+    }
+
+    fn none() -> libc::cpu_set_t {
+        // SAFETY: a set of bits, all zero, is the empty set.
+        unsafe { std::mem::zeroed() }
+    }
 }
 
 /// Installs a system call filter on this thread and what it starts (seccomp(2)). Needs `no_new_privs`.

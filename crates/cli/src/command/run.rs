@@ -1,5 +1,6 @@
 //! `claw run`.
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Read;
@@ -10,8 +11,8 @@ use claw_plan::Plan;
 use claw_policy::Policy;
 use claw_run::trust::Trust;
 use claw_run::{
-    Demand, Fresh, Held, Host, Job, Outcome, PlanError, RunError, Seen, SignedError, Source, rises,
-    run as run_job, signed,
+    Demand, Fresh, Held, Host, Job, LaunchError, Outcome, PlanError, RunError, Seen, SignedError, Source,
+    rises, run as run_job, signed,
 };
 
 use super::believed::{Believed, believed};
@@ -19,10 +20,20 @@ use crate::arguments::Run;
 use crate::environment;
 use crate::print::{self, DONE, NO_SANDBOX, UNUSABLE};
 
+/// Namespaces for a command line that looks like a run, before it is read. Whoever does not need them drops them.
+pub(crate) fn early(words: impl Iterator<Item = OsString>) -> Option<Result<Fresh, LaunchError>> {
+    let mut words = words.skip(1);
+    let runs = words.next().is_some_and(|word| word == "run")
+        && words.take_while(|word| word != "--").all(|word| !NOTHING_RUNS.iter().any(|other| word == *other));
+    runs.then(Fresh::make)
+}
+
+/// With these nothing is run.
+const NOTHING_RUNS: [&str; 3] = ["--dry-run", "--help", "-h"];
+
 /// Runs the command, or prints the plan.
-pub(crate) fn run(arguments: &Run) -> u8 {
-    // order: before anything is read; init is a copy of this process as it is now
-    let fresh = (!arguments.dry_run).then(Fresh::make);
+pub(crate) fn run(arguments: &Run, early: Option<Result<Fresh, LaunchError>>) -> u8 {
+    let fresh = (!arguments.dry_run).then(|| early.unwrap_or_else(Fresh::make));
     let host = match environment::host() {
         Ok(host) => host,
         Err(error) => {
