@@ -225,6 +225,9 @@ libc.connect(datagram.fileno(), b'\\0' * 16, 16); print('datagram', datagram.get
 for path in ('u.sock', os.path.abspath('v.sock'), '\\0abstract'):
     one = socket.socket(socket.AF_UNIX); one.bind(path); one.listen()
     socket.socket(socket.AF_UNIX).connect(path); print('unix', path.strip('\\0')[-8:])
+os.umask(0o027); socket.socket(socket.AF_UNIX).bind('mask.sock'); print('mode', oct(os.stat('mask.sock').st_mode & 0o777))
+os.mkdir('dark'); os.chdir('dark'); os.chmod('.', 0o300); one = socket.socket(socket.AF_UNIX); one.bind('d.sock'); one.listen()
+socket.socket(socket.AF_UNIX).connect('d.sock'); os.chmod('.', 0o700); os.chdir('..'); print('dark', os.listdir('dark'))
 os.symlink('/etc', 'link')
 for path in ('nothing.sock', '/run/nothing', 'link/passwd'):
     try: socket.socket(socket.AF_UNIX).connect(path)
@@ -251,6 +254,8 @@ closed(('8.8.8.8', 53)); closed(('8.8.8.8', 443)); closed(('127.0.0.1', 9))",
             "unix u.sock",
             "unix k/v.sock",
             "unix abstract",
+            "mode 0o750",
+            "dark ['d.sock']",
             "unix nothing.sock ENOENT",
             "early 0",
             "bad -1 EBADF",
@@ -262,6 +267,57 @@ closed(('8.8.8.8', 53)); closed(('8.8.8.8', 443)); closed(('127.0.0.1', 9))",
             assert!(run.stdout.contains(line), "{line}: {run:#?}");
         }
         assert!(!run.stdout.contains(&format!("relayed peer {}", relayed.ip())), "{run:#?}");
+    });
+}
+
+/// Both ask by one listener.
+#[test]
+fn a_profile_of_its_own_holds_beside_it() {
+    each(CLAW, |lab| {
+        let server = echo(Lab::PRIVATE);
+        lab.write(
+            "profile.json",
+            "{\"defaultAction\": \"SCMP_ACT_ALLOW\", \"syscalls\": [
+{\"names\": [\"ptrace\", \"execve\", \"listen\"], \"action\": \"SCMP_ACT_KILL_PROCESS\"},
+{\"names\": [\"bind\"], \"action\": \"SCMP_ACT_ERRNO\", \"errnoRet\": 95}]}",
+        );
+        lab.policy(
+            &[format!("{}, protocol: TCP, path: brokered", server.rule("api.test"))],
+            "filesystem: {write: [.]}\nprocess: {seccomp: ../profile.json}\n",
+        );
+        let code = format!(
+            "connection = socket.create_connection(('api.test', {})); connection.sendall(b'x'); assert connection.recv(1) == b'x'
+print('peer', connection.getpeername()[0])
+for family, address in (socket.AF_INET, ('127.0.0.1', 0)), (socket.AF_UNIX, 'x.sock'):
+    try: socket.socket(family).bind(address)
+    except OSError as error: print('bind', error.errno)
+def ended(act):
+    sys.stdout.flush()
+    child = os.fork()
+    if child == 0: act(); os._exit(0)
+    print(act.__name__, 'ended by', os.waitpid(child, 0)[1])
+def execute(): os.execv('/bin/true', ['true'])
+def listen_path(): socket.socket(socket.AF_UNIX).listen()
+def listen_port(): socket.socket().listen()
+def trace(): libc.ptrace(0, 0, 0, 0)
+for act in (execute, listen_path, listen_port, trace): ended(act)
+print('file', os.path.exists('x.sock'))",
+            server.port()
+        );
+        let run = lab.python(&code).ends(0);
+        is_handed(&run, &server);
+        for line in ["execute", "listen_path", "listen_port", "trace"] {
+            assert!(run.stdout.contains(&format!("{line} ended by 9")), "{line}: {run:#?}");
+        }
+        assert_eq!(run.stdout.matches("bind 95").count(), 2, "{run:#?}");
+        assert!(run.stdout.contains("file False"), "{run:#?}");
+        let told = run.of_kind("syscall");
+        let mut names: Vec<&str> = told.iter().filter_map(|record| record["name"].as_str()).collect();
+        names.sort_unstable();
+        // the ledger counts what comes again
+        assert_eq!(names, ["execve", "listen", "ptrace"], "{run:#?}");
+        assert_eq!(run.stderr.matches("it called listen(2)").count(), 2, "{run:#?}");
+        assert!(told.iter().all(|record| record["process"]["pid"].as_u64().is_some()), "{run:#?}");
     });
 }
 

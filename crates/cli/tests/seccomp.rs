@@ -305,11 +305,6 @@ fn a_profile_that_is_wrong_runs_nothing() {
         lab.run("echo ran").ends(2).warns("cannot read the seccomp profile `../missing.json`");
         under(lab, "nanoo");
         lab.run("echo ran").ends(2).warns("did you mean `nano`?");
-        lab.policy(
-            &["destination: \"api.test:80\", protocol: TCP, path: brokered".to_owned()],
-            "process: {seccomp: nano}\n",
-        );
-        lab.run("echo ran").ends(2).warns("cannot be used with the seccomp profile `nano`");
     });
 }
 

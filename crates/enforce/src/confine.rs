@@ -2,7 +2,6 @@
 //! were not granted, system calls that are not listed.
 
 use std::io;
-use std::os::fd::OwnedFd;
 
 use claw_plan::{Access, Grant, Plan};
 use claw_sys::{capability, probe, process, resource};
@@ -17,11 +16,7 @@ use crate::walls::{self, Wall};
 use crate::words::{Applied, Failure, Step};
 
 /// Confines this process for good. Order: Landlock needs open paths, the filter comes last because it refuses the rest.
-pub(crate) fn confine(
-    plan: &Plan,
-    filter: &Program,
-    apparmor: &AppArmor,
-) -> Result<(Applied, Option<OwnedFd>), Failure> {
+pub(crate) fn confine(plan: &Plan, filter: &Program, apparmor: &AppArmor) -> Result<Applied, Failure> {
     resource::no_core_files().step(|| "forbid core files".to_owned())?;
     if walls::stands(Wall::Capabilities) {
         capability::drop_all().step(|| "drop capabilities".to_owned())?;
@@ -33,26 +28,15 @@ pub(crate) fn confine(
     }
     let landlock_abi = if walls::stands(Wall::Landlock) { landlock(&plan.landlock)? } else { 0 };
     let step = || "install the system call filter".to_owned();
-    let listener = if !walls::stands(Wall::Seccomp) {
-        None
-    } else if plan.broker {
-        Some(seccomp::of(plan).step(step)?.listen().step(step).map_err(|failure| {
-            failure.hint(
-                "`path: brokered` needs seccomp notifications (Linux 5.9); leave it out to use the relay",
-            )
-        })?)
-    } else if plan.calls.is_some() || plan.listed {
-        seccomp::of(plan).step(step)?.install().step(step)?;
-        None
-    } else {
-        filter.install().step(step)?;
-        None
-    };
+    if walls::stands(Wall::Seccomp) {
+        if plan.broker || plan.calls.is_some() || plan.listed {
+            seccomp::of(plan).step(step)?.install().step(step)?;
+        } else {
+            filter.install().step(step)?;
+        }
+    }
     if !walls::all_stand() {
-        return Ok((
-            Applied { landlock_abi, seccomp: "not whole".to_owned(), apparmor, ..Applied::default() },
-            listener,
-        ));
+        return Ok(Applied { landlock_abi, seccomp: "not whole".to_owned(), apparmor, ..Applied::default() });
     }
     let mut applied = Applied { apparmor, ..receipt(landlock_abi)? };
     if plan.broker {
@@ -65,7 +49,7 @@ pub(crate) fn confine(
         applied.seccomp.push_str(", ");
         applied.seccomp.push_str(&plan.seccomp);
     }
-    Ok((applied, listener))
+    Ok(applied)
 }
 
 /// The second wall: the same view as the mounts, held by another mechanism.

@@ -8,10 +8,12 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use claw_plan::Plan;
+use claw_policy::seccomp::CallProfile;
 use claw_sys::process::{self, Bell, Change, Fork, Wait};
 use claw_sys::{capability, signal, socket};
 
 use crate::apparmor::AppArmor;
+use crate::calls::Taker;
 use crate::seccomp::{Program as Filter, Stack};
 use crate::walls::{self, Wall};
 use crate::words::{Ending, Failure, Order, Others, Report, Step, hear, say};
@@ -64,8 +66,9 @@ fn run(channel: &OwnedFd) -> Result<i32, Failure> {
     let shown: Vec<BorrowedFd<'_>> =
         [Some(&made.processes), made.input.as_ref()].into_iter().flatten().map(AsFd::as_fd).collect();
     agent.tell(Order::Tree, &shown)?;
+    let profile = plan.calls.clone();
     drop((made, plan, filter, apparmor, file));
-    guard(channel, &agent)
+    guard(channel, &agent, profile)
 }
 
 /// The process that becomes the agent, as init sees it.
@@ -122,7 +125,11 @@ impl Chrysalis<'_> {
             Ok((plan, stack)) => {
                 let (code, message) = match &stack {
                     None => execute(&plan),
-                    Some(stack) => self.execute_under(&plan, stack),
+                    Some(stack) if plan.calls.is_some() => self.execute_under(&plan, stack),
+                    Some(stack) => match self.ask(&plan, stack) {
+                        Ok(()) => execute(&plan),
+                        Err(why) => why,
+                    },
                 };
                 let _ = say(self.init.as_fd(), &Report::NotStarted { code, message }, &[]);
                 code
@@ -137,8 +144,12 @@ impl Chrysalis<'_> {
 
     fn prepare(&self) -> Result<(Plan, Option<Stack>), Failure> {
         let plan = read(&File::from(self.hear(Order::Plan)?.0)).step(|| "read the plan".to_owned())?;
-        let profile = plan.calls.as_ref().map(Stack::of).transpose();
-        let stack = profile.step(|| format!("compile the seccomp profile `{}`", plan.seccomp))?;
+        let asks = plan.broker && walls::stands(Wall::Seccomp) || plan.calls.is_some();
+        let stack = asks.then(|| Stack::of(plan.calls.as_ref(), plan.broker)).transpose();
+        let stack = stack.step(|| format!("compile the seccomp profile `{}`", plan.seccomp))?;
+        if plan.broker {
+            may_copy()?;
+        }
         network::make(&plan.network, self.channel.as_fd())?;
         let (processes, input) = self.hear(Order::Tree)?;
         if let Some(input) = input {
@@ -148,12 +159,7 @@ impl Chrysalis<'_> {
         std::env::set_current_dir(directory)
             .step(|| format!("enter the working directory `{}`", directory.display()))?;
         signal::reset().step(|| "reset signals".to_owned())?;
-        let (mut applied, listener) = confine::confine(&plan, self.filter, self.apparmor)?;
-        if let Some(listener) = listener {
-            // order: the canary's own attempts wait for an answer already
-            say(self.channel.as_fd(), &Report::Listener, &[listener.as_fd()])
-                .step(|| "hand the listener out".to_owned())?;
-        }
+        let mut applied = confine::confine(&plan, self.filter, self.apparmor)?;
         applied.namespaces = confine::namespaces()
             .step(|| "list namespaces".to_owned())?
             .into_iter()
@@ -180,28 +186,36 @@ impl Chrysalis<'_> {
             Ok(program) => program,
             Err(why) => return why,
         };
-        let failed = |what: &str, error: &dyn std::fmt::Display| {
-            (125, format!("cannot {what} the seccomp profile `{}`: {error}", plan.seccomp))
-        };
         let arguments: Vec<_> = program.arguments.iter().map(CString::as_c_str).collect();
         let environment = texts(plan.environment.iter().map(|(name, value)| format!("{name}={value}")));
         let environment: Vec<_> = environment.iter().map(CString::as_c_str).collect();
-        let listener = match stack.listen() {
-            Ok(listener) => listener,
-            Err(error) => return failed("install", &error),
-        };
-        // order: this process may close nothing once the profile holds
-        let listener = std::mem::ManuallyDrop::new(listener);
-        if let Err(error) = say(self.channel.as_fd(), &Report::Listener, &[listener.as_fd()]) {
-            return failed("hand out the listener of", &error);
+        if let Err(why) = self.ask(plan, stack) {
+            return why;
         }
-        // order: memory that is free now need not be asked of the kernel when only execve(2) is left
-        drop(Vec::<u8>::with_capacity(SPARE));
         if let Err(error) = stack.install() {
-            return failed("install", &error);
+            return refused(plan, &format!("install {}", asking(plan)), &error);
         }
         let error = process::execute(&program.path, &arguments, &environment);
         (126, format!("{}: {error}", program.path.to_string_lossy()))
+    }
+
+    /// From here on calls wait for an answer. Whoever gives it is told where: init and the supervisor.
+    fn ask(&self, plan: &Plan, stack: &Stack) -> Result<(), (i32, String)> {
+        let failed = |what: &str, error: &dyn std::fmt::Display| refused(plan, what, error);
+        let (told, tells) = socket::pair().map_err(|error| failed("make a channel for calls", &error))?;
+        // order: memory that is free now need not be asked of the kernel when little is left to be called
+        let spare = || drop(Vec::<u8>::with_capacity(SPARE));
+        spare();
+        let listener =
+            stack.listen().map_err(|error| failed(&format!("install {}", asking(plan)), &error))?;
+        // order: this process may close nothing once a profile holds
+        let [listener, told, tells] = [listener, told, tells].map(std::mem::ManuallyDrop::new);
+        for (whom, end) in [(self.init, &tells), (self.channel, &told)] {
+            say(whom.as_fd(), &Report::Listener, &[listener.as_fd(), end.as_fd()])
+                .map_err(|error| failed(&format!("hand out the listener of {}", asking(plan)), &error))?;
+        }
+        spare();
+        Ok(())
     }
 
     /// Waits for this word of init's and what comes with it.
@@ -218,6 +232,32 @@ impl Chrysalis<'_> {
             // init failed, and has said why
             Err(_) => process::exit_now(125),
         }
+    }
+}
+
+/// What asks, in words.
+fn asking(plan: &Plan) -> String {
+    match plan.calls {
+        Some(_) => format!("the seccomp profile `{}`", plan.seccomp),
+        None => "the filter of `path: brokered`".to_owned(),
+    }
+}
+
+fn refused(plan: &Plan, what: &str, error: &dyn std::fmt::Display) -> (i32, String) {
+    let hint = "; it needs seccomp notifications (Linux 5.9), `path: relay` does not";
+    (125, format!("cannot {what}: {error}{}", if plan.broker { hint } else { "" }))
+}
+
+/// Sockets are copied from the agent's processes, which are all init's descendants (ptrace_scope of the Yama module).
+fn may_copy() -> Result<(), Failure> {
+    let scope = std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").unwrap_or_default();
+    match scope.trim() {
+        "2" | "3" => {
+            let why = format!("kernel.yama.ptrace_scope is {}", scope.trim());
+            let failure = Failure::new("take copies of the agent's sockets for `path: brokered`", why);
+            Err(failure.hint("set it to 1, or leave `path: brokered` out to use the relay"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -306,30 +346,42 @@ fn candidates(plan: &Plan, name: &str) -> Vec<PathBuf> {
     path.unwrap_or_default().split(':').map(|directory| Path::new(directory).join(name)).collect()
 }
 
-/// PID 1: gives up its own power, tells how the agent starts and ends, and ends with it or with the supervisor.
-fn guard(channel: &OwnedFd, agent: &Agent) -> Result<i32, Failure> {
+/// PID 1: gives up its own power, tells how the agent starts and ends, takes its calls that wait, and ends with it or with the
+/// supervisor.
+fn guard(channel: &OwnedFd, agent: &Agent, profile: Option<CallProfile>) -> Result<i32, Failure> {
     let (errors, agent) = (&agent.words, agent.pid);
     capability::drop_all().step(|| "drop init's capabilities".to_owned())?;
     process::no_new_privileges().step(|| "set no_new_privs".to_owned())?;
     signal::block(&[libc::SIGCHLD]).step(|| "block signals".to_owned())?;
     let children = signal::descriptor(&[libc::SIGCHLD]).step(|| "watch for children".to_owned())?;
-    let (mut starting, mut closed) = (true, false);
+    let (mut starting, mut closed, mut taker) = (true, false, None::<Taker>);
     loop {
         // order: while the agent's process is being confined, orders are for it, and init leaves the channel alone
-        let sources: Vec<BorrowedFd<'_>> = if starting {
-            vec![children.as_fd(), errors.as_fd()]
-        } else {
-            vec![children.as_fd(), channel.as_fd()]
-        };
+        let words = if starting { errors.as_fd() } else { channel.as_fd() };
+        let mut sources = vec![children.as_fd(), words];
+        sources.extend(taker.as_ref().map(Taker::listener));
         let ready = process::poll(&sources, -1).step(|| "wait".to_owned())?;
+        if ready.get(2) == Some(&true)
+            && let Some(taker) = &taker
+        {
+            taker.take();
+        }
         if ready.get(1) == Some(&true) {
             if starting {
-                starting = false;
-                let report = match hear::<Report>(errors.as_fd()) {
-                    Ok((report, _)) => report,
-                    Err(_) => Report::Started { pid: agent },
-                };
-                let _ = say(channel.as_fd(), &report, &[]);
+                match hear::<Report>(errors.as_fd()) {
+                    Ok((Report::Listener, descriptors)) => {
+                        let made = Taker::of(descriptors, profile.clone());
+                        taker = Some(made.step(|| "answer for calls".to_owned())?);
+                    }
+                    Ok((report, _)) => {
+                        starting = false;
+                        let _ = say(channel.as_fd(), &report, &[]);
+                    }
+                    Err(_) => {
+                        starting = false;
+                        let _ = say(channel.as_fd(), &Report::Started { pid: agent }, &[]);
+                    }
+                }
             } else {
                 closed = !obey(channel.as_fd(), agent);
             }

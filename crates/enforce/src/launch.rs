@@ -183,10 +183,9 @@ impl Sandbox {
             .map_err(LaunchError::Init)
     }
 
-    /// Takes init's next report from the channel, and the descriptor that came with it.
-    pub fn report(&self) -> io::Result<(Report, Option<OwnedFd>)> {
-        let (report, descriptors) = hear(self.channel.as_fd())?;
-        Ok((report, descriptors.into_iter().next()))
+    /// Takes init's next report from the channel, and the descriptors that came with it.
+    pub fn report(&self) -> io::Result<(Report, Vec<OwnedFd>)> {
+        hear(self.channel.as_fd())
     }
 
     /// Lets the agent go. The receipt is the proof that the sandbox stands.

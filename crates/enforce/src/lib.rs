@@ -5,6 +5,7 @@
 //! [`Order`]. What fails on the way is told with its step, and then nothing runs.
 
 pub mod apparmor;
+mod calls;
 mod canary;
 mod cgroup;
 mod confine;
@@ -17,27 +18,20 @@ mod tree;
 mod walls;
 mod words;
 
+pub use calls::{Asked, Calls};
 pub use canary::{PROBES, SETTING, WRITES, probe_number};
 pub use cgroup::{Cgroup, CgroupError};
 pub use launch::{Fresh, LaunchError, Sandbox};
 pub use network::{CALMED, Door, Steering};
-pub use seccomp::Gated;
+pub use seccomp::{Answers, Gated};
 pub use walls::{Wall, all_stand, stands};
 pub use words::{Applied, Ending, Failure, Order, Others, Report};
 
 /// What the supervisor still has to do once the sandbox stands.
 #[derive(Debug, Clone, Copy)]
 pub enum Duty {
-    /// It relays and writes down: its filter lists what that needs.
+    /// It relays, answers and writes down: its filter lists what that needs.
     Relay(Gated),
-    /// It answers for system calls of the agent too, and looks at processes on the host's `/proc` for that: its filter
-    /// lists what it does not need. With `broker` it may take copies of the agent's descriptors.
-    Answer {
-        /// It hands sockets over.
-        broker: bool,
-        /// Where the rules of openat2(2) stand.
-        rules: u64,
-    },
     /// It reads files that the run was given, and nothing else: no network, nothing written or executed.
     Read,
 }
@@ -50,7 +44,6 @@ pub fn confine_supervisor(duty: Duty) -> std::io::Result<()> {
     }
     let program = match duty {
         Duty::Relay(gated) => seccomp::gate(&gated).compile(),
-        Duty::Answer { broker, rules } => seccomp::supervisor(broker, rules),
         Duty::Read => seccomp::reader(),
     };
     program.map_err(std::io::Error::other)?.install()

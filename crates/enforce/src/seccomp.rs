@@ -18,8 +18,8 @@ mod gate;
 mod profile;
 mod table;
 
-pub use self::gate::Gated;
 pub(crate) use self::gate::gate;
+pub use self::gate::{Answers, Gated};
 pub(crate) use self::profile::Stack;
 use self::table::{Answer, Check, Table, any_of, bits, equal, kind_is, masked, unequal};
 pub(crate) use self::table::{ProfileError, Program};
@@ -48,16 +48,14 @@ pub(crate) fn of(plan: &Plan) -> Result<Program, ProfileError> {
     table.compile()
 }
 
-/// The filter where the gate may hand sockets over that are connected outside. Every connect(2), bind(2) and listen(2) waits for
-/// the supervisor, which performs it or refuses it: none is left to the kernel, which would read its arguments again. What
-/// else could lead such a socket elsewhere is refused: requests to the socket's own network namespace, beside what `standard` refuses.
+/// The filter where the gate may hand sockets over that are connected outside. What could lead such a socket elsewhere is refused:
+/// requests to the socket's own network namespace, beside what `standard` refuses. Every connect(2), bind(2) and listen(2) waits
+/// for an answer, by a filter of its own ([`Stack`]): none is left to the kernel, which would read its arguments again.
 fn brokered_table() -> Table {
     let mut requests: Vec<Check> = terminal();
     // 0x8910 to 0x89ff ask the socket's network namespace (netdevice(7)); those below are the socket's own
     requests.push(Check::new(libc::EPERM, [bits(1, 0xff00, 0x8900), any_of(1, 0xf0)]));
-    standard_table()
-        .with(&[libc::SYS_connect, libc::SYS_bind, libc::SYS_listen], Answer::Notify)
-        .checked(libc::SYS_ioctl, requests)
+    standard_table().checked(libc::SYS_ioctl, requests)
 }
 
 /// Keystrokes and selections put into the terminal of whoever started the agent, another line discipline for it, and its
@@ -129,17 +127,6 @@ pub(crate) fn reader() -> Result<Program, ProfileError> {
     let table =
         outside().with(&away, Answer::Refuse).with(&more, Answer::Refuse).with(&processes, Answer::Refuse);
     table.compile()
-}
-
-/// The filter that the supervisor puts on itself where it answers for calls of the agent: it relays, resolves, and writes to what is open already. It opens
-/// files for reading only, changes no directory, and executes nothing.
-pub(crate) fn supervisor(broker: bool, rules: u64) -> Result<Program, ProfileError> {
-    match broker {
-        // it takes copies of the agent's sockets, and finds the paths of UNIX sockets as the agent sees them
-        true => outside().with(&[libc::SYS_pidfd_getfd, libc::SYS_openat2], Answer::Allow),
-        false => outside().checked(libc::SYS_openat2, table::other_address(libc::EPERM, 2, rules).into()),
-    }
-    .compile()
 }
 
 /// What no process of Claw's outside the sandbox does: it opens files for reading only, and executes nothing.
@@ -339,9 +326,7 @@ mod tests {
 
     #[test]
     fn filters_are_small() {
-        for program in
-            [standard().unwrap(), brokered_table().compile().unwrap(), supervisor(false, 0).unwrap()]
-        {
+        for program in [standard().unwrap(), brokered_table().compile().unwrap(), reader().unwrap()] {
             assert!(program.len() < 800, "{}", program.len());
         }
     }
@@ -461,8 +446,8 @@ mod tests {
     }
 
     #[test]
-    fn the_supervisor_opens_nothing_for_writing_and_executes_nothing() {
-        let program = supervisor(false, 0).unwrap();
+    fn what_reads_files_again_opens_nothing_for_writing_and_executes_nothing() {
+        let program = reader().unwrap();
         let open = |flags: i32| program.answer(libc::SYS_openat, [0, 0, flags as u64, 0, 0, 0]);
         assert_eq!(open(libc::O_RDONLY | libc::O_CLOEXEC), Ok(()));
         for flags in
@@ -470,11 +455,9 @@ mod tests {
         {
             assert_eq!(open(flags), Err(libc::EPERM));
         }
-        for number in [libc::SYS_execve, libc::SYS_execveat, libc::SYS_ptrace] {
+        for number in [libc::SYS_execve, libc::SYS_execveat, libc::SYS_ptrace, libc::SYS_openat2] {
             assert_eq!(program.answer(number, [0; 6]), Err(libc::EPERM));
         }
-        assert_eq!(program.answer(libc::SYS_openat2, [3, 1, 0, 24, 0, 0]), Ok(()), "by its rules");
-        assert_eq!(program.answer(libc::SYS_openat2, [3, 1, 8, 24, 0, 0]), Err(libc::EPERM), "by others");
         assert_eq!(program.answer(libc::SYS_write, [0; 6]), Ok(()));
     }
 }

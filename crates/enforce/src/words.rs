@@ -19,7 +19,7 @@ pub enum Report {
     },
     /// More sockets.
     Sockets,
-    /// The agent's connect(2) waits for answers; where they are given comes along.
+    /// Calls of the agent wait for answers from now on; where these are given, and where init tells of such calls, come along.
     Listener,
     /// The agent's process is confined and the canary found no way out. The sandbox's `/proc` comes along.
     Confined(Applied),

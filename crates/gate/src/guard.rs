@@ -8,53 +8,23 @@ use std::rc::Rc;
 use claw_ledger::record::Event;
 use claw_policy::seccomp::{CallAction, CallProfile, name_of};
 use claw_sys::notify::{self, Call, Reply};
-use claw_sys::signal;
-use tokio::io::unix::AsyncFd;
 
-use crate::{Gate, Shared, broker, waitable};
+use crate::Shared;
 
-struct Guard {
-    shared: Rc<Shared>,
-    listener: AsyncFd<OwnedFd>,
-    profile: CallProfile,
-    tell: fn(&str),
+/// Answers for one profile.
+pub(crate) struct Guard {
+    pub(crate) shared: Rc<Shared>,
+    /// Where calls are answered.
+    pub(crate) listener: Rc<OwnedFd>,
+    pub(crate) profile: CallProfile,
+    pub(crate) tell: fn(&str),
     /// The agent was started.
-    started: bool,
-}
-
-impl Gate {
-    /// Answers the calls that come from this listener as the profile says. The first execution is the agent's start.
-    pub fn guard(&self, listener: OwnedFd, profile: CallProfile, tell: fn(&str)) -> std::io::Result<()> {
-        let listener = waitable(listener)?;
-        let guard = Guard { shared: Rc::clone(&self.shared), listener, profile, tell, started: false };
-        tokio::task::spawn_local(guard.serve());
-        Ok(())
-    }
+    pub(crate) started: bool,
 }
 
 impl Guard {
-    async fn serve(mut self) {
-        loop {
-            let Ok(mut ready) = self.listener.readable().await else { return };
-            if !matches!(
-                claw_sys::process::poll(&[self.listener.get_ref().as_fd()], 0).as_deref(),
-                Ok([true])
-            ) {
-                ready.clear_ready();
-                continue;
-            }
-            drop(ready);
-            match notify::receive(self.listener.get_ref().as_fd()) {
-                Ok(call) => self.answer(&call),
-                Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
-                Err(_) => return,
-            }
-            // fairness: a flood of refused calls must not keep others waiting
-            tokio::task::yield_now().await;
-        }
-    }
-
-    fn answer(&mut self, call: &Call) {
+    /// Answers as the profile says. The first execution is the agent's start.
+    pub(crate) fn answer(&mut self, call: &Call, thread: &OwnedFd) {
         let executes = [libc::SYS_execve, libc::SYS_execveat].contains(&call.number);
         if executes && !self.started {
             // order: it is Claw's own, made by the process that confined itself and runs nothing of the agent's yet
@@ -67,7 +37,7 @@ impl Guard {
             // of execution the kernel's own trap cannot be had: a handler could go on
             action @ (CallAction::KillProcess | CallAction::KillThread | CallAction::Trap) => {
                 let told = self.record(call, number, action);
-                self.end(call, libc::SIGKILL);
+                self.end(call, thread);
                 // whoever could not be ended is refused
                 self.reply(call, Reply::Error(libc::EPERM));
                 // order: told last, since whoever reads it may be slow
@@ -88,7 +58,7 @@ impl Guard {
 
     /// Writes it down; returns it in words.
     fn record(&self, call: &Call, number: u32, action: CallAction) -> String {
-        let process = broker::caller(call.thread);
+        let process = self.shared.who.borrow().caller(call.thread);
         let name =
             name_of(number, self.profile.architecture).map_or_else(|| number.to_string(), str::to_owned);
         let rule = self
@@ -105,18 +75,15 @@ impl Guard {
         told
     }
 
-    /// As long as the call waits, its thread's number is its own.
-    fn end(&self, call: &Call, number: i32) {
-        if let Ok(process) = notify::leader(call.thread)
-            && let Ok(process) = i32::try_from(process)
-            && notify::waits(self.listener.get_ref().as_fd(), call)
-        {
-            let _ = signal::send(process, number);
+    /// The descriptor stands for the caller as long as its call waits.
+    fn end(&self, call: &Call, thread: &OwnedFd) {
+        if notify::waits(self.listener.as_fd(), call) {
+            let _ = notify::end_process(thread.as_fd());
         }
     }
 
     fn reply(&self, call: &Call, reply: Reply) {
         // the caller may be gone
-        let _ = notify::reply(self.listener.get_ref().as_fd(), call, reply);
+        let _ = notify::reply(self.listener.as_fd(), call, reply);
     }
 }

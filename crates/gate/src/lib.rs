@@ -4,6 +4,7 @@
 //! A socket to the outside is opened in `dial` and `datagram` only, and only from a `Permit`. Every decision is in the
 //! journal before it takes effect; when the journal cannot be written, nothing is permitted. One thread, no locks.
 
+mod asked;
 mod authority;
 mod broker;
 mod budget;
@@ -33,7 +34,7 @@ pub use trust::{Material, Roots, RootsError, java_store};
 
 use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -105,10 +106,6 @@ pub(crate) struct Shared {
     steering: Steering,
     who: RefCell<Who>,
     dialer: Dialer,
-    /// The cookie of the sandbox's network namespace.
-    cookie: u64,
-    /// The agent runs, or is about to.
-    released: Cell<bool>,
     /// The rules have changed.
     changed: tokio::sync::Notify,
     probes: Cell<u8>,
@@ -187,9 +184,6 @@ impl Gate {
             answers,
             packages,
         } = door;
-        let cookie =
-            listeners.first().map(|listener| claw_sys::notify::network(listener.as_fd())).transpose()?;
-        let cookie = cookie.unwrap_or_default();
         let mut who = Who::new(diagnosis);
         who.names_packages = settings.observe.is_some();
         let shared = Rc::new(Shared {
@@ -212,8 +206,6 @@ impl Gate {
             steering,
             who: RefCell::new(who),
             dialer: Dialer::default(),
-            cookie,
-            released: Cell::new(false),
             changed: tokio::sync::Notify::new(),
             probes: Cell::new(0),
             probed: tokio::sync::Notify::new(),

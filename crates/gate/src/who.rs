@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -133,13 +133,42 @@ impl Who {
         pids.filter(|pid| *pid != 1).take(MOST_PROCESSES).collect()
     }
 
+    /// Whose thread this is, by its number inside.
+    pub(crate) fn caller(&self, thread: u32) -> Option<Process> {
+        let status = self.text(&format!("{thread}/status"))?;
+        let pid = status.lines().find_map(|line| line.strip_prefix("Tgid:")?.trim().parse().ok())?;
+        let exe = self.link(&format!("{thread}/exe"))?.to_string_lossy().into_owned();
+        Some(Process { pid, exe, package: None, via: None })
+    }
+
+    /// Whether a descriptor inside is closed on execution.
+    pub(crate) fn closes_on_exec(&self, thread: u32, number: u32) -> bool {
+        let info = self.text(&format!("{thread}/fdinfo/{number}")).unwrap_or_default();
+        let flags =
+            info.lines().find_map(|line| i32::from_str_radix(line.strip_prefix("flags:")?.trim(), 8).ok());
+        flags.is_none_or(|flags| flags & libc::O_CLOEXEC != 0)
+    }
+
+    /// The inode of the socket that stands there, by a path below the sandbox's `/proc`.
+    pub(crate) fn socket_inode(&self, place: &str) -> Option<u64> {
+        let link = self.link(place)?;
+        link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
+    }
+
     /// Where the descriptors of every process inside are listed.
-    pub(crate) fn descriptors(&self) -> Vec<PathBuf> {
-        let Some(processes) = &self.processes else { return Vec::new() };
-        let root = format!("/proc/self/fd/{}", processes.as_raw_fd());
-        let Ok(entries) = std::fs::read_dir(&root) else { return Vec::new() };
-        let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-        pids.map(|pid| PathBuf::from(format!("{root}/{pid}/fd"))).collect()
+    pub(crate) fn descriptors(&self) -> Vec<String> {
+        let pids = self.list(".").into_iter().flatten().filter(|name| name.parse::<u32>().is_ok());
+        pids.map(|pid| format!("{pid}/fd")).collect()
+    }
+
+    /// The names in a directory of the sandbox's `/proc`.
+    pub(crate) fn list(&self, path: &str) -> Option<beneath::Names> {
+        beneath::Names::of(beneath::open(self.processes.as_ref()?.as_fd(), Path::new(path)).ok()?).ok()
+    }
+
+    fn text(&self, path: &str) -> Option<String> {
+        let opened = beneath::open(self.processes.as_ref()?.as_fd(), Path::new(path)).ok()?;
+        std::io::read_to_string(File::from(opened)).ok()
     }
 }
 

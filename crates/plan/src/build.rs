@@ -113,14 +113,6 @@ pub enum BuildError {
     /// The facts are incomplete.
     #[error("the host's facts do not say who starts the agent")]
     NoIdentity,
-    /// Two things that both wait for the supervisor's answer.
-    #[error(
-        "`path: brokered` cannot be used with the seccomp profile `{name}`: leave one of them out, or use `seccomp: standard`"
-    )]
-    Brokered {
-        /// The profile.
-        name: String,
-    },
     /// There is nothing to run.
     #[error("no command was given")]
     NoCommand,
@@ -159,9 +151,6 @@ pub fn build(inputs: Inputs<'_>, facts: &Facts) -> Result<Plan, BuildError> {
     let landlock = grants(&tree, &view);
     notes.extend(inputs.calls.iter().flat_map(|calls| &calls.notes).cloned());
     let broker = inputs.policy.rules().iter().any(|rule| rule.travel() == Travel::Brokered);
-    if let (true, Some(calls)) = (broker, inputs.calls) {
-        return Err(BuildError::Brokered { name: calls.name.clone() });
-    }
     let limits = inputs.policy.process().limits;
     let mut environment = environment(inputs.policy, facts, &view.home, inputs.trust);
     if packages {

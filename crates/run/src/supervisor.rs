@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use claw_enforce::{Applied, Duty, Ending, Fresh, Gated, LaunchError, Others, Report, Sandbox};
+use claw_enforce::{
+    Answers, Applied, Calls, Duty, Ending, Fresh, Gated, LaunchError, Others, Report, Sandbox,
+};
 use claw_gate::{Authority, Gate, Journal, Roots, Settings};
 use claw_ledger::record::Event;
 use claw_ledger::summary::Summary;
@@ -319,7 +321,7 @@ impl Supervisor<'_> {
         // order: while init builds; nothing is opened for writing or executed from here on
         let place = Place::reserve().map_err(system("keep a descriptor for the sandbox's /proc"))?;
         confine(self.checked.plan(), &place, self.sandbox.pid()).map_err(system("confine the supervisor"))?;
-        let (applied, processes) = tokio::time::timeout(STANDS_WITHIN, self.confined(&channel, &gate))
+        let (applied, processes) = tokio::time::timeout(STANDS_WITHIN, self.confined(&channel))
             .await
             .map_err(|_| RunError::Launch(LaunchError::Silent(io::ErrorKind::TimedOut.into())))??;
         // a debug build that leaves a wall out has no canary to hear
@@ -337,12 +339,11 @@ impl Supervisor<'_> {
         }
         let processes = place.fill(&processes).map_err(system("look into the sandbox's /proc"))?;
         gate.identify(Rc::clone(&processes));
-        gate.released();
         // order: when the canary was refused everywhere, and before the agent
         gate.take_everything().map_err(system("steer what an observed run opens to the gate"))?;
         self.sandbox.release(&applied).map_err(system("let the agent go"))?;
         #[cfg(debug_assertions)]
-        crate::taken::attempt(processes.as_fd(), self.job.tell);
+        crate::taken::attempt(processes.as_fd(), self.sandbox.channel(), self.job.tell);
         let outside = Outside { channel: &channel, signals: &signals, questions: &questions };
         let ended = self.watch(&outside, &processes, &gate, (policies, watched, measured)).await?;
         if self.job.observe.is_some() {
@@ -361,24 +362,16 @@ impl Supervisor<'_> {
     }
 
     /// Waits until the agent's process is confined and its canary was refused everywhere.
-    async fn confined(
-        &self,
-        channel: &AsyncFd<OwnedFd>,
-        gate: &Gate,
-    ) -> Result<(Applied, OwnedFd), RunError> {
-        let mut report = self.next(channel).await?;
-        if let (Report::Listener, Some(listener)) = report {
-            gate.broker(listener).map_err(system("answer for connections"))?;
-            report = self.next(channel).await?;
-        }
-        match report {
+    async fn confined(&self, channel: &AsyncFd<OwnedFd>) -> Result<(Applied, OwnedFd), RunError> {
+        let (report, descriptors) = self.next(channel).await?;
+        match (report, descriptors.into_iter().next()) {
             (Report::Confined(applied), Some(processes)) => Ok((applied, processes)),
             (Report::Failed(failure), _) => Err(LaunchError::Init(failure).into()),
             _ => Err(LaunchError::Silent(io::Error::other("init spoke out of turn")).into()),
         }
     }
 
-    async fn next(&self, channel: &AsyncFd<OwnedFd>) -> Result<(Report, Option<OwnedFd>), RunError> {
+    async fn next(&self, channel: &AsyncFd<OwnedFd>) -> Result<(Report, Vec<OwnedFd>), RunError> {
         loop {
             let mut ready = channel.readable().await.map_err(system("watch the channel"))?;
             if process::poll(&[self.sandbox.channel()], 0).is_ok_and(|ready| ready == [true]) {
@@ -418,11 +411,11 @@ impl Supervisor<'_> {
                         }
                         return Ok(Ended { code: ending.code(), others, not_started: None });
                     }
-                    Ok((Report::Listener, Some(listener))) => {
+                    Ok((Report::Listener, descriptors)) => {
+                        let profile = self.checked.plan().calls.clone();
+                        let calls = Calls::of(descriptors).ok_or_else(|| io::ErrorKind::InvalidData.into());
                         // a call that nobody answers waits until the run ends: it was not let through
-                        if let Some(calls) = self.checked.plan().calls.clone()
-                            && let Err(error) = gate.guard(listener, calls, self.job.tell)
-                        {
+                        if let Err(error) = calls.and_then(|calls| gate.answer(calls, profile, self.job.tell)) {
                             (self.job.tell)(&format!("cannot answer for system calls: {error}"));
                             self.sandbox.kill();
                             return Ok(killed());
@@ -718,16 +711,13 @@ fn executables(plan: &Plan) -> Vec<(PathBuf, Digest)> {
 /// Confines the supervisor to what it still has to do.
 fn confine(plan: &Plan, place: &Place, init: i32) -> io::Result<()> {
     let rules = beneath::Rules::of_this_process()?;
-    let duty = if plan.broker || plan.calls.is_some() {
-        Duty::Answer { broker: plan.broker, rules: rules.address() }
-    } else {
-        Duty::Relay(Gated {
-            processes: place.number(),
-            rules: (rules.address(), i32::try_from(rules.size()).map_err(io::Error::other)?),
-            init,
-            own: i32::try_from(std::process::id()).map_err(io::Error::other)?,
-        })
-    };
+    let duty = Duty::Relay(Gated {
+        processes: place.number(),
+        rules: (rules.address(), i32::try_from(rules.size()).map_err(io::Error::other)?),
+        init,
+        own: i32::try_from(std::process::id()).map_err(io::Error::other)?,
+        answers: Answers { sockets: plan.broker, profile: plan.calls.is_some() },
+    });
     crate::confine::confine(duty)
 }
 

@@ -7,11 +7,11 @@ use claw_sys::taken::{Prize, attempts, is_refused};
 
 /// Tries everything, if a test asks for it. `CLAW_TEST_TAKEN` names a directory with a `secret`, a `socket` and one that is
 /// `empty`.
-pub(crate) fn attempt(processes: BorrowedFd<'_>, tell: fn(&str)) {
+pub(crate) fn attempt(processes: BorrowedFd<'_>, peer: BorrowedFd<'_>, tell: fn(&str)) {
     let Some(place) = std::env::var_os("CLAW_TEST_TAKEN") else { return };
     let place = Path::new(&place);
     let (file, socket, directory) = (place.join("secret"), place.join("socket"), place.join("empty"));
-    let prize = Prize { file: &file, socket: &socket, directory: &directory, processes };
+    let prize = Prize { file: &file, socket: &socket, directory: &directory, processes, peer };
     match attempts(&prize) {
         Ok(tried) => {
             for (name, result) in tried {

@@ -8,9 +8,10 @@
 use std::ffi::{CStr, CString};
 use std::io;
 use std::mem::size_of;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::ptr::NonNull;
 use std::sync::OnceLock;
 
 use crate::{check, check_long};
@@ -81,36 +82,51 @@ pub fn link(directory: BorrowedFd<'_>, path: &Path) -> io::Result<std::path::Pat
     Ok(std::ffi::OsStr::from_bytes(target).into())
 }
 
-/// The names in an open directory (getdents64(2)), but for its own and its parent's; as many as `most`.
+/// The names in an open directory, but for its own and its parent's; as many as `most`.
 pub fn names(directory: OwnedFd, most: usize) -> io::Result<Vec<String>> {
-    let number = std::os::fd::IntoRawFd::into_raw_fd(directory);
-    // SAFETY: fdopendir(3) takes the descriptor over; if it fails, it is still ours.
-    let stream = unsafe { libc::fdopendir(number) };
-    if stream.is_null() {
-        let error = io::Error::last_os_error();
-        // SAFETY: not taken over, so nobody else closes it.
-        drop(unsafe { OwnedFd::from_raw_fd(number) });
-        return Err(error);
+    Ok(Names::of(directory)?.take(most).collect())
+}
+
+/// The names in an open directory (getdents64(2)), one after the other, but for its own and its parent's.
+#[derive(Debug)]
+pub struct Names(NonNull<libc::DIR>);
+
+impl Names {
+    /// Takes the directory over.
+    pub fn of(directory: OwnedFd) -> io::Result<Names> {
+        let number = directory.into_raw_fd();
+        // SAFETY: fdopendir(3) takes the descriptor over; if it fails, it is still ours.
+        NonNull::new(unsafe { libc::fdopendir(number) }).map(Names).ok_or_else(|| {
+            let error = io::Error::last_os_error();
+            // SAFETY: not taken over, so nobody else closes it.
+            drop(unsafe { OwnedFd::from_raw_fd(number) });
+            error
+        })
     }
-    let mut names = Vec::new();
-    while names.len() < most {
-        // SAFETY: the stream is open, and used by this thread alone.
-        let entry = unsafe { libc::readdir(stream) };
-        if entry.is_null() {
-            break;
-        }
-        // SAFETY: readdir(3) gave an entry, whose name ends with NUL; it is read before the next call.
-        let name = unsafe { CStr::from_ptr((*entry).d_name.as_ptr()) };
-        if let Ok(name) = name.to_str()
-            && name != "."
-            && name != ".."
-        {
-            names.push(name.to_owned());
+}
+
+impl Iterator for Names {
+    type Item = String;
+
+    fn next(&mut self) -> Option<String> {
+        loop {
+            // SAFETY: the stream is open, and used by its one owner.
+            let entry = NonNull::new(unsafe { libc::readdir(self.0.as_ptr()) })?;
+            // SAFETY: readdir(3) gave an entry, whose name ends with NUL; it is read before the next call.
+            let name = unsafe { CStr::from_ptr((*entry.as_ptr()).d_name.as_ptr()) };
+            match name.to_str() {
+                Ok("." | "..") | Err(_) => {}
+                Ok(name) => return Some(name.to_owned()),
+            }
         }
     }
-    // SAFETY: the stream is open and not used again.
-    check(unsafe { libc::closedir(stream) })?;
-    Ok(names)
+}
+
+impl Drop for Names {
+    fn drop(&mut self) {
+        // SAFETY: the stream is open and not used again.
+        let _ = unsafe { libc::closedir(self.0.as_ptr()) };
+    }
 }
 
 fn make() -> io::Result<Rules> {

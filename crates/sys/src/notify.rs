@@ -8,14 +8,14 @@ use std::io;
 use std::mem::{size_of, zeroed};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
 
 use crate::{check, check_long};
 
 /// One system call that waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Call {
-    id: u64,
+    /// Which call this is, to whoever has the listener.
+    pub id: u64,
     /// The thread that made it.
     pub thread: u32,
     /// Its number.
@@ -196,14 +196,18 @@ pub fn bind(socket: BorrowedFd<'_>, address: &[u8]) -> io::Result<()> {
     check(unsafe { libc::bind(socket.as_raw_fd(), (&raw const storage).cast(), length) }).map(|_| ())
 }
 
-/// Does something with another file mode mask (umask(2)); no other thread of the process may make files meanwhile.
-pub fn masked<T>(mask: u32, work: impl FnOnce() -> T) -> T {
+/// Gives this thread alone the file mode mask and, if any, the working directory of whoever made a call (unshare(2) with
+/// `CLONE_FS`): a path that it names from then on is the caller's.
+pub fn stand_in(mask: u32, directory: Option<BorrowedFd<'_>>) -> io::Result<()> {
+    // SAFETY: plain numbers.
+    check(unsafe { libc::unshare(libc::CLONE_FS) })?;
     // SAFETY: takes and returns a number.
-    let own = unsafe { libc::umask(mask & 0o777) };
-    let result = work();
-    // SAFETY: as above.
-    unsafe { libc::umask(own) };
-    result
+    unsafe { libc::umask(mask & 0o777) };
+    match directory {
+        // SAFETY: plain numbers.
+        Some(directory) => check(unsafe { libc::fchdir(directory.as_raw_fd()) }).map(|_| ()),
+        None => Ok(()),
+    }
 }
 
 /// An address in storage that is aligned as its structure asks for.
@@ -248,21 +252,12 @@ pub fn end(socket: BorrowedFd<'_>) {
     let _ = unsafe { libc::shutdown(socket.as_raw_fd(), libc::SHUT_RDWR) };
 }
 
-/// A path as another process sees it, below its own root whatever links it leads through (openat2(2)).
-pub fn inside(root: BorrowedFd<'_>, path: &Path) -> io::Result<OwnedFd> {
-    use std::os::unix::ffi::OsStrExt;
-    let path = std::ffi::CString::new(path.as_os_str().as_bytes())?;
-    // SAFETY: plain numbers.
-    let mut how: libc::open_how = unsafe { zeroed() };
-    how.flags = u64::try_from(libc::O_PATH | libc::O_CLOEXEC).unwrap_or_default();
-    how.resolve = libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_MAGICLINKS;
-    let size = size_of::<libc::open_how>();
-    // SAFETY: path and structure are live, and the size is the structure's.
-    let opened = check_long(unsafe {
-        libc::syscall(libc::SYS_openat2, root.as_raw_fd(), path.as_ptr(), &raw const how, size)
-    })?;
-    // SAFETY: the kernel gave this descriptor to us alone.
-    Ok(unsafe { OwnedFd::from_raw_fd(i32::try_from(opened).map_err(io::Error::other)?) })
+/// Ends a process that a descriptor stands for, now (pidfd_send_signal(2)).
+pub fn end_process(process: BorrowedFd<'_>) -> io::Result<()> {
+    let (number, signal) = (process.as_raw_fd(), libc::SIGKILL);
+    let nothing: *const libc::siginfo_t = std::ptr::null();
+    // SAFETY: plain numbers and no pointer.
+    check_long(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, number, signal, nothing, 0) }).map(|_| ())
 }
 
 /// Bytes of data that a connection has sent or is going to send, what was sent again not counted, and has received

@@ -25,6 +25,8 @@ pub struct Prize<'a> {
     pub directory: &'a Path,
     /// The sandbox's `/proc`.
     pub processes: BorrowedFd<'a>,
+    /// A UNIX socket that somebody is connected to.
+    pub peer: BorrowedFd<'a>,
 }
 
 /// Tries everything. `Ok` means that it was done, or that the kernel looked at the call and found something else wrong.
@@ -97,6 +99,12 @@ pub fn attempts(prize: &Prize<'_>) -> io::Result<Vec<Tried>> {
     note("process_vm_readv", call(libc::SYS_process_vm_readv, [parent, 0, 0, 0, 0]));
     note("kill", call(libc::SYS_kill, [parent, 0, 0, 0, 0]));
     note("pidfd_open", call(libc::SYS_pidfd_open, [parent, 0, 0, 0, 0]));
+    note("pidfd_getfd", call(libc::SYS_pidfd_getfd, [0, 0, 0, 0, 0]));
+    note("pidfd_send_signal", call(libc::SYS_pidfd_send_signal, [0, i64::from(libc::SIGSTOP), 0, 0, 0]));
+    note("a process by a socket's peer", peer(prize.peer));
+    note("a call of the agent's taken", call(libc::SYS_ioctl, [0, 0xc050_2100, tried_room(), 0, 0]));
+    note("listen", call(libc::SYS_listen, [0, 1, 0, 0, 0]));
+    note("umask", call(libc::SYS_umask, [0o77, 0, 0, 0, 0]));
     note("a signal by F_SETOWN", call(libc::SYS_fcntl, [0, 8, parent, 0, 0]));
     note("a keystroke", call(libc::SYS_ioctl, [0, 0x5412, c"x".as_ptr() as i64, 0, 0]));
     note(
@@ -142,6 +150,13 @@ fn fork() -> io::Result<()> {
         crate::process::exit_now(0);
     }
     crate::process::wait(pid, crate::process::Wait::Block).map(|_| ())
+}
+
+/// Whoever is at the other end of a socket, as a descriptor (`SO_PEERPIDFD`).
+fn peer(socket: BorrowedFd<'_>) -> io::Result<()> {
+    let (mut number, mut length) = (0i32, 4u32);
+    let (value, size) = ((&raw mut number) as i64, (&raw mut length) as i64);
+    call(libc::SYS_getsockopt, [i64::from(socket.as_raw_fd()), 1, 77, value, size])
 }
 
 fn unix(path: &Path) -> io::Result<()> {

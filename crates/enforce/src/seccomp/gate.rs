@@ -1,11 +1,24 @@
-//! The filter of a supervisor that only relays: what it may do is listed. It is what holds if somebody makes the gate run
+//! The supervisor's filter: what it may do is listed. It is what holds if somebody makes the gate run
 //! code of his own. He can open nothing but the sandbox's `/proc`, below it and by no link; make no socket but for TCP and
-//! UDP; execute, trace, signal and map as code nothing; and no terminal takes a keystroke from him.
+//! UDP; execute, trace and map as code nothing; signal nobody but init and the process whose call he was told of; take no
+//! descriptor out of a process; and no terminal takes a keystroke from him.
+//!
+//! Where sockets are brokered or a profile answers, init takes the agent's calls and copies its sockets (`calls`), so that the
+//! supervisor only gives answers: three requests to one listener.
 //!
 //! Landlock would hold less here: a process in a Landlock domain may not look at processes outside of it, so that records
 //! would name none, and it knows nothing of UNIX sockets before its ABI 9.
 
 use super::table::{Answer, Check, Condition, Table, bits, equal, masked, other_address, unequal};
+
+/// Which calls of the agent the supervisor answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Answers {
+    /// Connections, by sockets that it puts into the agent.
+    pub sockets: bool,
+    /// What a system call profile ends a process for, by ending it.
+    pub profile: bool,
+}
 
 /// What the filter is made for.
 #[derive(Debug, Clone, Copy)]
@@ -18,11 +31,13 @@ pub struct Gated {
     pub init: i32,
     /// This process.
     pub own: i32,
+    /// What it answers.
+    pub answers: Answers,
 }
 
-/// The filter of a supervisor that only relays.
+/// The supervisor's filter.
 pub(crate) fn gate(gated: &Gated) -> Table {
-    let Gated { processes, rules: (rules, size), init, own } = *gated;
+    let Gated { processes, rules: (rules, size), init, own, answers } = *gated;
     let mut below =
         vec![Check::new(libc::EPERM, [unequal(0, processes)]), Check::new(libc::EPERM, [unequal(3, size)])];
     below.extend(other_address(libc::EPERM, 2, rules));
@@ -30,11 +45,26 @@ pub(crate) fn gate(gated: &Gated) -> Table {
         let others: Vec<Condition> = values.iter().map(|value| unequal(argument, *value)).collect();
         Check::new(libc::EPERM, others)
     };
-    Table::new(Answer::Unknown)
-        .with(RELAYS, Answer::Allow)
+    let mut requests = REQUESTS.to_vec();
+    if answers.sockets || answers.profile {
+        requests.extend([SEND, VALID]);
+    }
+    if answers.sockets {
+        requests.push(ADD_DESCRIPTOR);
+    }
+    let mut table = Table::new(Answer::Unknown).with(RELAYS, Answer::Allow);
+    if answers.profile {
+        // it has descriptors of processes from init alone, which stand for those inside
+        let own = [only(1, &[libc::SIGKILL]), only(3, &[0])];
+        table = table.checked(libc::SYS_pidfd_send_signal, own.into());
+    }
+    let of_sockets = |name| vec![Check::new(libc::EPERM, [equal(1, libc::SOL_SOCKET), equal(2, name)])];
+    table
+        .checked(libc::SYS_getsockopt, of_sockets(SO_PEERPIDFD))
+        .checked(libc::SYS_setsockopt, of_sockets(SO_PASSPIDFD))
         .checked(libc::SYS_openat2, below)
         .checked(libc::SYS_socket, sockets())
-        .checked(libc::SYS_ioctl, vec![only(1, REQUESTS)])
+        .checked(libc::SYS_ioctl, vec![only(1, &requests)])
         .checked(libc::SYS_fcntl, vec![only(1, COMMANDS)])
         .checked(libc::SYS_prctl, vec![only(0, &[libc::PR_SET_NAME, PR_SET_VMA])])
         // a descriptor's own state, not that of a path; a path beside the flag yields no content
@@ -62,6 +92,16 @@ fn sockets() -> Vec<Check> {
 /// waits. None of them types.
 const REQUESTS: &[i32] = &[0x5401, 0x540f, 0x5410, 0x5413, 0x541b, 0x5421, 0x5450, 0x5451];
 
+/// What a listener is asked (`SECCOMP_IOCTL_NOTIF_*`, linux/seccomp.h): to answer, whether the caller still waits, to put a
+/// socket into it. To take a call is not among them.
+const SEND: i32 = 0xc018_2101_u32.cast_signed();
+const VALID: i32 = 0x4008_2102;
+const ADD_DESCRIPTOR: i32 = 0x4018_2103;
+
+/// Whoever is at the other end of a UNIX socket, as a descriptor that he can be signalled by (linux/socket.h).
+const SO_PASSPIDFD: i32 = 76;
+const SO_PEERPIDFD: i32 = 77;
+
 /// What descriptors are asked (fcntl(2)): copies, flags, the size of pipes. None makes the kernel send signals.
 const COMMANDS: &[i32] = &[
     libc::F_DUPFD,
@@ -88,7 +128,7 @@ const RELAYS: &[i64] = calls! {
     SYS_rt_sigreturn SYS_restart_syscall
     SYS_clock_gettime SYS_clock_getres SYS_clock_nanosleep SYS_nanosleep SYS_gettimeofday
     SYS_epoll_create1 SYS_epoll_ctl SYS_epoll_wait SYS_epoll_pwait SYS_epoll_pwait2 SYS_poll SYS_ppoll SYS_eventfd2
-    SYS_connect SYS_bind SYS_accept SYS_accept4 SYS_getsockname SYS_getpeername SYS_getsockopt SYS_setsockopt
+    SYS_connect SYS_bind SYS_accept SYS_accept4 SYS_getsockname SYS_getpeername
     SYS_shutdown SYS_sendto SYS_sendmsg SYS_sendmmsg SYS_recvfrom SYS_recvmsg SYS_recvmmsg
     SYS_getrandom SYS_uname SYS_wait4 SYS_getrusage
 };
@@ -97,11 +137,26 @@ const RELAYS: &[i64] = calls! {
 mod tests {
     use super::*;
 
-    const GATED: Gated = Gated { processes: 9, rules: (0x7f12_3456_7000, 24), init: 77, own: 76 };
+    const RELAYING: Answers = Answers { sockets: false, profile: false };
+    const GATED: Gated =
+        Gated { processes: 9, rules: (0x7f12_3456_7000, 24), init: 77, own: 76, answers: RELAYING };
+    const ANSWERING: [Answers; 4] = [
+        RELAYING,
+        Answers { sockets: true, profile: false },
+        Answers { sockets: false, profile: true },
+        Answers { sockets: true, profile: true },
+    ];
+
+    fn programs() -> Vec<super::super::Program> {
+        ANSWERING.map(|answers| gate(&Gated { answers, ..GATED }).compile().unwrap()).into()
+    }
 
     #[test]
     fn only_what_is_below_one_directory_is_opened() {
-        let program = gate(&GATED).compile().unwrap();
+        programs().iter().for_each(opens_below_one_directory);
+    }
+
+    fn opens_below_one_directory(program: &super::super::Program) {
         let open = |arguments: [u64; 4]| {
             let [a, b, c, d] = arguments;
             program.answer(libc::SYS_openat2, [a, b, c, d, 0, 0])
@@ -124,8 +179,11 @@ mod tests {
     }
 
     #[test]
-    fn what_only_relays_does_nothing_else() {
-        let program = gate(&GATED).compile().unwrap();
+    fn what_relays_and_answers_does_nothing_else() {
+        programs().iter().for_each(does_nothing_else);
+    }
+
+    fn does_nothing_else(program: &super::super::Program) {
         let ask = |number, arguments: [u64; 3]| {
             let [a, b, c] = arguments;
             program.answer(number, [a, b, c, 0, 0, 0])
@@ -147,6 +205,8 @@ mod tests {
             libc::SYS_ptrace,
             libc::SYS_process_vm_readv,
             libc::SYS_pidfd_open,
+            libc::SYS_pidfd_getfd,
+            libc::SYS_umask,
             libc::SYS_memfd_create,
             libc::SYS_inotify_add_watch,
             libc::SYS_rmdir,
@@ -155,6 +215,28 @@ mod tests {
             libc::SYS_listen,
         ] {
             assert_eq!(ask(number, [0; 3]), Err(libc::ENOSYS), "{number}");
+        }
+        assert_eq!(ask(libc::SYS_ioctl, [5, 0xc050_2100, 0]), Err(libc::EPERM), "taking a call");
+        assert_eq!(ask(libc::SYS_getsockopt, [5, 1, 77]), Err(libc::EPERM), "SO_PEERPIDFD");
+        assert_eq!(ask(libc::SYS_setsockopt, [5, 1, 76]), Err(libc::EPERM), "SO_PASSPIDFD");
+        assert_eq!(ask(libc::SYS_getsockopt, [5, 6, 11]), Ok(()), "TCP_INFO");
+    }
+
+    #[test]
+    fn calls_are_answered_only_where_some_wait() {
+        for (answers, program) in ANSWERING.into_iter().zip(programs()) {
+            let ask = |number, arguments: [u64; 4]| {
+                let [a, b, c, d] = arguments;
+                program.answer(number, [a, b, c, d, 0, 0]).is_ok()
+            };
+            let some = answers.sockets || answers.profile;
+            for request in [0xc018_2101, 0x4008_2102] {
+                assert_eq!(ask(libc::SYS_ioctl, [5, request, 0, 0]), some, "{answers:?}");
+            }
+            assert_eq!(ask(libc::SYS_ioctl, [5, 0x4018_2103, 0, 0]), answers.sockets, "{answers:?}");
+            let signal = |signal, flags| ask(libc::SYS_pidfd_send_signal, [5, signal, 0, flags]);
+            assert_eq!(signal(9, 0), answers.profile, "{answers:?}");
+            assert!(!signal(19, 0) && !signal(9, 4), "{answers:?}");
         }
     }
 

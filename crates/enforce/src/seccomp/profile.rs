@@ -15,6 +15,7 @@ use seccompiler::{
 };
 
 use super::table::{ProfileError, Program};
+use crate::calls::SOCKETS;
 
 /// The filters of a profile, compiled.
 #[derive(Debug)]
@@ -27,12 +28,17 @@ pub(crate) struct Stack {
 type Rules = BTreeMap<i64, Vec<Vec<CallCondition>>>;
 
 impl Stack {
-    /// Compiles a profile.
-    pub(crate) fn of(profile: &CallProfile) -> Result<Stack, ProfileError> {
-        let asked: Rules = chosen(profile, |rule, number| explained(rule.action, number), &EXECUTION);
-        let asked = compiled(asked, SeccompAction::Trace(ASK), SeccompAction::Allow)?;
-        let asks = |step: (u16, u32)| if step == (RETURN, TRACE | ASK) { NOTIFY } else { step.1 };
-        let asked = asked.into_iter().map(|step| sock_filter { k: asks((step.code, step.k)), ..step });
+    /// Compiles a profile. With `sockets`, what init answers for sockets is asked by the same filter: the kernel gives one
+    /// listener.
+    pub(crate) fn of(profile: Option<&CallProfile>, sockets: bool) -> Result<Stack, ProfileError> {
+        let sockets: &[i64] = if sockets { &SOCKETS } else { &[] };
+        let Some(profile) = profile else {
+            let asked: Rules = whatever(sockets).collect();
+            return Ok(Stack { asked: asking(asked)?, others: Vec::new() });
+        };
+        let mut asked: Rules = chosen(profile, |rule, number| explained(rule.action, number), &EXECUTION);
+        asked.extend(whatever(sockets));
+        let asked = asking(asked)?;
         let mut others = Vec::new();
         let mut actions: Vec<CallAction> = profile.rules.iter().map(|rule| rule.action).collect();
         actions.sort_unstable();
@@ -60,7 +66,7 @@ impl Stack {
             return Err(ProfileError::Order);
         }
         let others = others.into_iter().map(|(_, program)| Program::from(program)).collect();
-        Ok(Stack { asked: Program::from(asked.collect::<Vec<_>>()), others })
+        Ok(Stack { asked, others })
     }
 
     /// Puts the filter on this thread that asks, and returns where it asks.
@@ -82,7 +88,7 @@ fn explained(action: CallAction, number: i64) -> bool {
 
 /// The rules that are wanted, by number, and these numbers whatever is said of them.
 fn chosen(profile: &CallProfile, wanted: impl Fn(&CallRule, i64) -> bool, always: &[i64]) -> Rules {
-    let mut rules: Rules = always.iter().map(|number| (*number, vec![Vec::new()])).collect();
+    let mut rules: Rules = whatever(always).collect();
     for rule in &profile.rules {
         for number in rule.calls.values().map(|number| i64::from(*number)) {
             if wanted(rule, number) {
@@ -91,6 +97,19 @@ fn chosen(profile: &CallProfile, wanted: impl Fn(&CallRule, i64) -> bool, always
         }
     }
     rules
+}
+
+/// These numbers, whatever the arguments.
+fn whatever(numbers: &[i64]) -> impl Iterator<Item = (i64, Vec<Vec<CallCondition>>)> {
+    numbers.iter().map(|number| (*number, vec![Vec::new()]))
+}
+
+/// A filter that asks where these match.
+fn asking(rules: Rules) -> Result<Program, ProfileError> {
+    let program = compiled(rules, SeccompAction::Trace(ASK), SeccompAction::Allow)?;
+    let asks = |step: (u16, u32)| if step == (RETURN, TRACE | ASK) { NOTIFY } else { step.1 };
+    let program = program.into_iter().map(|step| sock_filter { k: asks((step.code, step.k)), ..step });
+    Ok(Program::from(program.collect::<Vec<_>>()))
 }
 
 fn compiled(
@@ -182,7 +201,7 @@ mod tests {
                  "args": [{"index": 0, "value": 2114060288, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ"}]}
             ]}"#,
         );
-        let stack = Stack::of(&profile).unwrap();
+        let stack = Stack::of(Some(&profile), false).unwrap();
         let ask = |number: i64, first: u64| {
             let arguments = [first, 0, 0, 0, 0, 0];
             let all = stack.others.iter().chain([&stack.asked]);
@@ -208,14 +227,41 @@ mod tests {
     }
 
     #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn one_filter_asks_for_sockets_and_for_the_profile() {
+        let profile = profile(
+            r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+                {"names": ["ptrace"], "action": "SCMP_ACT_KILL_PROCESS"},
+                {"names": ["bind"], "action": "SCMP_ACT_ERRNO"},
+                {"names": ["connect"], "action": "SCMP_ACT_KILL_PROCESS",
+                 "args": [{"index": 2, "value": 16, "op": "SCMP_CMP_EQ"}]}]}"#,
+        );
+        let ask = |stack: &Stack, number: i64| {
+            let all = stack.others.iter().chain([&stack.asked]);
+            all.map(|program| program.value(number, [0; 6])).min_by_key(|value| *value as i32).unwrap()
+        };
+        let both = Stack::of(Some(&profile), true).unwrap();
+        for asked in [libc::SYS_ptrace, libc::SYS_execve, libc::SYS_connect, libc::SYS_listen] {
+            assert_eq!(ask(&both, asked), NOTIFY, "{asked}");
+        }
+        assert_eq!(ask(&both, libc::SYS_bind), 0x0005_0001, "the stricter answer holds");
+        assert_eq!(ask(&both, libc::SYS_read), 0x7fff_0000);
+        let alone = Stack::of(None, true).unwrap();
+        assert_eq!(ask(&alone, libc::SYS_connect), NOTIFY);
+        assert_eq!(ask(&alone, libc::SYS_execve), 0x7fff_0000);
+        let profile_alone = Stack::of(Some(&profile), false).unwrap();
+        assert_eq!(ask(&profile_alone, libc::SYS_listen), 0x7fff_0000);
+    }
+
+    #[test]
     fn filters_that_forbid_filters_come_last_or_not_at_all() {
         let text = r#"{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [
             {"names": ["seccomp"], "action": "SCMP_ACT_TRAP", "args": [{"index": 0, "value": 1, "op": "SCMP_CMP_EQ"}]},
             {"names": ["seccomp"], "action": "SCMP_ACT_LOG", "args": [{"index": 0, "value": 2, "op": "SCMP_CMP_EQ"}]}]}"#;
-        assert!(matches!(Stack::of(&profile(text)), Err(ProfileError::Order)));
+        assert!(matches!(Stack::of(Some(&profile(text)), false), Err(ProfileError::Order)));
         let text = r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
             {"names": ["seccomp"], "action": "SCMP_ACT_TRAP"}, {"names": ["kill"], "action": "SCMP_ACT_LOG"}]}"#;
-        let stack = Stack::of(&profile(text)).unwrap();
+        let stack = Stack::of(Some(&profile(text)), false).unwrap();
         assert_eq!(stack.others.last().unwrap().value(libc::SYS_seccomp, [0; 6]), 0x0003_0000);
     }
 }

@@ -59,8 +59,6 @@ pub(crate) enum Answer {
     Refuse,
     /// `ENOSYS`: programs fall back as on an older kernel.
     Unknown,
-    /// Waits for the supervisor's answer.
-    Notify,
     /// Goes on unless one of these checks refuses.
     Checked(usize),
 }
@@ -259,7 +257,6 @@ impl Table {
             Answer::Allow => SECCOMP_RET_ALLOW,
             Answer::Refuse => SECCOMP_RET_ERRNO | libc::EPERM.cast_unsigned(),
             Answer::Unknown => SECCOMP_RET_ERRNO | libc::ENOSYS.cast_unsigned(),
-            Answer::Notify => SECCOMP_RET_USER_NOTIF,
             Answer::Checked(index) => {
                 let mut program = Vec::new();
                 for check in self.checks.get(index).into_iter().flatten() {
@@ -302,7 +299,6 @@ const JUMP_GREATER: u16 = 0x25;
 const RETURN: u16 = 0x06;
 const SECCOMP_RET_KILL_PROCESS: u32 = 0x8000_0000;
 const SECCOMP_RET_ERRNO: u32 = 0x0005_0000;
-const SECCOMP_RET_USER_NOTIF: u32 = 0x7fc0_0000;
 const SECCOMP_RET_ALLOW: u32 = 0x7fff_0000;
 /// `linux/audit.h`.
 const AUDIT_ARCH_X86_64: u32 = 0xc000_003e;

@@ -1,0 +1,263 @@
+//! Calls of the agent that wait for an answer. Init takes them, not the supervisor: it sees nothing but the sandbox, so what it
+//! may do for a caller (copy a descriptor, read memory, resolve a path) it can do inside alone. A supervisor that somebody
+//! takes over has none of this. It gets a copy of an IP socket and the address that was read, or a descriptor that stands for the
+//! caller, and answers by itself.
+//!
+//! Every connect(2), bind(2) and listen(2) that waits is performed on a copy of the caller's descriptor and with an address
+//! that was read once: nothing is left to the kernel to read again. What concerns UNIX sockets is done by a thread with the caller's
+//! working directory and mask, since a path or a full queue may hold it up as long as the agent likes.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use claw_policy::seccomp::{CallAction, CallProfile};
+use claw_sys::notify::{self, Call, Reply};
+use claw_sys::socket;
+use serde::{Deserialize, Serialize};
+
+use crate::words::{hear, say};
+
+/// A call of the agent, as the supervisor is asked.
+#[derive(Debug)]
+pub enum Asked {
+    /// connect(2) of an IP stream socket of the sandbox's own network: a copy of it, and the address.
+    Connect(Call, OwnedFd, Vec<u8>),
+    /// A call that the system call profile says something about, and a descriptor that stands for its thread.
+    Profile(Call, OwnedFd),
+}
+
+/// The supervisor's side: where calls are told, and where they are answered.
+#[derive(Debug)]
+pub struct Calls {
+    /// Where they are told; to wait on.
+    pub channel: OwnedFd,
+    /// Where they are answered.
+    pub listener: OwnedFd,
+}
+
+impl Calls {
+    /// What came with [`crate::Report::Listener`].
+    pub fn of(descriptors: Vec<OwnedFd>) -> Option<Calls> {
+        let [listener, channel] = descriptors.try_into().ok()?;
+        Some(Calls { channel, listener })
+    }
+
+    /// The next call. Waits for it.
+    pub fn next(&self) -> io::Result<Asked> {
+        let (Told { id, thread, number, arguments, address }, descriptors) = hear(self.channel.as_fd())?;
+        let call = Call { id, thread, number, arguments };
+        let descriptor = descriptors.into_iter().next();
+        let descriptor = descriptor.ok_or_else(|| io::Error::other("a call came without its descriptor"))?;
+        Ok(match address {
+            Some(address) => Asked::Connect(call, descriptor, address),
+            None => Asked::Profile(call, descriptor),
+        })
+    }
+}
+
+/// What is told of a call.
+#[derive(Debug, Serialize, Deserialize)]
+struct Told {
+    id: u64,
+    thread: u32,
+    number: i64,
+    arguments: [u64; 6],
+    address: Option<Vec<u8>>,
+}
+
+/// Calls that wait for init, whatever else does.
+pub(crate) const SOCKETS: [i64; 3] = [libc::SYS_connect, libc::SYS_bind, libc::SYS_listen];
+
+/// Init's side.
+pub(crate) struct Taker {
+    listener: Arc<OwnedFd>,
+    channel: OwnedFd,
+    profile: Option<CallProfile>,
+    /// The cookie of the sandbox's network namespace.
+    inside: u64,
+    /// Threads that perform a call.
+    performing: Arc<AtomicU32>,
+}
+
+impl Taker {
+    /// What came with [`crate::Report::Listener`], and the plan's profile.
+    pub(crate) fn of(descriptors: Vec<OwnedFd>, profile: Option<CallProfile>) -> io::Result<Taker> {
+        let [listener, channel] =
+            descriptors.try_into().map_err(|_| io::Error::other("a listener came without its channel"))?;
+        let own = socket::raw(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0)?;
+        let inside = notify::network(own.as_fd())?;
+        notify::wake_on_this_processor(listener.as_fd());
+        let performing = Arc::default();
+        Ok(Taker { listener: Arc::new(listener), channel, profile, inside, performing })
+    }
+
+    /// Where calls arrive.
+    pub(crate) fn listener(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
+    }
+
+    /// Takes one call and answers it or passes it on.
+    pub(crate) fn take(&self) {
+        // an error: the caller was killed meanwhile
+        let Ok(call) = notify::receive(self.listener()) else { return };
+        let thread = notify::thread(call.thread);
+        if self.is_explained(&call) {
+            // whoever is gone needs no answer
+            if let Ok(thread) = thread {
+                self.pass_on(&call, thread.as_fd(), None);
+            }
+            return;
+        }
+        let taken = thread.and_then(|thread| notify::descriptor(thread.as_fd(), descriptor_number(&call)));
+        match taken {
+            Ok(socket) => self.socket(&call, socket),
+            Err(error) if error.raw_os_error() == Some(libc::EBADF) => {
+                self.reply(&call, Reply::Error(libc::EBADF));
+            }
+            // a program that may not be looked at gets no socket that could lead anywhere
+            Err(_) => self.reply(&call, Reply::Error(libc::EACCES)),
+        }
+    }
+
+    /// Whether the profile has something to say of the call.
+    fn is_explained(&self, call: &Call) -> bool {
+        let lets_through = |profile: &CallProfile| {
+            let number = u32::try_from(call.number).unwrap_or(u32::MAX);
+            matches!(profile.answer(number, call.arguments), CallAction::Allow | CallAction::Log)
+        };
+        !SOCKETS.contains(&call.number) || self.profile.as_ref().is_some_and(|profile| !lets_through(profile))
+    }
+
+    fn socket(&self, call: &Call, socket: OwnedFd) {
+        let Ok((domain, kind, network)) = notify::kind(socket.as_fd()) else {
+            return self.reply(call, Reply::Error(libc::ENOTSOCK));
+        };
+        let internet = matches!(domain, libc::AF_INET | libc::AF_INET6);
+        // one of another network namespace was handed over: it is never connected again, disconnected or made to listen
+        if internet && network != self.inside {
+            let error = if call.number == libc::SYS_connect { libc::EISCONN } else { libc::EINVAL };
+            return self.reply(call, Reply::Error(error));
+        }
+        let [_, second, third, ..] = call.arguments;
+        if call.number == libc::SYS_listen {
+            if notify::waits(self.listener(), call) {
+                self.reply(call, answer(notify::listen(socket.as_fd(), second as i32)));
+            }
+            return;
+        }
+        let length = usize::try_from(third as i32).ok().filter(|length| *length <= LONGEST_ADDRESS);
+        let Some(length) = length else { return self.reply(call, Reply::Error(libc::EINVAL)) };
+        let mut address = vec![0u8; length];
+        if notify::memory(call.thread, second, &mut address).is_err() {
+            return self.reply(call, Reply::Error(libc::EFAULT));
+        }
+        // what was taken and read is the caller's only if it still waits
+        if !notify::waits(self.listener(), call) {
+            return;
+        }
+        match (domain, call.number) {
+            (libc::AF_UNIX, _) => self.elsewhere(*call, socket, address),
+            (_, libc::SYS_bind) => self.reply(call, answer(notify::bind(socket.as_fd(), &address))),
+            // the supervisor decides
+            _ if internet && kind == libc::SOCK_STREAM => self.pass_on(call, socket.as_fd(), Some(address)),
+            // nothing here waits: the peer of a datagram or netlink socket is only written down
+            _ => self.reply(call, answer(notify::connect(socket.as_fd(), &address))),
+        }
+    }
+
+    /// Performs a call on a UNIX socket on another thread, as the caller would: init itself never waits.
+    fn elsewhere(&self, call: Call, socket: OwnedFd, address: Vec<u8>) {
+        let (listener, performing) = (Arc::clone(&self.listener), Arc::clone(&self.performing));
+        if self.performing.fetch_add(1, Ordering::Relaxed) >= MOST_PERFORMED {
+            self.performing.fetch_sub(1, Ordering::Relaxed);
+            return self.reply(&call, Reply::Error(libc::EAGAIN));
+        }
+        let perform = move || {
+            if let Some(done) = perform(listener.as_fd(), &call, &socket, &address) {
+                // a caller that is gone needs no answer
+                let _ = notify::reply(listener.as_fd(), &call, answer(done));
+            }
+            performing.fetch_sub(1, Ordering::Relaxed);
+        };
+        if std::thread::Builder::new().stack_size(STACK).spawn(perform).is_err() {
+            self.performing.fetch_sub(1, Ordering::Relaxed);
+            self.reply(&call, Reply::Error(libc::EAGAIN));
+        }
+    }
+
+    fn pass_on(&self, call: &Call, descriptor: BorrowedFd<'_>, address: Option<Vec<u8>>) {
+        let Call { id, thread, number, arguments } = *call;
+        let told = Told { id, thread, number, arguments, address };
+        if say(self.channel.as_fd(), &told, &[descriptor]).is_err() {
+            self.reply(call, Reply::Error(libc::EAGAIN));
+        }
+    }
+
+    fn reply(&self, call: &Call, reply: Reply) {
+        let _ = notify::reply(self.listener(), call, reply);
+    }
+}
+
+/// connect(2) or bind(2) of a UNIX socket with the caller's mask and working directory. `None`: the caller is gone.
+fn perform(
+    listener: BorrowedFd<'_>,
+    call: &Call,
+    socket: &OwnedFd,
+    address: &[u8],
+) -> Option<io::Result<()>> {
+    let place = || {
+        // a path (unix(7)): neither abstract nor without a name
+        let is_path = address.get(2).is_some_and(|first| *first != 0);
+        let is_relative = is_path && address.get(2) != Some(&b'/');
+        let directory = is_relative.then(|| directory_of(call.thread)).transpose()?;
+        Ok((mask(call.thread), directory))
+    };
+    let (mask, directory) = match place() {
+        Ok(found) => found,
+        Err(error) => return Some(Err(error)),
+    };
+    if !notify::waits(listener, call) {
+        return None;
+    }
+    Some(notify::stand_in(mask, directory.as_ref().map(AsFd::as_fd)).and_then(|()| match call.number {
+        libc::SYS_bind => notify::bind(socket.as_fd(), address),
+        _ => notify::connect(socket.as_fd(), address),
+    }))
+}
+
+/// A thread's working directory. To stand in it, it need not be readable.
+fn directory_of(thread: u32) -> io::Result<File> {
+    let flags = libc::O_PATH | libc::O_DIRECTORY;
+    OpenOptions::new().read(true).custom_flags(flags).open(format!("/proc/{thread}/cwd"))
+}
+
+fn answer(done: io::Result<()>) -> Reply {
+    match done {
+        Ok(()) => Reply::Done,
+        Err(error) => Reply::Error(error.raw_os_error().unwrap_or(libc::EACCES)),
+    }
+}
+
+fn descriptor_number(call: &Call) -> u32 {
+    let [number, ..] = call.arguments;
+    number as u32
+}
+
+/// umask(2) of a thread (proc_pid_status(5)); the strictest, if it is not told.
+fn mask(thread: u32) -> u32 {
+    let status = fs::read_to_string(format!("/proc/{thread}/status")).unwrap_or_default();
+    let mask =
+        status.lines().find_map(|line| u32::from_str_radix(line.strip_prefix("Umask:")?.trim(), 8).ok());
+    mask.unwrap_or(0o077)
+}
+
+/// `struct sockaddr_storage`.
+const LONGEST_ADDRESS: usize = 128;
+/// Threads that may wait for the agent's own UNIX sockets.
+const MOST_PERFORMED: u32 = 64;
+/// Bytes of stack for one of them.
+const STACK: usize = 128 << 10;
