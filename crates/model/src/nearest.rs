@@ -7,15 +7,21 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     if word.is_empty() || word.len() > 64 {
         return None;
     }
+    let length = word.chars().count();
     let (cost, best) = candidates
         .into_iter()
+        .filter(|candidate| candidate.chars().count().abs_diff(length) < FAR)
         .map(|candidate| (distance(&word, &candidate.to_lowercase()), candidate))
         .min_by_key(|(cost, _)| *cost)?;
-    let near = (word.chars().count().max(best.chars().count())).div_ceil(2).min(4);
+    let near = (word.chars().count().max(best.chars().count())).div_ceil(2).min(FAR);
     (cost < near.max(2)).then_some(best)
 }
 
-/// Edits between two words: insert, delete, replace, and swap of neighbours each count one.
+/// So many edits are no slip.
+const FAR: usize = 4;
+
+/// Edits between two words: insert, delete, replace, and swap of neighbours each count one. Two words that are far from each
+/// other are not compared to their end.
 fn distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     let mut before: Vec<usize> = Vec::new();
@@ -32,6 +38,10 @@ fn distance(a: &str, b: &str) -> usize {
             next.push(cost);
         }
         before = std::mem::replace(&mut row, next);
+        // no row is nearer than the one before it
+        if row.iter().all(|cost| *cost >= FAR) {
+            return usize::MAX;
+        }
     }
     row.last().copied().unwrap_or(usize::MAX)
 }
@@ -49,6 +59,8 @@ mod tests {
         check("plaen", Some("plane"));
         check("tools", Some("tool"));
         check("timr", Some("time"));
+        check("dsetinatoin", Some("destination"));
+        check("dstntn", None);
         check("zebra", None);
         check("", None);
         check(&"x".repeat(10_000), None);

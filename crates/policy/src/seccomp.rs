@@ -464,7 +464,7 @@ impl Reader {
                 None if names::exists(&word.value) => {}
                 None => {
                     let what = format!("`{}` is not a system call", word.value.escape_debug());
-                    let near = nearest(&word.value, names::all(self.machine.architecture));
+                    let near = self.near(&word.value, names::all(self.machine.architecture));
                     let help = match near {
                         Some(near) => format!("did you mean `{near}`?"),
                         None => "see syscalls(2)".to_owned(),
@@ -613,11 +613,16 @@ impl Reader {
         }
     }
 
+    /// What may have been meant. Not all of a file's problems are shown, and to look takes longer than to read.
+    fn near<'a>(&self, word: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+        if self.problems.len() < MOST_SUGGESTED { nearest(word, words) } else { None }
+    }
+
     fn known(&mut self, word: &At<String>, words: &[&'static str], what: &str) {
         if words.contains(&word.value.as_str()) {
             return;
         }
-        let help = match nearest(&word.value, words.iter().copied()) {
+        let help = match self.near(&word.value, words.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("known: {}", words.iter().take(12).copied().collect::<Vec<_>>().join(", ")),
         };
@@ -627,7 +632,7 @@ impl Reader {
 
     fn extra<T: Keyed>(&mut self, extra: &[Extra], whose: &str) {
         for Extra { key, value } in extra {
-            let help = match nearest(key, T::KEYS.iter().copied()) {
+            let help = match self.near(key, T::KEYS.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("known keys: {}", T::KEYS.join(", ")),
             };
@@ -641,6 +646,8 @@ impl Reader {
 pub const NANO: &str = include_str!("seccomp/nano.json");
 
 const EPERM: u16 = 1;
+/// Problems for which the word that was meant is looked for.
+const MOST_SUGGESTED: usize = 100;
 const SHAPE: &str = "a seccomp profile is JSON as in `linux.seccomp` of the OCI runtime specification";
 
 const ACTIONS: &[&str] = &[

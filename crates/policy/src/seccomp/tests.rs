@@ -120,6 +120,17 @@ fn two_comparisons_of_one_argument_are_two_rules_as_runtimes_have_it() {
     assert_eq!(ask(1), CallAction::Errno(1));
 }
 
+/// The fuzzer's slowest input was a file of wrong names: to look for what was meant took milliseconds for each.
+#[test]
+fn a_file_of_nothing_but_wrong_names_is_refused_as_any_other() {
+    let names = vec!["\"io_uring_sedup\""; 200_000].join(",");
+    let text = format!(
+        "{{\"defaultAction\": \"SCMP_ACT_ALLOW\", \"syscalls\": [{{\"names\": [{names}], \"action\": \"SCMP_ACT_ALLOW\"}}]}}"
+    );
+    let told = refused(&text);
+    assert!(told.contains("did you mean `io_uring_setup`?"), "{told}");
+}
+
 #[test]
 fn what_is_wrong_is_told_with_its_line() {
     let cases = [
