@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 mod place;
+mod quick;
 mod read;
 
 /// A mapping of which every key is known.

@@ -14,6 +14,14 @@ pub fn read<T: DeserializeOwned>(text: &str) -> Result<Option<T>, Problem> {
     if text.lines().all(empty) {
         return Ok(None);
     }
+    match super::quick::read(text) {
+        Some(value) => Ok(Some(value)),
+        None => general(text),
+    }
+}
+
+/// Reads whatever YAML can say, and tells what is wrong.
+pub(super) fn general<T: DeserializeOwned>(text: &str) -> Result<Option<T>, Problem> {
     serde_saphyr::from_str_with_options::<Option<T>>(text, options()).map_err(|error| problem(&error, text))
 }
 
@@ -24,7 +32,8 @@ fn plain(text: &str) -> Result<(), Problem> {
         return Err(Problem::new(what, Place::default(), "too large"));
     }
     // Nearly every policy is plain ASCII: that is seen many bytes at a time.
-    if text.bytes().all(|byte| matches!(byte, b'\n' | b'\r' | b' '..=b'~')) {
+    let shown = |byte: &u8| matches!(byte, b'\n' | b'\r' | b' '..=b'~');
+    if text.as_bytes().chunks(64).all(|chunk| chunk.iter().map(shown).fold(true, |all, one| all & one)) {
         return Ok(());
     }
     let hidden = |c: char| match c {
