@@ -41,6 +41,8 @@ impl Drop for Slot {
 
 /// Accepts on a transparent listener: a connection's own address is the destination that the agent chose.
 pub(crate) fn serve(shared: Rc<Shared>, listener: OwnedFd) -> io::Result<()> {
+    // the agent's side never leaves this machine; how it is faster than the host's choice is no condition
+    let _ = socket::unpaced(&listener);
     let listener = TcpListener::from_std(std::net::TcpListener::from(listener))?;
     tokio::task::spawn_local(async move {
         loop {

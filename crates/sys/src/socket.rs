@@ -118,6 +118,23 @@ pub fn option(
     .map(|_| ())
 }
 
+/// Takes the plainest congestion control, which every kernel has (`TCP_CONGESTION`, tcp(7)). For connections within one machine:
+/// nothing is lost there, and pacing, where the host does that by default, costs a timer for each burst. A listener hands it on.
+pub fn unpaced(socket: &impl AsRawFd) -> io::Result<()> {
+    let name = b"reno";
+    // SAFETY: the option value is live and as long as is said.
+    check(unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_CONGESTION,
+            name.as_ptr().cast(),
+            libc::socklen_t::try_from(name.len()).unwrap_or_default(),
+        )
+    })
+    .map(|_| ())
+}
+
 /// Makes the next close answer with a reset instead of an orderly end (`SO_LINGER` of zero, socket(7)).
 pub fn reset_on_close(socket: &impl AsRawFd) -> io::Result<()> {
     let linger = libc::linger { l_onoff: 1, l_linger: 0 };
