@@ -183,6 +183,12 @@ impl Slot {
 
 /// What makes two events the same, and the reason if they are denials. None: always written.
 fn identity(event: &Event) -> Option<(Key, Option<String>)> {
+    // nearly every record of a busy run is one of these
+    if let Event::Connect { decision: Decision::Allow, rule: Some(_), .. }
+    | Event::Request { decision: Decision::Allow, rule: Some(_), .. } = event
+    {
+        return None;
+    }
     let mut parts = Parts(Vec::with_capacity(256));
     parts.add(event.kind());
     let seccomp = Some("seccomp".to_owned());
@@ -190,10 +196,6 @@ fn identity(event: &Event) -> Option<(Key, Option<String>)> {
         Event::Dns { name, record_type, decision, rule, reason, process } => {
             parts.add(name).add(record_type).option(rule).option(reason).process(process);
             (*decision, reason)
-        }
-        Event::Connect { decision: Decision::Allow, rule: Some(_), .. }
-        | Event::Request { decision: Decision::Allow, rule: Some(_), .. } => {
-            return None;
         }
         Event::Connect {
             destination,

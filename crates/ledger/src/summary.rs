@@ -92,6 +92,8 @@ pub struct Denied {
 #[derive(Clone, Debug, Default)]
 struct Index {
     reached: HashMap<(String, u16, Option<String>), usize>,
+    /// The entry that was reached last: the next is often the same.
+    latest: Option<usize>,
     /// The entry a destination's next `close` belongs to: the plane is not in it.
     open: HashMap<(String, u16), usize>,
     denied: HashMap<(String, Option<u16>, String), usize>,
@@ -219,6 +221,15 @@ impl Summary {
     }
 
     fn reach(&mut self, destination: &str, port: u16, plane: Option<&String>) {
+        let same = |entry: &&mut Reached| {
+            entry.destination == destination && entry.port == port && entry.plane.as_ref() == plane
+        };
+        let latest = self.index.latest.and_then(|at| self.reached.get_mut(at));
+        if let Some(entry) = latest.filter(same) {
+            // INVARIANT: the index leads to it, also for the next `close`: nothing else was reached since
+            entry.count += 1;
+            return;
+        }
         let key = (destination.to_owned(), port, plane.cloned());
         let at = match self.index.reached.get(&key) {
             Some(&at) => at,
@@ -235,6 +246,7 @@ impl Summary {
         if let Some(entry) = self.reached.get_mut(at) {
             entry.count += 1;
         }
+        self.index.latest = Some(at);
         self.index.open.insert((destination.to_owned(), port), at);
     }
 

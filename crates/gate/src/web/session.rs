@@ -1,6 +1,6 @@
 //! One connection of the agent, and each request on it: judged, written down, written anew, sent, answered.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -35,10 +35,20 @@ pub(super) struct Session {
     pub(super) version: Version,
     /// The connection's own authority, with its port where that is not the scheme's.
     own: String,
+    /// The same as it is sent on, in plain text and where TLS is ended: a changed policy may turn one into the other.
+    canonical: [OnceCell<Option<Canonical>>; 2],
     // dropped first: nothing of the session outlives it
     lines: Lines,
     open: Open,
     _slot: Slot,
+}
+
+/// What every server behind the destination gets to see of where a request goes.
+#[derive(Clone)]
+struct Canonical {
+    authority: Authority,
+    scheme: Scheme,
+    host: HeaderValue,
 }
 
 /// One permitted request, from its head to the end of its answer.
@@ -61,7 +71,8 @@ impl Session {
         let lines = Lines::default();
         let flow = open.flow();
         let own = spelled(&flow.attempt, &flow.rule()).map(|(own, _)| own).unwrap_or_default();
-        Rc::new(Session { shared: Rc::clone(shared), version, own, lines, open, _slot: slot })
+        let canonical = Default::default();
+        Rc::new(Session { shared: Rc::clone(shared), version, own, canonical, lines, open, _slot: slot })
     }
 
     pub(super) fn flow(&self) -> &Rc<Flow> {
@@ -142,10 +153,15 @@ impl Session {
         }
     }
 
-    /// The canonical authority: what every server behind the destination gets to see.
-    fn authority(&self, rule: &Rule) -> Option<(Authority, Scheme)> {
-        let (text, scheme) = spelled(&self.flow().attempt, rule)?;
-        Some((text.parse().ok()?, scheme))
+    /// The canonical authority. It is spelled once: each request needs it.
+    fn canonical(&self, rule: &Rule) -> Option<&Canonical> {
+        let place = self.canonical.get(usize::from(rule.ends_tls()))?;
+        let spell = || {
+            let (text, scheme) = spelled(&self.flow().attempt, rule)?;
+            let host = HeaderValue::from_str(&text).ok()?;
+            Some(Canonical { authority: text.parse().ok()?, scheme, host })
+        };
+        place.get_or_init(spell).as_ref()
     }
 
     /// What the policy says of a request, as it is now.
@@ -190,7 +206,10 @@ impl Session {
         why: Option<(Reason, &str)>,
     ) -> Event {
         let attempt = &self.flow().attempt;
-        let short = |text: &str, most: usize| text.chars().take(most).collect::<String>();
+        let short = |text: &str, most: usize| match text.char_indices().nth(most) {
+            Some((end, _)) => text.get(..end).unwrap_or_default().to_owned(),
+            None => text.to_owned(),
+        };
         Event::Request {
             destination: attempt.name(),
             port: attempt.port,
@@ -311,8 +330,7 @@ async fn forward(
         return Err((denied(Reason::Limit, sentence), Some(request.into_body())));
     }
     let upgrade = asks_for_web_socket(&request, session.version).then(|| hyper::upgrade::on(&mut request));
-    let mut outgoing =
-        Some(anew(session, request, &exchanging, upgrade.is_some()).map_err(|end| (end, None))?);
+    let mut outgoing = Some(anew(request, &exchanging, upgrade.is_some()).map_err(|end| (end, None))?);
     let mut fresh = false;
     let mut response = loop {
         let Some(request) = outgoing.take() else {
@@ -377,7 +395,6 @@ async fn forward(
 /// The request as it is sent on: the same method, path, query, fields and body; the canonical host; nothing that belongs
 /// to the connection it came on (RFC 9110, section 7.6.1).
 fn anew(
-    session: &Session,
     request: Request<Incoming>,
     exchanging: &Rc<Exchanging>,
     upgrade: bool,
@@ -396,14 +413,8 @@ fn anew(
     parts.headers.remove(EXPECT);
     parts.extensions.clear();
     let lost = || End::Failed(Fault::new(Reason::Upstream, "the request cannot be written anew", "reset"));
-    let path = parts.uri.path_and_query().cloned().ok_or_else(lost)?;
-    let (authority, scheme) = session.authority(&exchanging.exchange.rule()).ok_or_else(lost)?;
-    parts.uri = Uri::builder()
-        .scheme(scheme)
-        .authority(authority)
-        .path_and_query(path)
-        .build()
-        .map_err(|_| lost())?;
+    // whatever host it named there is gone; the line that it is sent on puts the canonical one where it wants it
+    parts.uri = parts.uri.into_parts().path_and_query.map(Uri::from).ok_or_else(lost)?;
     let exchange = Rc::clone(exchanging);
     Ok(Request::from_parts(parts, Passed::Theirs { body, way: Way::Out, exchange }))
 }
@@ -415,18 +426,21 @@ fn fitted(
     mut request: Request<Passed>,
     two: bool,
 ) -> Result<Request<Passed>, Fault> {
+    let lost = || Fault::new(Reason::Upstream, "the request cannot be written anew", "reset");
+    let Canonical { authority, scheme, host } = session.canonical(rule).cloned().ok_or_else(lost)?;
     if two {
+        let path = request.uri().path_and_query().cloned().ok_or_else(lost)?;
+        let target = Uri::builder().scheme(scheme).authority(authority).path_and_query(path);
+        *request.uri_mut() = target.build().map_err(|_| lost())?;
         *request.version_mut() = http::Version::HTTP_2;
         request.headers_mut().remove(HOST);
         return Ok(request);
     }
-    let lost = || Fault::new(Reason::Upstream, "the request cannot be written anew", "reset");
     *request.version_mut() = http::Version::HTTP_11;
-    let (authority, _) = session.authority(rule).ok_or_else(lost)?;
-    let host = HeaderValue::from_str(authority.as_str()).map_err(|_| lost())?;
     request.headers_mut().insert(HOST, host);
-    if let Some(path) = request.uri().path_and_query().cloned() {
-        *request.uri_mut() = Uri::from(path);
+    // one that comes back from a line of the other version has its host in the target
+    if request.uri().authority().is_some() {
+        *request.uri_mut() = request.uri().path_and_query().cloned().map(Uri::from).ok_or_else(lost)?;
     }
     if request.headers().contains_key(TE) {
         request.headers_mut().insert(CONNECTION, HeaderValue::from_static("te"));
