@@ -5,6 +5,7 @@ use std::fmt;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::signature as lc;
+use claw_verify::key::is_small;
 use ssh_key::public::{EcdsaPublicKey, KeyData};
 use ssh_key::{Algorithm, HashAlg, PublicKey, SshSig};
 use thiserror::Error;
@@ -71,7 +72,7 @@ pub(super) fn verify(text: &str, payload: &[u8], purpose: &str) -> Result<SshKey
     let bytes = signature.signature_bytes();
     let refused = || Broken::Algorithm(signature.algorithm().to_string());
     match (signature.public_key(), signature.algorithm()) {
-        (KeyData::Ed25519(key), Algorithm::Ed25519) => plain(&lc::ED25519, &key.0, &signed, bytes)?,
+        (KeyData::Ed25519(key), Algorithm::Ed25519) => ed25519(&key.0, &signed, bytes)?,
         (KeyData::Ecdsa(key), Algorithm::Ecdsa { .. }) => ecdsa(key, &signed, bytes)?,
         (KeyData::Rsa(key), Algorithm::Rsa { hash }) => {
             let parameters: &lc::RsaParameters = match hash {
@@ -86,7 +87,7 @@ pub(super) fn verify(text: &str, payload: &[u8], purpose: &str) -> Result<SshKey
         }
         (KeyData::SkEd25519(key), Algorithm::SkEd25519) => {
             let (bytes, signed) = touched(key.application(), bytes, &signed)?;
-            plain(&lc::ED25519, &key.public_key().0, &signed, bytes)?;
+            ed25519(&key.public_key().0, &signed, bytes)?;
         }
         (KeyData::SkEcdsaSha2NistP256(key), Algorithm::SkEcdsaSha2NistP256) => {
             let (bytes, signed) = touched(key.application(), bytes, &signed)?;
@@ -96,6 +97,14 @@ pub(super) fn verify(text: &str, payload: &[u8], purpose: &str) -> Result<SshKey
         _ => return Err(refused()),
     }
     Ok(SshKey::of(signature.public_key()))
+}
+
+/// A point of small order is no key: a signature for every message can be written down for it.
+fn ed25519(key: &[u8], signed: &[u8], signature: &[u8]) -> Result<(), Broken> {
+    if is_small(key) {
+        return Err(Broken::Algorithm("Ed25519 with a point of small order".into()));
+    }
+    plain(&lc::ED25519, key, signed, signature)
 }
 
 fn plain(
@@ -203,5 +212,15 @@ mod tests {
         assert_eq!(touched("ssh:", &bytes, b"x"), Err(Broken::NotTouched));
         let bytes = [[0; 64].as_slice(), &[1, 0, 0, 0, 7]].concat();
         assert_eq!(touched("ssh:", &bytes, b"x").map(|(signature, _)| signature.len()), Ok(64));
+    }
+
+    #[test]
+    fn a_point_of_small_order_signs_nothing() {
+        let mut one = [0; 32];
+        one[0] = 1;
+        // R = 1 and s = 0 would hold for every message under that key
+        let signature = [one, [0; 32]].concat();
+        assert!(plain(&lc::ED25519, &one, b"any", &signature).is_ok());
+        assert!(matches!(ed25519(&one, b"any", &signature), Err(Broken::Algorithm(_))));
     }
 }
