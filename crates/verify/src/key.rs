@@ -233,7 +233,7 @@ fn canonical(algorithm: Algorithm, raw: &[u8]) -> Result<Vec<u8>, Error> {
 
 /// Whether it is one of the points of an order up to 8, in any spelling. For those a signature that holds for every message
 /// can be written down without a secret.
-pub fn is_small(raw: &[u8]) -> bool {
+pub(crate) fn is_small(raw: &[u8]) -> bool {
     let Some((last, first)) = raw.split_last() else { return false };
     // The sign of x is the topmost bit; no sign makes another order of these.
     let last = last & 0x7f;
