@@ -9,9 +9,9 @@ mod openpgp;
 mod ssh;
 mod x509;
 
+pub use claw_verify::ssh::{SshKey, SshKeyError};
 pub use openpgp::{Certificate, CertificateError};
 pub(crate) use openpgp::{Pgp, Revoked, Standing};
-pub use ssh::{SshKey, SshKeyError};
 pub use x509::X509;
 
 /// A signature block that was read, over bytes that it was read with.

@@ -6,9 +6,8 @@ use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 use ssh_key::PublicKey;
-use ssh_key::public::KeyData;
 
-use super::Asked;
+use super::{Asked, LineError, SshKey, Unlisted};
 use crate::{Clock, Error};
 
 /// A list of allowed signers.
@@ -23,7 +22,7 @@ pub struct Entry {
     namespaces: Option<String>,
     from: Option<Timestamp>,
     until: Option<Timestamp>,
-    key: KeyData,
+    key: SshKey,
 }
 
 impl Allowed {
@@ -49,13 +48,12 @@ impl Allowed {
     }
 
     /// The first entry that lets this key sign, or why none does.
-    pub(super) fn find(&self, key: &KeyData, asked: &Asked<'_>, clock: &Clock) -> Result<&Entry, String> {
-        let own: Vec<_> = self.0.iter().filter(|entry| super::same(&entry.key, key)).collect();
-        let mut why = "it is not listed".to_owned();
-        for entry in own {
+    pub(super) fn find(&self, key: &SshKey, asked: &Asked<'_>, clock: &Clock) -> Result<&Entry, Unlisted> {
+        let mut why = Unlisted::Key;
+        for entry in self.0.iter().filter(|entry| entry.key == *key) {
             match entry.lets(asked, clock) {
                 Ok(()) => return Ok(entry),
-                Err(reason) => why = format!("line {}: {reason}", entry.line),
+                Err(reason) => why = reason,
             }
         }
         Err(why)
@@ -78,37 +76,38 @@ impl Entry {
         self.until
     }
 
-    fn lets(&self, asked: &Asked<'_>, clock: &Clock) -> Result<(), String> {
+    fn lets(&self, asked: &Asked<'_>, clock: &Clock) -> Result<(), Unlisted> {
+        let line = self.line;
         if let Some(principal) = asked.principal.filter(|principal| !listed(&self.principals, principal)) {
-            return Err(format!(
-                "it is for `{}`, not `{}`",
-                self.principals.escape_debug(),
-                principal.escape_debug()
-            ));
+            return Err(Unlisted::Principal {
+                line,
+                listed: self.principals.clone(),
+                asked: principal.to_owned(),
+            });
         }
         if let Some(namespaces) = self.namespaces.as_ref().filter(|list| !listed(list, asked.namespace)) {
-            let namespaces = namespaces.escape_debug();
-            return Err(format!(
-                "it is for the namespaces `{namespaces}`, not `{}`",
-                asked.namespace.escape_debug()
-            ));
+            return Err(Unlisted::Namespace {
+                line,
+                listed: namespaces.clone(),
+                asked: asked.namespace.to_owned(),
+            });
         }
         let now = clock.now();
         if let Some(from) = self.from.filter(|&from| now < from) {
-            return Err(format!("it is valid from {from}, and it is {now}"));
+            return Err(Unlisted::Early { line, from, now });
         }
         if let Some(until) = self.until.filter(|&until| until < now) {
-            return Err(format!("it was valid until {until}, and it is {now}"));
+            return Err(Unlisted::Late { line, until, now });
         }
         Ok(())
     }
 }
 
-fn entry(line: usize, text: &str) -> Result<Entry, String> {
+fn entry(line: usize, text: &str) -> Result<Entry, LineError> {
     let (principals, mut rest) = word(text)?;
     let principals = principals.trim_matches('"').to_owned();
     if principals.is_empty() {
-        return Err("it names nobody".to_owned());
+        return Err(LineError::Nobody);
     }
     let (mut namespaces, mut from, mut until) = (None, None, None);
     let (first, after) = word(rest)?;
@@ -120,50 +119,44 @@ fn entry(line: usize, text: &str) -> Result<Entry, String> {
                 "namespaces" if namespaces.is_none() => namespaces = Some(value.to_owned()),
                 "valid-after" if from.is_none() => from = Some(time(value)?),
                 "valid-before" if until.is_none() => until = Some(time(value)?),
-                "cert-authority" => {
-                    return Err("certificates are not read; hint: list the keys themselves".to_owned());
-                }
-                _ => {
-                    return Err(format!(
-                        "the option `{}` is not known, or stands twice",
-                        name.escape_debug()
-                    ));
-                }
+                "cert-authority" => return Err(LineError::Certificate),
+                _ => return Err(LineError::Option(name.to_owned())),
             }
         }
         rest = after;
     }
     let mut parts = rest.split_whitespace();
     let (Some(kind), Some(blob)) = (parts.next(), parts.next()) else {
-        return Err("it has no key".to_owned());
+        return Err(LineError::NoKey);
     };
-    let key = PublicKey::from_openssh(&format!("{kind} {blob}")).map_err(|error| error.to_string())?;
-    Ok(Entry { line, principals, namespaces, from, until, key: key.key_data().clone() })
+    let key = PublicKey::from_openssh(&format!("{kind} {blob}"))
+        .map_err(|error| LineError::Key(error.to_string()))?;
+    Ok(Entry { line, principals, namespaces, from, until, key: SshKey::of(key.key_data()) })
 }
 
 /// The first word, in which quotes hold spaces together, and what follows.
-fn word(text: &str) -> Result<(&str, &str), String> {
+fn word(text: &str) -> Result<(&str, &str), LineError> {
     let text = text.trim_start();
     let mut quoted = false;
     for (place, character) in text.char_indices() {
         match character {
             '"' => quoted = !quoted,
             ' ' | '\t' if !quoted => {
-                return text.split_at_checked(place).ok_or_else(|| "it ends early".to_owned());
+                return text.split_at_checked(place).ok_or(LineError::Early);
             }
             _ => {}
         }
     }
-    if quoted { Err("a quote is not closed".to_owned()) } else { Ok((text, "")) }
+    if quoted { Err(LineError::Quote) } else { Ok((text, "")) }
 }
 
-fn options(text: &str) -> Result<Vec<String>, String> {
+fn options(text: &str) -> Result<Vec<String>, LineError> {
     let (mut list, mut quoted, mut one) = (Vec::new(), false, String::new());
     for character in text.chars() {
         match character {
             '"' => quoted = !quoted,
             ',' if !quoted => list.push(std::mem::take(&mut one)),
-            '\\' => return Err("a backslash is not read".to_owned()),
+            '\\' => return Err(LineError::Backslash),
             _ => one.push(character),
         }
     }
@@ -176,8 +169,8 @@ fn is_key_type(word: &str) -> bool {
 }
 
 /// `YYYYMMDD`, `YYYYMMDDHHMM` or `YYYYMMDDHHMMSS`, with `Z`. Without it, the time would be of the machine's zone.
-fn time(text: &str) -> Result<Timestamp, String> {
-    let wrong = || format!("`{}` is not a time; hint: YYYYMMDDHHMMSSZ", text.escape_debug());
+fn time(text: &str) -> Result<Timestamp, LineError> {
+    let wrong = || LineError::Time(text.to_owned());
     let digits = text.strip_suffix(['Z', 'z']).ok_or_else(wrong)?;
     if !digits.bytes().all(|byte| byte.is_ascii_digit()) || ![8, 12, 14].contains(&digits.len()) {
         return Err(wrong());
