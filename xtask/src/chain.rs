@@ -2,12 +2,14 @@
 //!
 //! `cargo xtask sbom | record | toolchain | embedded | reproduce | rebuild | release`. docs/verify-claw.md tells what each proves.
 
+pub(crate) mod archives;
 pub(crate) mod bytes;
 pub(crate) mod clean;
 pub(crate) mod cyclonedx;
 pub(crate) mod embedded;
 pub(crate) mod graph;
 pub(crate) mod log;
+pub(crate) mod musl;
 pub(crate) mod provenance;
 pub(crate) mod rebuild;
 pub(crate) mod record;
@@ -22,8 +24,11 @@ use std::process::Command;
 
 pub(crate) type Outcome<T> = Result<T, Box<dyn Error>>;
 
-/// The one platform a release is made for.
-pub(crate) const TARGET: &str = "x86_64-unknown-linux-gnu";
+/// The one platform a release is made for: it needs nothing but the kernel.
+pub(crate) const TARGET: &str = "x86_64-unknown-linux-musl";
+
+/// The one platform it is built on.
+pub(crate) const HOST: &str = "x86_64-unknown-linux-gnu";
 
 /// Words like `--name value`, of which only known ones are taken.
 pub(crate) struct Options<'a> {

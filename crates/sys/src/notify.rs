@@ -314,12 +314,12 @@ fn set<T: Copy>(socket: BorrowedFd<'_>, level: i32, name: i32, value: &T) -> io:
 /// `SECCOMP_FILTER_FLAG_NEW_LISTENER`, `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV`.
 const NEW_LISTENER: libc::c_ulong = 1 << 3;
 const WAIT_KILLABLE: libc::c_ulong = 1 << 5;
-/// linux/seccomp.h: `_IOWR('!', 0, struct seccomp_notif)` and so on.
-const RECEIVE: libc::c_ulong = 0xc050_2100;
-const SEND: libc::c_ulong = 0xc018_2101;
-const VALID: libc::c_ulong = 0x4008_2102;
-const ADD_DESCRIPTOR: libc::c_ulong = 0x4018_2103;
-const SET_FLAGS: libc::c_ulong = 0x4008_2104;
+/// linux/seccomp.h: `_IOWR('!', 0, struct seccomp_notif)` and so on. C libraries differ in the type, and the kernel looks at 32 bits.
+const RECEIVE: libc::Ioctl = 0xc050_2100_u32 as libc::Ioctl;
+const SEND: libc::Ioctl = 0xc018_2101_u32 as libc::Ioctl;
+const VALID: libc::Ioctl = 0x4008_2102_u32 as libc::Ioctl;
+const ADD_DESCRIPTOR: libc::Ioctl = 0x4018_2103_u32 as libc::Ioctl;
+const SET_FLAGS: libc::Ioctl = 0x4008_2104_u32 as libc::Ioctl;
 /// `SECCOMP_USER_NOTIF_FLAG_CONTINUE`, `SECCOMP_ADDFD_FLAG_SETFD`.
 const CONTINUE: u32 = 1;
 const SET_NUMBER: u32 = 1;

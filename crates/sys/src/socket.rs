@@ -217,7 +217,7 @@ pub fn receive_from(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Arr
         header.msg_iov = &raw mut vector;
         header.msg_iovlen = 1;
         header.msg_control = control.as_mut_ptr().cast();
-        header.msg_controllen = size_of_val(&control);
+        header.msg_controllen = size_of_val(&control) as _;
         let length = check_size(libc::recvmsg(socket.as_raw_fd(), &raw mut header, libc::MSG_DONTWAIT))?;
         let source = decode(&name).ok_or_else(|| io::Error::other("datagram without a sender"))?;
         let (mut destination, mut port) = (None, None);
@@ -264,7 +264,7 @@ pub fn send_as(socket: BorrowedFd<'_>, bytes: &[u8], from: IpAddr, to: SocketAdd
         header.msg_iov = &raw mut vector;
         header.msg_iovlen = 1;
         header.msg_control = control.as_mut_ptr().cast();
-        header.msg_controllen = size_of_val(&control);
+        header.msg_controllen = size_of_val(&control) as _;
         let message = libc::CMSG_FIRSTHDR(&raw const header);
         let used = match from {
             IpAddr::V4(address) => {
@@ -357,7 +357,7 @@ pub fn receive_descriptors(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Res
         header.msg_iov = &raw mut vector;
         header.msg_iovlen = 1;
         header.msg_control = control.as_mut_ptr().cast();
-        header.msg_controllen = size_of_val(control.as_slice());
+        header.msg_controllen = size_of_val(control.as_slice()) as _;
         let length = check_size(libc::recvmsg(socket.as_raw_fd(), &raw mut header, libc::MSG_CMSG_CLOEXEC))?;
         let mut message = libc::CMSG_FIRSTHDR(&raw const header);
         while !message.is_null() {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use object::elf::{DT_NEEDED, FileHeader64};
-use object::read::elf::{Dyn, FileHeader};
+use object::read::elf::{Dyn, FileHeader, ProgramHeader};
 use object::{Endianness, Object, ObjectSection};
 
 use super::Outcome;
@@ -81,6 +81,19 @@ pub(crate) fn shared(bytes: &[u8]) -> Outcome<Vec<String>> {
     Ok(names)
 }
 
+/// What the program needs of the machine that it runs on, beside the kernel: libraries, and what loads them.
+pub(crate) fn needed(bytes: &[u8]) -> Outcome<Vec<String>> {
+    let mut needed = shared(bytes)?;
+    let header = FileHeader64::<Endianness>::parse(bytes)?;
+    let endian = header.endian()?;
+    for segment in header.program_headers(endian, bytes)? {
+        if let Ok(Some(loader)) = segment.interpreter(endian, bytes) {
+            needed.push(String::from_utf8_lossy(loader).into_owned());
+        }
+    }
+    Ok(needed)
+}
+
 fn section(bytes: &[u8], offset: usize) -> Option<String> {
     let file = object::File::parse(bytes).ok()?;
     let offset = u64::try_from(offset).ok()?;
@@ -155,6 +168,8 @@ mod tests {
     fn what_a_program_loads_is_read_from_it() {
         let names = shared(&std::fs::read("/proc/self/exe").unwrap()).unwrap();
         assert!(names.contains(&"libc.so.6".to_owned()), "{names:?}");
+        let needed = needed(&std::fs::read("/proc/self/exe").unwrap()).unwrap();
+        assert!(needed.last().unwrap().contains("/ld-linux"), "{needed:?}");
         assert!(shared(b"#!/bin/sh\n").is_err());
     }
 }

@@ -7,9 +7,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::archives::Archives;
 use super::graph::lock;
+use super::musl::Musl;
 use super::toolchain::Toolchain;
-use super::{Outcome, told};
+use super::{Outcome, TARGET, told};
 
 /// What is built, of which commit.
 pub(crate) struct Source {
@@ -41,6 +43,9 @@ pub(crate) struct Place {
 /// How it is built.
 pub(crate) struct How<'a> {
     pub(crate) toolchain: &'a Toolchain,
+    /// A program that needs nothing of the machine: by the compiler that is unpacked from these, anew in each place. Without,
+    /// one that is linked with the C library of this machine, by `toolchain` itself.
+    pub(crate) archives: Option<&'a Archives>,
     pub(crate) profile: &'a str,
     /// With the list of what is linked (`cargo auditable`).
     pub(crate) listed: bool,
@@ -111,26 +116,86 @@ impl Place {
     pub(crate) fn build(&self, source: &Source, how: &How<'_>) -> Outcome<PathBuf> {
         source.lay(&self.source())?;
         stock(&self.source(), &self.packages())?;
-        let temporary = self.directory.join("tmp");
-        fs::create_dir_all(self.home())?;
-        fs::create_dir_all(&temporary)?;
-        let words = self.words(source, how);
-        let (program, arguments) = words.split_first().ok_or("nothing to run")?;
+        for directory in [self.home(), self.directory.join("tmp")] {
+            fs::create_dir_all(directory)?;
+        }
+        let built = self.source().join("target");
+        let directory = if how.profile == "dev" { "debug" } else { how.profile };
+        let Some(archives) = how.archives else {
+            let mut command = self.command(source, how.toolchain, &self.source(), words(source, how))?;
+            if how.mapped {
+                let maps = self.maps(how.toolchain);
+                rust_flags(&mut command, flags("--remap-path-prefix=", &maps));
+                c_flags(&mut command, &maps);
+            }
+            told(&mut command)?;
+            return Ok(built.join(directory).join(&source.program));
+        };
+        let musl = Musl::unpack(archives, self.directory.join("compiler"))?;
+        let toolchain = musl.toolchain(&how.toolchain.cargo)?;
+        let mut maps = self.maps(&toolchain);
+        maps.push((musl.sources()?, "/rust/src"));
+        self.standard(source, &toolchain, &musl, &maps)?;
+        let mut words = words(source, how);
+        words.extend(["--target".into(), TARGET.into()]);
+        let mut command = self.command(source, &toolchain, &self.source(), words)?;
+        let mut rust = vec!["--sysroot".into(), musl.sysroot().into()];
+        let mut c = musl.words()?;
+        if how.mapped {
+            rust.extend(flags("--remap-path-prefix=", &maps));
+            c.extend(flags("-ffile-prefix-map=", &maps));
+            c_flags(&mut command, &maps);
+        }
+        rust_flags(&mut command, rust);
+        for (name, value) in [("CC", "cc".into()), ("AR", "ar".into()), ("CFLAGS", c.join(OsStr::new(" ")))] {
+            command.env(format!("{name}_{}", TARGET.replace('-', "_")), value);
+        }
+        told(&mut command)?;
+        Ok(built.join(TARGET).join(directory).join(&source.program))
+    }
+
+    /// Builds the standard library from its source.
+    fn standard(&self, source: &Source, toolchain: &Toolchain, musl: &Musl, maps: &[Map]) -> Outcome<()> {
+        let mut words: Vec<OsString> = vec![toolchain.cargo.clone().into()];
+        words.extend(musl.prepare()?);
+        let mut command = self.command(source, toolchain, &musl.sources()?, words)?;
+        // what the compiler's own build gives it: code that can be optimised with the program, and its dependencies hidden
+        let mut rust: Vec<OsString> =
+            ["-Cembed-bitcode=yes", "-Zforce-unstable-if-unmarked"].map(Into::into).into();
+        rust.extend(flags("--remap-path-prefix=", maps));
+        rust_flags(&mut command, rust);
+        // the standard library is written in what is not stable; Claw is not, and is built without this
+        told(command.env("RUSTC_BOOTSTRAP", "1"))?;
+        musl.assemble()
+    }
+
+    /// A command of somebody else, somewhere else, at another time, with an environment that has nothing of the caller's.
+    fn command(
+        &self,
+        source: &Source,
+        toolchain: &Toolchain,
+        below: &Path,
+        words: Vec<OsString>,
+    ) -> Outcome<Command> {
+        let all = [self.circumstances(), words].concat();
+        let (program, arguments) = all.split_first().ok_or("nothing to run")?;
         let mut command = Command::new(program);
         command
             .args(arguments)
-            .current_dir(self.source())
+            .current_dir(below)
             .stdin(Stdio::null())
             .env_clear()
             .env("PATH", path())
             .env("HOME", self.home())
             .env("CARGO_HOME", self.packages())
             .env("CARGO_NET_OFFLINE", "true")
+            // nothing is built here a second time
+            .env("CARGO_INCREMENTAL", "0")
             .env("CARGO_TERM_COLOR", "never")
-            .env("CARGO", &how.toolchain.cargo)
-            .env("RUSTC", self.rustc(how.toolchain)?)
+            .env("CARGO", &toolchain.cargo)
+            .env("RUSTC", self.rustc(toolchain)?)
             .env("SOURCE_DATE_EPOCH", &source.epoch)
-            .env("TMPDIR", &temporary)
+            .env("TMPDIR", self.directory.join("tmp"))
             .env("TZ", self.zone)
             .env("LC_ALL", "C.UTF-8");
         if self.alone {
@@ -138,30 +203,33 @@ impl Place {
         } else if let Some(jobs) = std::env::var_os("CARGO_BUILD_JOBS") {
             command.env("CARGO_BUILD_JOBS", jobs);
         }
-        if how.mapped {
-            self.map(&mut command, how.toolchain);
-        }
-        told(&mut command)?;
-        let directory = if how.profile == "dev" { "debug" } else { how.profile };
-        Ok(self.source().join("target").join(directory).join(&source.program))
+        Ok(command)
     }
 
-    /// The compiler. Its allocator waits for itself for ever below faketime's library, so it alone is called without.
+    /// The compiler. Its allocator waits for itself for ever below faketime's library, so it alone is called without; and
+    /// it alone is told where the libraries lie that were unpacked with it.
     fn rustc(&self, toolchain: &Toolchain) -> Outcome<PathBuf> {
-        if self.ahead.is_none() {
+        if self.ahead.is_none() && toolchain.libraries.is_none() {
             return Ok(toolchain.rustc.clone());
         }
-        let wrapper = self.directory.join("rustc");
-        let compiler = toolchain.rustc.display().to_string();
-        if compiler.contains('\'') {
-            return Err(format!("`{compiler}` cannot be written into a shell script").into());
+        let word = |path: &Path| match path.display().to_string() {
+            text if text.contains('\'') => Err(format!("`{text}` cannot be written into a shell script")),
+            text => Ok(format!("'{text}'")),
+        };
+        let mut script = "#!/bin/sh\nunset LD_PRELOAD\n".to_owned();
+        if let Some(libraries) = &toolchain.libraries {
+            let libraries = word(libraries)?;
+            script += &format!("export LD_LIBRARY_PATH={libraries}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}\n");
         }
-        fs::write(&wrapper, format!("#!/bin/sh\nunset LD_PRELOAD\nexec '{compiler}' \"$@\"\n"))?;
+        script += &format!("exec {} \"$@\"\n", word(&toolchain.rustc)?);
+        let wrapper = self.directory.join("rustc");
+        fs::write(&wrapper, script)?;
         fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755))?;
         Ok(wrapper)
     }
 
-    fn words(&self, source: &Source, how: &How<'_>) -> Vec<OsString> {
+    /// Words before a command that change who runs it, where and when.
+    fn circumstances(&self) -> Vec<OsString> {
         let mut words: Vec<OsString> = Vec::new();
         let mut add = |more: &[&str]| words.extend(more.iter().map(OsString::from));
         if let Some(user) = self.user {
@@ -176,38 +244,54 @@ impl Place {
             add(&["faketime", "-f", ahead]);
         }
         add(&["sh", "-c", "umask \"$0\" && exec \"$@\"", self.umask]);
-        words.push(how.toolchain.cargo.clone().into());
-        let mut add = |more: &[&str]| words.extend(more.iter().map(OsString::from));
-        if how.listed {
-            add(&["auditable"]);
-        }
-        add(&["build", "--locked", "--offline", "--quiet", "--target-dir", "target"]);
-        add(&["--profile", how.profile, "--package", &source.package, "--bin", &source.program]);
         words
     }
 
-    /// rustc and gcc write other paths instead of these. The longest first: gcc and rustc take the last one that fits.
-    fn map(&self, command: &mut Command, toolchain: &Toolchain) {
-        let pairs: [(PathBuf, &str); 4] = [
+    /// rustc and gcc write other paths instead of these. The longest last: gcc and rustc take the last one that fits.
+    fn maps(&self, toolchain: &Toolchain) -> Vec<Map> {
+        vec![
             (self.directory.clone(), "/build"),
             (toolchain.sysroot.clone(), "/rust"),
             (self.packages(), "/cargo"),
             (self.source(), "/claw"),
-        ];
-        let flag = |name: &str, (from, to): &(PathBuf, &str)| {
-            let mut word = OsString::from(name);
-            word.push(from);
-            word.push("=");
-            word.push(to);
-            word
-        };
-        let rust: Vec<OsString> = pairs.iter().map(|pair| flag("--remap-path-prefix=", pair)).collect();
-        command.env("CARGO_ENCODED_RUSTFLAGS", rust.join(OsStr::new("\u{1f}")));
-        let c: Vec<OsString> = pairs.iter().map(|pair| flag("-ffile-prefix-map=", pair)).collect();
-        for name in ["CFLAGS", "CXXFLAGS"] {
-            command.env(name, c.join(OsStr::new(" ")));
-        }
+        ]
     }
+}
+
+/// A path, and what is written instead of it.
+type Map = (PathBuf, &'static str);
+
+fn flags(name: &str, maps: &[Map]) -> Vec<OsString> {
+    let flag = |(from, to): &Map| {
+        let mut word = OsString::from(name);
+        word.push(from);
+        word.push("=");
+        word.push(to);
+        word
+    };
+    maps.iter().map(flag).collect()
+}
+
+fn rust_flags(command: &mut Command, flags: Vec<OsString>) {
+    command.env("CARGO_ENCODED_RUSTFLAGS", flags.join(OsStr::new("\u{1f}")));
+}
+
+fn c_flags(command: &mut Command, maps: &[Map]) {
+    for name in ["CFLAGS", "CXXFLAGS"] {
+        command.env(name, flags("-ffile-prefix-map=", maps).join(OsStr::new(" ")));
+    }
+}
+
+/// Words for cargo.
+fn words(source: &Source, how: &How<'_>) -> Vec<OsString> {
+    let mut words: Vec<OsString> = vec![how.toolchain.cargo.clone().into()];
+    let mut add = |more: &[&str]| words.extend(more.iter().map(OsString::from));
+    if how.listed {
+        add(&["auditable"]);
+    }
+    add(&["build", "--locked", "--offline", "--quiet", "--target-dir", "target"]);
+    add(&["--profile", how.profile, "--package", &source.package, "--bin", &source.program]);
+    words
 }
 
 /// The repository that this program was built from.

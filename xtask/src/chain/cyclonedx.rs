@@ -114,6 +114,16 @@ pub(crate) fn document(bill: &Bill<'_>) -> serde_json::Result<Value> {
         properties: vec![linked("static")],
         ..Component::default()
     });
+    components.extend(bill.linked.iter().map(|(name, version, licence)| Component {
+        kind: "library",
+        reference: Some(format!("c:{name}")),
+        name: (*name).to_owned(),
+        version: Some(version.clone()),
+        scope: Some("required"),
+        licenses: vec![Licence { expression: (*licence).to_owned() }],
+        properties: vec![linked("static")],
+        ..Component::default()
+    }));
     components.extend(bill.shared.iter().map(|name| Component {
         kind: "library",
         reference: Some(format!("shared:{name}")),
@@ -197,6 +207,7 @@ fn dependencies(bill: &Bill<'_>) -> Vec<Dependency> {
         .collect();
     if let Some(root) = all.iter_mut().find(|dependency| dependency.of == reference(&graph.root)) {
         root.depends_on.push(STANDARD_LIBRARY.to_owned());
+        root.depends_on.extend(bill.linked.iter().map(|(name, ..)| format!("c:{name}")));
         root.depends_on.extend(bill.shared.iter().map(|name| format!("shared:{name}")));
     }
     all

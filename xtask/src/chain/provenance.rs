@@ -39,12 +39,17 @@ pub(crate) fn statement(told: &Told<'_>, program: Digest) -> Outcome<Statement> 
             materials.push(json!({"uri": id.purl(), "digest": {"sha256": sum}}));
         }
     }
+    for (name, digest) in &toolchain.archives {
+        let annotations =
+            json!({"part": "compiler, source of its standard library, C library", "called": toolchain.rustc});
+        materials.push(json!({"name": name, "digest": {"sha256": digest.hex()}, "annotations": annotations}));
+    }
     for (name, digest) in &toolchain.toolchain {
-        let annotations = json!({"part": "compiler", "called": toolchain.rustc});
+        let annotations = json!({"part": "cargo", "called": toolchain.cargo});
         materials.push(json!({"name": name, "digest": {"sha256": digest.hex()}, "annotations": annotations}));
     }
     for (name, digest) in &toolchain.system {
-        let annotations = json!({"part": "linker, C compiler and C library"});
+        let annotations = json!({"part": "C compiler, linker, C library of what helps to build"});
         materials.push(json!({"name": name, "digest": {"sha256": digest.hex()}, "annotations": annotations}));
     }
     let predicate: Value = json!({

@@ -19,7 +19,7 @@ use super::graph::Graph;
 use super::log::Log;
 use super::provenance::{Told, statement};
 use super::sbom::Bill;
-use super::toolchain::{Record, Toolchain};
+use super::toolchain::Pinned;
 use super::{Options, Outcome, TARGET, bytes, embedded};
 
 /// What was built, and all that is told of it.
@@ -27,7 +27,6 @@ pub(crate) struct Built<'a> {
     pub(crate) told: Told<'a>,
     pub(crate) program: Vec<u8>,
     pub(crate) release: u64,
-    pub(crate) compiler: &'a str,
 }
 
 /// `cargo xtask release --key FILE --release N --log FILE --out DIR --builder URI --repository URI`.
@@ -54,23 +53,24 @@ pub(crate) fn run(words: &[&str]) -> Outcome<()> {
         )
         .into());
     }
-    let toolchain = Toolchain::read(&root)?;
-    let record = toolchain.found()?;
-    let differences = Record::read(&root)?.differences(&record);
-    if !differences.is_empty() {
-        return Err(format!("the toolchain is not the recorded one:\n  {}", differences.join("\n  ")).into());
+    let pinned = Pinned::read(&root)?;
+    if !pinned.differences.is_empty() {
+        return Err(
+            format!("the toolchain is not the recorded one:\n  {}", pinned.differences.join("\n  ")).into()
+        );
     }
     let graph = Graph::read(&root, &source.package)?;
     let profile = options.or("profile", "release");
-    let program = build(&source, &toolchain, profile, options.value("in"))?;
+    let program = build(&source, &pinned, profile, options.value("in"))?;
     let differences = embedded::compare(&embedded::read(&program)?, &graph, &embedded::locked(&root)?);
     if !differences.is_empty() {
         return Err(
             format!("the list inside and cargo's resolver differ:\n  {}", differences.join("\n  ")).into()
         );
     }
-    let told = Told { source: &source, graph: &graph, toolchain: &record, profile, builder, repository };
-    let built = Built { told, program, release, compiler: &toolchain.release };
+    let told =
+        Told { source: &source, graph: &graph, toolchain: &pinned.found, profile, builder, repository };
+    let built = Built { told, program, release };
     let files = assemble(&built, open, &key)?;
     write(out, &files)?;
     println!(
@@ -86,10 +86,10 @@ pub(crate) fn run(words: &[&str]) -> Outcome<()> {
 
 /// Every file of a release, by name.
 pub(crate) fn assemble(built: &Built<'_>, log: Log, key: &PrivateKey) -> Outcome<Vec<(String, Vec<u8>)>> {
-    let Built { told, program, release, compiler } = built;
+    let Built { told, program, release } = built;
     let name = &told.source.program;
     let mut files = vec![(name.clone(), program.clone())];
-    files.extend(Bill::of(told.graph, told.source, compiler, Some(program))?.documents()?);
+    files.extend(Bill::of(told.graph, told.source, told.toolchain, Some(program))?.documents()?);
     let text = statement(told, Digest::of(program))?.write()?;
     let envelope = Envelope::sign(IN_TOTO, text.as_bytes(), key)?.write();
     files.push((format!("{name}.sigstore.json"), bundle(&envelope, key)?));
@@ -135,14 +135,20 @@ fn bundle(envelope: &str, key: &PrivateKey) -> Outcome<Vec<u8>> {
     Ok(serde_json::to_vec(&bundle)?)
 }
 
-fn build(source: &Source, toolchain: &Toolchain, profile: &str, below: Option<&str>) -> Outcome<Vec<u8>> {
+fn build(source: &Source, pinned: &Pinned, profile: &str, below: Option<&str>) -> Outcome<Vec<u8>> {
     let below = below.map_or_else(std::env::temp_dir, PathBuf::from);
     let directory = fs::canonicalize(below)?.join(format!("claw-release-{}", std::process::id()));
     let place = Place::plain(directory.clone());
-    let built = place.build(source, &How { toolchain, profile, listed: true, mapped: true });
+    let Pinned { archives, toolchain, .. } = pinned;
+    let built = place
+        .build(source, &How { toolchain, archives: Some(archives), profile, listed: true, mapped: true });
     let program = built.and_then(|path| Ok(fs::read(path)?));
     fs::remove_dir_all(&directory)?;
     let program = program?;
+    let needed = bytes::needed(&program)?;
+    if !needed.is_empty() {
+        return Err(format!("the program is not static: it needs {}", needed.join(", ")).into());
+    }
     let found = bytes::leaks(&program, &[&directory, &source.root, &cargo_home()?, &toolchain.sysroot]);
     if !found.is_empty() {
         return Err(format!("the program says where it was built:\n{}", found.join("\n")).into());

@@ -5,10 +5,11 @@ use std::path::Path;
 
 use claw_model::digest::Digest;
 
+use super::archives::version;
 use super::bytes::shared;
 use super::clean::{Source, root};
 use super::graph::Graph;
-use super::toolchain::Toolchain;
+use super::toolchain::Record;
 use super::{Options, Outcome, cyclonedx, spdx};
 
 /// How the standard library is called; it is linked, and is no package of cargo's.
@@ -23,6 +24,8 @@ pub(crate) struct Bill<'a> {
     pub(crate) binary: Option<String>,
     /// Libraries that it loads when it starts.
     pub(crate) shared: Vec<String>,
+    /// Libraries in C that are linked into it: name, version, licence.
+    pub(crate) linked: Vec<(&'static str, String, &'static str)>,
     pub(crate) commit: &'a str,
     /// Of the commit, RFC 3339: a build has no other time.
     pub(crate) time: &'a str,
@@ -34,17 +37,32 @@ impl<'a> Bill<'a> {
     pub(crate) fn of(
         graph: &'a Graph,
         source: &'a Source,
-        compiler: &'a str,
+        toolchain: &'a Record,
         built: Option<&[u8]>,
     ) -> Outcome<Bill<'a>> {
+        let shared = built.map(shared).transpose()?.unwrap_or_default();
+        let version = |package: &str| version(&toolchain.archives, package).unwrap_or_default();
+        let linked = match shared.is_empty() {
+            true => vec![
+                ("musl", version("musl-dev"), "MIT"),
+                ("libunwind", version(unwinder(toolchain)), "Apache-2.0 WITH LLVM-exception"),
+                (
+                    "libgcc",
+                    toolchain.cc.rsplit(' ').next().unwrap_or_default().to_owned(),
+                    "GPL-3.0-or-later WITH GCC-exception-3.1",
+                ),
+            ],
+            false => Vec::new(),
+        };
         Ok(Bill {
             graph,
             program: &source.program,
             binary: built.map(|bytes| Digest::of(bytes).hex()),
-            shared: built.map(shared).transpose()?.unwrap_or_default(),
+            shared,
+            linked,
             commit: &source.commit,
             time: &source.time,
-            compiler,
+            compiler: toolchain.release()?,
         })
     }
 
@@ -73,15 +91,21 @@ impl<'a> Bill<'a> {
     }
 }
 
+/// The archive of the unwinder has the compiler's version in its name.
+fn unwinder(toolchain: &Record) -> &str {
+    let name = toolchain.archives.keys().find(|name| name.starts_with("libunwind-"));
+    name.and_then(|name| name.split('_').next()).unwrap_or_default()
+}
+
 /// `cargo xtask sbom [--out DIR] [--package P] [--binary FILE]`.
 pub(crate) fn run(words: &[&str]) -> Outcome<()> {
     let options = Options::of(words, &["out", "package", "program", "binary"])?;
     let root = root()?;
     let source = Source::here(&root, options.or("package", "claw-cli"), options.or("program", "claw"))?;
     let graph = Graph::read(&root, &source.package)?;
-    let toolchain = Toolchain::read(&root)?;
+    let toolchain = Record::read(&root)?;
     let built = options.value("binary").map(fs::read).transpose()?;
-    let bill = Bill::of(&graph, &source, &toolchain.release, built.as_deref())?;
+    let bill = Bill::of(&graph, &source, &toolchain, built.as_deref())?;
     let out = Path::new(options.or("out", "target/sbom"));
     fs::create_dir_all(out)?;
     for (name, text) in bill.documents()? {

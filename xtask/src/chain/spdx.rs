@@ -80,6 +80,9 @@ pub(crate) fn document(bill: &Bill<'_>) -> serde_json::Result<Value> {
         bill.graph.packages.iter().map(|(id, package)| entry(bill, id, package)).collect();
     let std = Some(bill.compiler.to_owned());
     packages.push(besides(STANDARD_LIBRARY, std, "MIT OR Apache-2.0"));
+    packages.extend(
+        bill.linked.iter().map(|(name, version, licence)| besides(name, Some(version.clone()), licence)),
+    );
     packages.extend(bill.shared.iter().map(|name| besides(name, None, UNKNOWN)));
     let document = Document {
         spdx_version: "SPDX-2.3",
@@ -164,6 +167,7 @@ fn relationships(bill: &Bill<'_>, root: String) -> Vec<Relationship> {
         }
     }
     all.push(relate(&root, "STATIC_LINK", plain(STANDARD_LIBRARY)));
+    all.extend(bill.linked.iter().map(|(name, ..)| relate(&root, "STATIC_LINK", plain(name))));
     all.extend(bill.shared.iter().map(|name| relate(&root, "DYNAMIC_LINK", plain(name))));
     all
 }

@@ -1,8 +1,9 @@
 //! The compiler, pinned by digest: `supply-chain/toolchain.toml` holds the SHA-256 of everything that turns sources into a
 //! program. `cargo xtask toolchain` compares; `cargo xtask toolchain write` records what is found.
 //!
-//! rustup's own file names a toolchain by name only, and one of another name with the same bytes is not taken; so the pin is
-//! here, and is compared where it counts: before a release is built.
+//! The compiler of a release is Debian's, unpacked from recorded archives, for with it comes the source of its standard library;
+//! cargo is the installed one. rustup's own file names a toolchain by name only, and one of another name with the same bytes is
+//! not taken; so the pin is here, and is compared where it counts: before a release is built.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +13,9 @@ use std::process::Command;
 use claw_model::digest::Digest;
 use serde::{Deserialize, Serialize};
 
-use super::{Outcome, TARGET, told};
+use super::archives::{self, Archives};
+use super::musl::Musl;
+use super::{HOST, Outcome, told};
 
 /// Where the record lies.
 const FILE: &str = "supply-chain/toolchain.toml";
@@ -26,6 +29,8 @@ pub(crate) struct Toolchain {
     pub(crate) release: String,
     /// All that `rustc -vV` says.
     pub(crate) verbose: String,
+    /// Where the compiler finds what it loads, if it was unpacked and not installed.
+    pub(crate) libraries: Option<PathBuf>,
 }
 
 /// What is recorded, or was found.
@@ -39,43 +44,63 @@ pub(crate) struct Record {
     pub(crate) auditable: String,
     pub(crate) cc: String,
     pub(crate) ld: String,
-    /// Archives as the Rust project publishes them; for those who install the compiler anew.
+    /// The archive of cargo as the Rust project publishes it; for those who install it anew.
     pub(crate) published: BTreeMap<String, Digest>,
-    /// Files of the compiler, by their path in it.
+    /// Debian's archives of the compiler, the source of the standard library, musl, the unwinder and headers.
+    pub(crate) archives: BTreeMap<String, Digest>,
+    /// Cargo, by its path in what is installed.
     pub(crate) toolchain: BTreeMap<String, Digest>,
     /// The C compiler, assembler, linker, and what of the C library is linked in, by their path.
     pub(crate) system: BTreeMap<String, Digest>,
 }
 
 impl Toolchain {
-    /// Asks the compiler that stands first, and takes its programs past any proxy.
+    /// The compiler that stands first, past any proxy.
     pub(crate) fn read(root: &Path) -> Outcome<Toolchain> {
         let proxy = std::env::var_os("RUSTC").map_or_else(|| "rustc".into(), PathBuf::from);
-        let mut toolchain = Toolchain::of(&proxy, root)?;
+        let ask = || {
+            let mut command = Command::new(&proxy);
+            command.current_dir(root);
+            command
+        };
+        let mut toolchain = Toolchain::of(&ask, &proxy)?;
         toolchain.rustc = toolchain.sysroot.join("bin/rustc");
         toolchain.cargo = toolchain.sysroot.join("bin/cargo");
         Ok(toolchain)
     }
 
-    /// Another compiler, with the cargo of the first.
-    pub(crate) fn other(&self, rustc: &Path, root: &Path) -> Outcome<Toolchain> {
-        let other = Toolchain::of(&fs::canonicalize(rustc)?, root)?;
+    /// Another installed compiler, with the cargo of the first.
+    pub(crate) fn other(&self, rustc: &Path) -> Outcome<Toolchain> {
+        let rustc = fs::canonicalize(rustc)?;
+        let other = Toolchain::of(&|| Command::new(&rustc), &rustc)?;
         Ok(Toolchain { cargo: self.cargo.clone(), ..other })
     }
 
-    fn of(rustc: &Path, root: &Path) -> Outcome<Toolchain> {
-        let sysroot = told(Command::new(rustc).args(["--print", "sysroot"]).current_dir(root))?;
-        let verbose = told(Command::new(rustc).arg("-vV").current_dir(root))?;
+    /// A compiler that was unpacked, with the libraries that it loads, and another's cargo.
+    pub(crate) fn unpacked(rustc: &Path, libraries: PathBuf, cargo: &Path) -> Outcome<Toolchain> {
+        let ask = || {
+            let mut command = Command::new(rustc);
+            command.env("LD_LIBRARY_PATH", &libraries);
+            command
+        };
+        let found = Toolchain::of(&ask, rustc)?;
+        Ok(Toolchain { cargo: cargo.to_owned(), libraries: Some(libraries), ..found })
+    }
+
+    fn of(ask: &dyn Fn() -> Command, rustc: &Path) -> Outcome<Toolchain> {
+        let sysroot = told(ask().args(["--print", "sysroot"]))?;
+        let verbose = told(ask().arg("-vV"))?;
         let release = verbose
             .lines()
             .find_map(|line| line.strip_prefix("release: "))
             .ok_or("rustc names no release")?;
         let (release, sysroot) = (release.to_owned(), fs::canonicalize(sysroot.trim())?);
-        Ok(Toolchain { rustc: rustc.to_owned(), cargo: PathBuf::from("cargo"), sysroot, release, verbose })
+        let (rustc, cargo) = (rustc.to_owned(), PathBuf::from("cargo"));
+        Ok(Toolchain { rustc, cargo, sysroot, release, verbose, libraries: None })
     }
 
-    /// What is found here.
-    pub(crate) fn found(&self) -> Outcome<Record> {
+    /// What is found here: this compiler, from these archives.
+    fn found(&self, own: &Toolchain, archives: &Archives) -> Outcome<Record> {
         let first = |program: &Path, word: &str| {
             let text = told(Command::new(program).arg(word))?;
             Ok::<String, Box<dyn std::error::Error>>(text.lines().next().unwrap_or_default().to_owned())
@@ -88,38 +113,18 @@ impl Toolchain {
                 );
             }
         };
+        let cargo = own.cargo.strip_prefix(&own.sysroot)?.display().to_string();
         Ok(Record {
             rustc: self.verbose.lines().next().unwrap_or_default().to_owned(),
-            cargo: first(&self.cargo, "--version")?,
+            cargo: first(&own.cargo, "--version")?,
             auditable,
             cc: first(Path::new("cc"), "--version")?,
             ld: first(Path::new("ld"), "--version")?,
-            published: self.published(),
-            toolchain: self.files()?,
+            published: own.published(),
+            archives: archives.files.clone(),
+            toolchain: BTreeMap::from([(cargo, digest(&own.cargo)?)]),
             system: system()?,
         })
-    }
-
-    /// Compilers, libraries and linkers that take part. Documentation and formatters do not.
-    fn files(&self) -> Outcome<BTreeMap<String, Digest>> {
-        let mut files = vec![self.rustc.clone(), self.cargo.clone()];
-        for directory in
-            ["lib".to_owned(), format!("lib/rustlib/{TARGET}/lib"), format!("lib/rustlib/{TARGET}/bin")]
-        {
-            let Ok(entries) = fs::read_dir(self.sysroot.join(directory)) else { continue };
-            for entry in entries {
-                let path = entry?.path();
-                if path.is_file() {
-                    files.push(path);
-                }
-            }
-        }
-        let mut digests = BTreeMap::new();
-        for file in files {
-            let name = file.strip_prefix(&self.sysroot)?.display().to_string();
-            digests.insert(name, digest(&file)?);
-        }
-        Ok(digests)
     }
 
     /// rustup keeps the manifest that it installed from.
@@ -142,11 +147,11 @@ impl Toolchain {
             .unwrap_or_default();
         let Ok(manifest) = toml::from_str::<Manifest>(&text) else { return BTreeMap::new() };
         let archive = |name: &str| {
-            let archive = manifest.pkg.get(name)?.target.get(TARGET)?;
+            let archive = manifest.pkg.get(name)?.target.get(HOST)?;
             let name = archive.xz_url.as_ref()?.rsplit('/').next()?.to_owned();
             Some((name, format!("sha256:{}", archive.xz_hash.as_ref()?).parse().ok()?))
         };
-        ["rustc", "cargo", "rust-std"].into_iter().filter_map(archive).collect()
+        archive("cargo").into_iter().collect()
     }
 }
 
@@ -172,7 +177,12 @@ impl Record {
             .filter(|(_, own, other)| own != other)
             .map(|(name, own, other)| format!("{name}: recorded `{own}`, found `{other}`"))
             .collect();
-        for (own, other) in [(&self.toolchain, &found.toolchain), (&self.system, &found.system)] {
+        let files = [
+            (&self.archives, &found.archives),
+            (&self.toolchain, &found.toolchain),
+            (&self.system, &found.system),
+        ];
+        for (own, other) in files {
             for name in own.keys().chain(other.keys().filter(|name| !own.contains_key(*name))) {
                 let told =
                     |digest: Option<&Digest>| digest.map_or_else(|| "nothing".to_owned(), Digest::to_string);
@@ -188,30 +198,62 @@ impl Record {
         all
     }
 
+    /// The compiler's version: `1.96.0`.
+    pub(crate) fn release(&self) -> Outcome<&str> {
+        Ok(self.rustc.split(' ').nth(1).ok_or("the record names no compiler")?)
+    }
+
     /// One digest for all of it.
     pub(crate) fn digest(&self) -> Outcome<Digest> {
         Ok(Digest::of(&serde_json::to_vec(self)?))
     }
 }
 
+/// The compiler of releases: the recorded archives, unpacked to be asked, and what else takes part here.
+pub(crate) struct Pinned {
+    pub(crate) archives: Archives,
+    pub(crate) toolchain: Toolchain,
+    pub(crate) found: Record,
+    /// What is other than recorded.
+    pub(crate) differences: Vec<String>,
+}
+
+impl Pinned {
+    /// Fetches what is missing of the recorded archives.
+    pub(crate) fn read(root: &Path) -> Outcome<Pinned> {
+        let record = Record::read(root)?;
+        let archives = Archives::ready(&archives::kept(root), &record.archives)?;
+        let (toolchain, found) = Pinned::ask(root, &archives)?;
+        let differences = record.differences(&found);
+        Ok(Pinned { archives, toolchain, found, differences })
+    }
+
+    fn ask(root: &Path, archives: &Archives) -> Outcome<(Toolchain, Record)> {
+        let directory = root.join("target/compiler");
+        if directory.exists() {
+            fs::remove_dir_all(&directory)?;
+        }
+        let own = Toolchain::read(root)?;
+        let toolchain = Musl::unpack(archives, directory)?.toolchain(&own.cargo)?;
+        let found = toolchain.found(&own, archives)?;
+        Ok((toolchain, found))
+    }
+}
+
 /// `cargo xtask toolchain [write]`.
 pub(crate) fn run(words: &[&str]) -> Outcome<()> {
     let root = super::clean::root()?;
-    let found = Toolchain::read(&root)?.found()?;
     match words {
         ["write"] => {
+            let (_, found) = Pinned::ask(&root, &Archives::newest(&archives::kept(&root))?)?;
             let head = "# What turns Claw's sources into a program, by SHA-256. Written by `cargo xtask toolchain write`;\n# compared before each release.\n";
             fs::create_dir_all(root.join("supply-chain"))?;
             fs::write(root.join(FILE), format!("{head}{}", toml::to_string(&found)?))?;
-            println!(
-                "{FILE}: {} files of the compiler, {} of the system",
-                found.toolchain.len(),
-                found.system.len()
-            );
+            println!("{FILE}: {} archives, {} files of the system", found.archives.len(), found.system.len());
             Ok(())
         }
         [] => {
-            let differences = Record::read(&root)?.differences(&found);
+            let Pinned { found, differences, .. } = Pinned::read(&root)?;
             if differences.is_empty() {
                 println!("the toolchain is the recorded one: {}", found.digest()?);
                 return Ok(());
@@ -237,10 +279,10 @@ pub(crate) fn found(program: &str) -> Option<PathBuf> {
     std::env::split_paths(&path).map(|directory| directory.join(program)).find(|file| file.is_file())
 }
 
-/// gcc's parts, binutils, and the objects and archives of the C library that end up in a program.
+/// gcc's parts and binutils, and what of gcc and of this machine's C library ends up in a program or in what helps to build it.
 fn system() -> Outcome<BTreeMap<String, Digest>> {
     let mut files: Vec<PathBuf> = Vec::new();
-    for program in ["cc", "as", "ld"] {
+    for program in ["cc", "as", "ld", "ar"] {
         files.extend(found(program));
     }
     for part in ["cc1", "collect2", "lto-wrapper"] {
@@ -267,12 +309,13 @@ fn system() -> Outcome<BTreeMap<String, Digest>> {
     Ok(digests)
 }
 
-fn asked(question: &str, part: &str) -> Outcome<PathBuf> {
+pub(crate) fn asked(question: &str, part: &str) -> Outcome<PathBuf> {
     let text = told(Command::new("cc").arg(format!("{question}={part}")))?;
     Ok(PathBuf::from(text.trim()))
 }
 
-fn digest(path: &Path) -> Outcome<Digest> {
+/// The digest of a file, read in parts.
+pub(crate) fn digest(path: &Path) -> Outcome<Digest> {
     let mut file = fs::File::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
     Ok(Digest::of_reader(&mut file)?)
 }
@@ -286,7 +329,7 @@ mod tests {
         let recorded = Record::read(&super::super::clean::root().unwrap()).unwrap();
         assert_eq!(recorded.differences(&recorded), Vec::<String>::new());
         let mut found = recorded.clone();
-        let (name, digest) = found.toolchain.iter_mut().next().unwrap();
+        let (name, digest) = found.archives.iter_mut().next().unwrap();
         *digest = Digest::of(b"another compiler");
         let name = name.clone();
         let told = recorded.differences(&found);
@@ -298,12 +341,14 @@ mod tests {
     #[test]
     fn the_record_names_all_that_takes_part() {
         let recorded = Record::read(&super::super::clean::root().unwrap()).unwrap();
-        for part in ["bin/rustc", "bin/cargo", "lib/librustc_driver-", "libstd-"] {
-            assert!(recorded.toolchain.keys().any(|name| name.contains(part)), "{part}");
+        assert!(recorded.toolchain.contains_key("bin/cargo"));
+        for part in ["rustc-web_", "libstd-rust-web-", "rust-web-src_", "libllvm", "musl-dev_", "libunwind-"]
+        {
+            assert!(recorded.archives.keys().any(|name| name.starts_with(part)), "{part}");
         }
         for part in ["cc1", "collect2", "-as", "-ld", "Scrt1.o", "libgcc.a"] {
             assert!(recorded.system.keys().any(|name| name.contains(part)), "{part}");
         }
-        assert!(recorded.published.keys().any(|name| name.starts_with("rustc-1.95.0-")));
+        assert!(recorded.published.keys().any(|name| name.starts_with("cargo-1.95.0-")));
     }
 }
