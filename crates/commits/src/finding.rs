@@ -83,6 +83,8 @@ pub enum Code {
     Collision,
     /// A merge changes what no side changed.
     MergeContent,
+    /// A merge joins histories that have nothing in common.
+    Unrelated,
     /// A merge decides between its sides.
     MergeResolution,
     /// An annotated tag without a signature.

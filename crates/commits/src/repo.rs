@@ -3,6 +3,7 @@
 //! Replace refs and grafts are found and told; objects are read as they are, never as their replacement. What cannot be judged is refused:
 //! shallow and partial clones, formats that are not known. In a pre-receive hook, objects are in quarantine: git says where.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,8 @@ pub struct Surroundings {
     pub objects: Option<PathBuf>,
     /// `GIT_ALTERNATE_OBJECT_DIRECTORIES`, split.
     pub alternates: Vec<PathBuf>,
+    /// `GIT_NAMESPACE`
+    pub namespace: Option<OsString>,
 }
 
 /// A repository.
@@ -61,6 +64,9 @@ pub enum RepoError {
         "the repository is a partial clone ({0}): objects are missing and would be fetched, and cannot be judged"
     )]
     Partial(String),
+    /// Its refs are shown to git by other names.
+    #[error("git reads the refs in the namespace `{}`, and the gate reads them as they are", .0.escape_debug())]
+    Namespace(String),
     /// It says it is in a format that is not known here.
     #[error("the repository's `{key}` is `{value}`, which is not known here")]
     Format {
@@ -86,6 +92,9 @@ impl RepoError {
                 "git fetch --unshallow; in a workflow of GitHub: fetch-depth: 0; in GitLab: GIT_DEPTH: 0",
             ),
             RepoError::Partial(_) => Some("clone it again without --filter"),
+            RepoError::Namespace(_) => {
+                Some("name it with --repo, and its refs as they are: refs/namespaces/NAME/refs/heads/BRANCH")
+            }
             _ => None,
         }
     }
@@ -94,6 +103,10 @@ impl RepoError {
 impl Repository {
     /// Opens the repository that a directory is in.
     pub fn open(directory: &Path, around: &Surroundings) -> Result<Repository, RepoError> {
+        // the main branch of a namespace is another one, and what is pushed to it would be judged from the wrong end
+        if let Some(namespace) = &around.namespace {
+            return Err(RepoError::Namespace(namespace.to_string_lossy().into_owned()));
+        }
         let git = match &around.git_dir {
             Some(git) => git.clone(),
             None => discover(directory)?,
@@ -184,6 +197,17 @@ impl Repository {
         let Ok(partial) = partial else { return Ok(None) };
         let found = self.refs.try_find(partial).map_err(|error| RepoError::Refs(Box::new(error)))?;
         Ok(found.filter(|found| found.name.as_bstr() == name).map(|found| found.target))
+    }
+
+    /// What the refs below a prefix name, by the rest of their names, symbolic refs followed.
+    pub fn ids(&self, prefix: &str) -> Result<Vec<(String, ObjectId)>, RepoError> {
+        let mut found = Vec::new();
+        for (name, _) in self.below(prefix)? {
+            let id = self.reference(&name)?;
+            let short = name.strip_prefix(prefix).unwrap_or(&name).to_owned();
+            found.extend(id.map(|id| (short, id)));
+        }
+        Ok(found)
     }
 
     fn below(&self, prefix: &str) -> Result<Vec<(String, String)>, RepoError> {
