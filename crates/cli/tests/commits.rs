@@ -1291,7 +1291,10 @@ fn recorded_tags_and_a_recorded_head_that_are_gone_are_named() {
     git.run(&["tag", "-s", "-m", "two", "v2"]);
     let second = git.commit("a", "2");
     let head = git.path("head.json").to_string_lossy().into_owned();
-    gate(&git, &["main", "--allowed", &allowed, "--head", &head]).clean();
+    let said = gate(&git, &["main", "--allowed", &allowed, "--head", &head]);
+    said.clean();
+    assert_eq!(said.level("note"), [("unrecorded".to_owned(), String::new())]);
+    assert!(gate(&git, &["main", "--allowed", &allowed, "--head", &head]).level("note").is_empty());
     git.run(&["tag", "-d", "v1"]);
     git.run(&["tag", "-s", "-f", "-m", "two", "v2", &second]);
     gate(&git, &["main", "--allowed", &allowed, "--head", &head])
@@ -1314,4 +1317,73 @@ fn refs_that_git_reads_in_a_namespace_are_not_judged_as_others() {
     let mut command = git.command(CLAW);
     command.env("GIT_NAMESPACE", "fork").args(["gate", "commits", "--json", "main", "--allowed", &allowed]);
     said(&command.output().unwrap()).unusable("in the namespace `fork`");
+}
+
+#[test]
+fn a_record_that_somebody_committed_or_cut_is_none() {
+    let (git, allowed) = adas();
+    git.commit("a", "1");
+    let forged = git.path("forged");
+    gate(&git, &["main", "--allowed", &allowed, "--head", &forged.to_string_lossy()]).clean();
+    // the attack: whoever commits says what was judged before, in a file or behind a link
+    std::os::unix::fs::symlink(&forged, git.repo().join("link")).unwrap();
+    git.run(&["add", "link"]);
+    git.commit("record/head", &fs::read_to_string(&forged).unwrap());
+    for name in ["record/head", "link"] {
+        let path = git.repo().join(name).to_string_lossy().into_owned();
+        gate(&git, &["main", "--allowed", &allowed, "--head", &path])
+            .unusable("of the history that is judged");
+        // also where it is judged no more and still checked out
+        gate(&git, &["main~1", "--allowed", &allowed, "--head", &path])
+            .unusable("of the history that is judged");
+    }
+    // beside the files it is the runner's
+    let own = git.repo().join("own").to_string_lossy().into_owned();
+    gate(&git, &["main", "--allowed", &allowed, "--head", &own]).clean();
+    let mut cut: Value = serde_json::from_str(&fs::read_to_string(&own).unwrap()).unwrap();
+    cut.as_object_mut().unwrap().remove("tags");
+    fs::write(&own, cut.to_string()).unwrap();
+    gate(&git, &["main", "--allowed", &allowed, "--head", &own]).unusable("not its members");
+}
+
+#[test]
+fn a_merge_past_the_recorded_head_brings_in_no_beginning_that_was_not_judged() {
+    let (git, allowed) = adas();
+    let first = git.commit("a", "1");
+    git.run(&["checkout", "-q", "--orphan", "old"]);
+    git.run(&["rm", "-rfq", "."]);
+    git.commit("src/hole", "open");
+    git.run(&["checkout", "-q", "main"]);
+    let server = git.path("server.git");
+    git.run(&["clone", "-q", "--bare", &git.repo().to_string_lossy(), &server.to_string_lossy()]);
+    let bare = git.at(&server);
+    let head = git.path("head.json").to_string_lossy().into_owned();
+    let receive = |line: &str| hook(&bare, "pre-receive", line, &["--allowed", &allowed, "--head", &head]);
+    let zero = "0".repeat(40);
+    let second = git.commit("a", "2");
+    let bring = || bare.run(&["fetch", "-q", "--no-tags", &git.repo().to_string_lossy(), "main:refs/kept/x"]);
+    bring();
+    receive(&format!("{first} {second} refs/heads/main\n")).clean();
+    // the attack: the merge gets into the main branch past the hook, and is its end from then on
+    git.run(&["merge", "-q", "-S", "--allow-unrelated-histories", "-m", "merge", "old"]);
+    let merge = git.head();
+    bring();
+    bare.run(&["update-ref", "refs/heads/main", &merge]);
+    receive(&format!("{zero} {merge} refs/heads/new\n")).refuses(&[("unrelated", &merge)]);
+}
+
+#[test]
+fn a_tag_by_another_name_is_a_tag() {
+    let (git, allowed) = adas();
+    let first = git.commit("a", "1");
+    git.run(&["tag", "-s", "-m", "one", "v1"]);
+    let second = git.commit("a", "2");
+    let server = git.path("server.git");
+    git.run(&["clone", "-q", "--bare", &git.repo().to_string_lossy(), &server.to_string_lossy()]);
+    let bare = git.at(&server);
+    bare.run(&["symbolic-ref", "refs/heads/released", "refs/tags/v1"]);
+    let old = bare.run(&["rev-parse", "v1"]);
+    // the attack: a branch that goes forward, and a tag behind it
+    let line = format!("{old} {second} refs/heads/released\n");
+    hook(&bare, "pre-receive", &line, &["--allowed", &allowed]).refuses(&[("rewritten", &first)]);
 }

@@ -101,6 +101,8 @@ pub enum Code {
     Graft,
     /// What was recorded, or pushed before, is no longer part of the history.
     Rewritten,
+    /// Nothing was recorded before: nothing could be missed.
+    Unrecorded,
     /// A guarded ref is to be deleted.
     Deleted,
     /// The signer is not the author.

@@ -99,6 +99,9 @@ pub enum GateError {
     /// No commit is in the range.
     #[error("nothing was judged: no commit is in `{0}`")]
     Nothing(String),
+    /// Whoever commits would write the record.
+    #[error("{} is a file of the history that is judged", .0.display())]
+    HeadInside(PathBuf),
     /// A client does not know what a server has.
     #[error("--head is for a range, or for what a server receives")]
     HeadOfPush,
@@ -113,6 +116,9 @@ impl GateError {
             GateError::Signers { error, .. } => error.hint.clone(),
             GateError::Nothing(_) => {
                 Some("`A..B` is all that B has and A has not; are the two the wrong way round?".to_owned())
+            }
+            GateError::HeadInside(_) => {
+                Some("keep the record outside of the working tree, where nobody who commits can write it".to_owned())
             }
             GateError::Unpinned => Some(
                 "a history cannot vouch for itself: give the first allowed signers with --allowed FILE, kept outside the repository"
@@ -144,6 +150,9 @@ pub fn run(options: &Options, tell: &mut dyn FnMut(Progress)) -> Result<Report, 
     };
     let (since, mut trusted) = (ids(&options.since)?, ids(&options.trusted)?);
     let recorded = recorded(options, &since)?;
+    if let Some(path) = &options.head {
+        report_first.extend(unrecorded(path, recorded.as_ref()));
+    }
     let mut updates = Vec::new();
     let (ranges, mut kept, main) = match &options.hook {
         Some((hook, input)) => {
@@ -169,6 +178,9 @@ pub fn run(options: &Options, tell: &mut dyn FnMut(Progress)) -> Result<Report, 
         None => {
             let range = asked(&repository, options.range.as_deref().unwrap_or("HEAD"))?;
             let tip = range.tip;
+            if let Some(path) = &options.head {
+                outside(path, &repository, tip)?;
+            }
             (vec![range], Vec::new(), Some(tip))
         }
     };
@@ -271,14 +283,18 @@ fn from_hook(
             findings.push(Finding::error(Code::ReplaceRef, why));
             continue;
         }
-        let tag = name.strip_prefix("refs/tags/");
+        // a symbolic ref is another name of what it stands for; whether it is one on another machine is not known here
+        let stands_for = match known.hook {
+            Hook::PreReceive => repository.final_name(name)?,
+            Hook::PrePush => name.clone(),
+        };
+        let tag = stands_for.strip_prefix("refs/tags/");
         if let Some(finding) = tag.and_then(|tag| known.misses(repository, tag, update)) {
             findings.push(finding);
             continue;
         }
         let Some(new) = update.new else {
-            // a symbolic ref is another name of what it stands for
-            let is_main = main.is_some() && main == Some(repository.final_name(name)?);
+            let is_main = main.as_ref() == Some(&stands_for);
             if known.hook == Hook::PreReceive && is_main {
                 let why = format!("`{name}` is the main branch, and is not deleted");
                 findings.push(Finding::error(Code::Deleted, why));
@@ -398,6 +414,36 @@ fn recorded(options: &Options, since: &[ObjectId]) -> Result<Option<Head>, GateE
     let asked: Vec<String> = since.iter().map(ToString::to_string).collect();
     head.since(&asked).map_err(refused)?;
     Ok(Some(head))
+}
+
+/// Tells that there is nothing to compare with: a record that somebody took away looks like one that never was.
+fn unrecorded(path: &Path, recorded: Option<&Head>) -> Option<Finding> {
+    let what = match recorded {
+        None => "no head was recorded",
+        Some(head) if head.format < FORMAT => "no tags were recorded",
+        Some(_) => return None,
+    };
+    let why = format!("{what} in {} before, so nothing of that could be missed", path.display());
+    Some(Finding::note(Code::Unrecorded, why))
+}
+
+/// Refuses a record that is a file of what is judged, or of what is checked out: whoever commits it would say what was judged before.
+fn outside(path: &Path, repository: &Repository, tip: ObjectId) -> Result<(), GateError> {
+    let Some(root) = repository.worktree() else { return Ok(()) };
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let failed = |source| GateError::File { path: path.to_owned(), source };
+    let place = fs::canonicalize(directory).map_err(failed)?.join(path.file_name().unwrap_or_default());
+    let root = fs::canonicalize(root).map_err(failed)?;
+    let Ok(within) = place.strip_prefix(&root) else { return Ok(()) };
+    let trees = Trees::new(repository);
+    for commit in repository.reference("HEAD")?.into_iter().chain([tip]) {
+        let data = repository.read(&commit, What::Commit)?;
+        let Ok((tree, _)) = crate::object::links(&data, repository.hash()) else { continue };
+        if trees.has(&tree, within)? {
+            return Err(GateError::HeadInside(path.to_owned()));
+        }
+    }
+    Ok(())
 }
 
 fn commit_of(options: &Options, head: &Head) -> Result<ObjectId, GateError> {

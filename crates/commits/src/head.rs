@@ -34,6 +34,9 @@ pub enum HeadError {
     /// It is none.
     #[error("the recorded head cannot be read")]
     Unreadable(#[from] serde_json::Error),
+    /// A part of it is missing, or is from another format.
+    #[error("the recorded head has format {0}, and not its members")]
+    Members(u32),
     /// It was written by another version.
     #[error("the recorded head has format {0}, and this is {FORMAT}")]
     Format(u32),
@@ -54,7 +57,15 @@ impl Head {
     /// Reads a recorded head.
     pub fn parse(text: &str) -> Result<Head, HeadError> {
         let head: Head = serde_json::from_str(text)?;
-        if (1..=FORMAT).contains(&head.format) { Ok(head) } else { Err(HeadError::Format(head.format)) }
+        if !(1..=FORMAT).contains(&head.format) {
+            return Err(HeadError::Format(head.format));
+        }
+        // order: a record without its tags would let every tag move
+        let members: BTreeMap<String, serde_json::Value> = serde_json::from_str(text)?;
+        match members.contains_key("tags") == (head.format > 1) {
+            true => Ok(head),
+            false => Err(HeadError::Members(head.format)),
+        }
     }
 
     /// As it is written.
@@ -110,6 +121,11 @@ mod tests {
         let head = Head::parse(text).unwrap();
         assert!(head.tags.is_empty() && matches!(head.commit(), Err(HeadError::Id(_))));
         assert!(matches!(Head::parse(&text.replace('1', "3")), Err(HeadError::Format(3))));
+        // the attack: tags that are forgotten
+        assert!(matches!(Head::parse(&text.replace('1', "2")), Err(HeadError::Members(2))));
+        let tags = text.replace("\"\"}", "\"\",\"tags\":{}}");
+        assert!(matches!(Head::parse(&tags), Err(HeadError::Members(1))));
+        assert!(Head::parse(&tags.replace('1', "2")).is_ok());
     }
 
     #[test]

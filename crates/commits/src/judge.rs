@@ -398,13 +398,16 @@ impl Judge<'_> {
     }
 }
 
-/// Where histories begin that are not known: by nothing that was judged before or accepted; without any of it, not by the line of first
-/// parents that the range ends.
+/// Where histories begin that are not known: by nothing that was judged before or accepted; without any of it, not by a trusted commit;
+/// without one, not by the line of first parents that the range ends.
 fn strange(graph: &Graph, request: &Request, range: &Range) -> BTreeSet<u32> {
-    let given = request.since.iter().chain(&request.trusted).chain(&range.exclude);
-    // order: what was only pushed was perhaps judged by nobody
+    let given = request.since.iter().chain(&range.exclude);
+    // order: what was only pushed was perhaps judged by nobody, and so was a main branch past the recorded head
     let kept = request.kept.iter().filter(|kept| kept.why == Why::Recorded).map(|kept| &kept.commit);
     let mut known: Vec<u32> = given.chain(kept).filter_map(|id| graph.find(id)).collect();
+    if known.is_empty() {
+        known.extend(request.trusted.iter().filter_map(|id| graph.find(id)));
+    }
     if known.is_empty() {
         let mut first = graph.find(&range.tip);
         while let Some(parent) = first.and_then(|number| graph.parents(number).first().copied()) {

@@ -34,6 +34,7 @@ pub struct Surroundings {
 
 /// A repository.
 pub struct Repository {
+    worktree: Option<PathBuf>,
     common: PathBuf,
     hash: Kind,
     stores: Vec<gix_odb::Handle>,
@@ -107,8 +108,8 @@ impl Repository {
         if let Some(namespace) = &around.namespace {
             return Err(RepoError::Namespace(namespace.to_string_lossy().into_owned()));
         }
-        let git = match &around.git_dir {
-            Some(git) => git.clone(),
+        let (git, worktree) = match &around.git_dir {
+            Some(git) => (git.clone(), None),
             None => discover(directory)?,
         };
         let common = match read(&git.join("commondir"))? {
@@ -138,7 +139,12 @@ impl Repository {
         } else {
             gix_ref::file::Store::for_linked_worktree(git, common.clone(), options)
         };
-        Ok(Repository { common, hash, stores, refs })
+        Ok(Repository { worktree, common, hash, stores, refs })
+    }
+
+    /// Where its files are checked out, if it was found by them.
+    pub fn worktree(&self) -> Option<&Path> {
+        self.worktree.as_deref()
     }
 
     /// What shows git another history than the one that is judged.
@@ -267,20 +273,20 @@ impl Repository {
     }
 }
 
-/// The git directory of the repository that a directory is in.
-fn discover(directory: &Path) -> Result<PathBuf, RepoError> {
+/// The git directory of the repository that a directory is in, and where its files are checked out.
+fn discover(directory: &Path) -> Result<(PathBuf, Option<PathBuf>), RepoError> {
     for at in directory.ancestors() {
         let dot = at.join(".git");
         if dot.is_dir() {
-            return Ok(dot);
+            return Ok((dot, Some(at.to_owned())));
         }
         if let Some(text) = read(&dot).ok().flatten()
             && let Some(path) = text.trim().strip_prefix("gitdir: ")
         {
-            return Ok(at.join(path));
+            return Ok((at.join(path), Some(at.to_owned())));
         }
         if at.join("HEAD").is_file() && at.join("objects").is_dir() && at.join("refs").is_dir() {
-            return Ok(at.to_owned());
+            return Ok((at.to_owned(), None));
         }
     }
     Err(RepoError::None(directory.to_owned()))
