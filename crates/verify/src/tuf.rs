@@ -7,18 +7,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use claw_model::digest::Digest;
 use jiff::Timestamp;
 use sigstore_tuf::{Delegations, Role, Root, TargetFile, TrustedMetadataSet, Updater, UpdaterConfig};
 
 use crate::Clock;
 use crate::tuf::count::{Authority, Count};
 
+pub use self::bound::keyring;
+pub(crate) use self::bound::{KEYRING, MARK};
 pub(crate) use self::count::{FROM, NAME, UNTIL, is_name};
 pub use self::error::TufError;
+pub(crate) use self::error::called;
 pub use self::files::Files;
 pub use self::holders::{Holders, holders};
 pub use self::seen::{Known, Seen, SeenError};
 
+mod bound;
 mod count;
 mod error;
 mod files;
@@ -38,6 +43,7 @@ pub struct Trusted {
     pinned_version: u64,
     clock: Clock,
     counts: BTreeMap<String, Count>,
+    keyring: Option<Digest>,
 }
 
 /// A target as the signed metadata describes it.
@@ -96,12 +102,14 @@ impl Trusted {
             pinned_version,
             clock: *clock,
             counts: BTreeMap::new(),
+            keyring: None,
         };
         trusted.older_roots()?;
         let now = clock.now();
         let refreshed = files::now(trusted.updater.refresh(now)).ok_or(TufError::Waits)?;
         refreshed.map_err(|error| TufError::of("metadata", error))?;
         trusted.count_top()?;
+        trusted.one_keyring()?;
         if let Some(known) = known {
             known.judge(&trusted)?;
         }
@@ -217,6 +225,11 @@ impl Trusted {
         self.counts.iter().try_for_each(|(role, count)| count.without(role, revoked))
     }
 
+    /// The keyring that all of it belongs to; none if it is a repository of other tools.
+    pub fn keyring(&self) -> Option<Digest> {
+        self.keyring
+    }
+
     /// The root that is trusted now.
     pub fn root(&self) -> &Root {
         self.set().root()
@@ -316,9 +329,8 @@ impl Trusted {
                 continue;
             };
             for role in roles {
-                if self.set().targets_role(&role.name).is_none() {
-                    continue;
-                }
+                let Some(own) = self.set().targets_role(&role.name) else { continue };
+                self.same_keyring(&role.name, &own.extra)?;
                 let ids = &role.keyids;
                 let authority = Authority { role: &role.name, keys: &keys, ids, threshold: role.threshold };
                 let version = self.versions().roles.get(&role.name).copied().unwrap_or_default();
@@ -342,7 +354,7 @@ impl Trusted {
 
 impl Target {
     /// Its SHA-256, without which nothing is installed.
-    pub fn sha256(&self) -> Option<claw_model::digest::Digest> {
+    pub fn sha256(&self) -> Option<Digest> {
         self.hashes.get("sha256").and_then(|hex| format!("sha256:{hex}").parse().ok())
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use claw_model::digest::Digest;
 use claw_run::{Host, SignedError, signed};
 use claw_verify::keyring::Keyring;
 use claw_verify::pins::Pins;
@@ -49,6 +50,22 @@ pub(super) fn believed(keyring: &Path, host: &Host) -> Result<Believed, u8> {
     // what was just verified may hold the clock up
     let clock = memory.clock(None, Some(&pinned)).map_err(|_| UNUSABLE)?;
     Ok(Believed { pins, clock })
+}
+
+/// What a keyring is known by, for whoever signs for it: its directory, or a root of it.
+pub(super) fn named(keyring: &Path) -> Result<Digest, u8> {
+    let name = match keyring.is_dir() {
+        true => {
+            let files = Keyring::of(read(keyring)?).map_err(|error| failed(&error, None))?;
+            files.name().map_err(|error| failed(&error, None))?
+        }
+        false => signed::pins(keyring).map_err(|error| not_usable(&error))?.keyring(),
+    };
+    name.ok_or_else(|| {
+        eprintln!("claw: `{}` is no keyring with a name", print::plain(&keyring.display().to_string()));
+        eprintln!("hint: what is signed for keys that are pinned by themselves names no keyring; leave --keyring out");
+        UNUSABLE
+    })
 }
 
 /// The keys that count now.

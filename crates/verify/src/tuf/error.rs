@@ -1,5 +1,6 @@
 //! Why metadata is refused. Each attack has its own variant.
 
+use claw_model::digest::Digest;
 use jiff::Timestamp;
 
 /// Why metadata is refused.
@@ -44,6 +45,22 @@ pub enum TufError {
     OtherRoot {
         /// Of that version.
         version: u64,
+    },
+    /// It was signed in another keyring, by whoever holds keys of both.
+    #[error("{role} belongs to {}, and the pinned root to {}", called(*found), called(*own))]
+    OtherKeyring {
+        /// Which role.
+        role: String,
+        /// The keyring of the pinned root.
+        own: Option<Digest>,
+        /// The keyring that it was signed in.
+        found: Option<Digest>,
+    },
+    /// It says of no keyring, or of more than one, that it belongs to it.
+    #[error("{role} does not say as a keyring's does to which it belongs")]
+    Unnamed {
+        /// Which role.
+        role: String,
     },
     /// Too few of those who are asked have signed.
     #[error("{role} is signed by {found} of the {threshold} keys that are needed")]
@@ -137,6 +154,11 @@ pub enum TufError {
     Waits,
 }
 
+/// A keyring, by its name.
+pub(crate) fn called(keyring: Option<Digest>) -> String {
+    keyring.map_or_else(|| "no keyring".to_owned(), |name| format!("the keyring {name}"))
+}
+
 impl TufError {
     /// A word for this class that does not change.
     pub fn code(&self) -> &'static str {
@@ -145,6 +167,8 @@ impl TufError {
             TufError::Rollback { .. } => "rollback",
             TufError::RootVersion { .. } | TufError::RootGap { .. } => "root-version",
             TufError::OtherRoot { .. } => "other-root",
+            TufError::OtherKeyring { .. } => "other-keyring",
+            TufError::Unnamed { .. } => "malformed",
             TufError::Threshold { .. } => "threshold",
             TufError::SignedTwice { .. } => "signed-twice",
             TufError::SameKey { .. } => "same-key",
@@ -169,6 +193,9 @@ impl TufError {
                 "get the newest pack; what was trusted once is not followed by something older"
             }
             TufError::Threshold { .. } => "more holders of keys have to sign: `claw keyring sign`",
+            TufError::OtherKeyring { .. } => {
+                "what holders sign in one keyring counts in no other: sign it in this one"
+            }
             TufError::OtherRoot { .. } | TufError::RootGap { .. } => {
                 "check that the pinned root belongs to whoever made this"
             }

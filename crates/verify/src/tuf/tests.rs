@@ -6,6 +6,7 @@ use super::*;
 use crate::keyring::{self, Keyring, Signed, Term};
 use crate::pack::About;
 use crate::pack::tests::{World, at, days};
+use crate::tuf::bound::{KEYRING, MARK};
 
 fn data() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tuf")
@@ -208,6 +209,8 @@ fn a_root_is_signed_by_the_one_before_and_by_itself() {
         let mut forge = Forge::of(&world);
         let mut root = forge.body("1.root.json");
         root["version"] = 2.into();
+        root.as_object_mut().unwrap().remove(MARK);
+        root[KEYRING] = world.keyring.name().unwrap().unwrap().to_string().into();
         forge.sign("2.root.json", root, who);
         forge.judged()
     };
