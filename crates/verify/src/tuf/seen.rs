@@ -8,8 +8,9 @@ use claw_model::digest::Digest;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::json;
-use crate::tuf::{Trusted, TufError};
+use crate::tuf::count::Count;
+use crate::tuf::{Files, Trusted, TufError};
+use crate::{Clock, json};
 
 /// All that a node remembers. It is kept by the caller, replaced whole, before anything takes effect.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +46,9 @@ pub struct Known {
     word: Vec<String>,
     /// Who signs roles whose keys, once replaced, free their versions: else a thief's highest version would last.
     keys: BTreeMap<String, Digest>,
+    /// What was signed as the version that is remembered, by role: one version is one content.
+    #[serde(default)]
+    contents: BTreeMap<String, (u64, Digest)>,
 }
 
 /// The memory cannot be read. Then nothing is trusted.
@@ -102,31 +106,38 @@ impl Seen {
 
     /// Remembers what was just verified. Nothing gets lower but what replaced keys set free.
     pub fn remember(&mut self, trusted: &Trusted, revocations: u64) {
-        let (pinned_version, pinned) = trusted.pinned();
-        let pinned = Digest::of(pinned);
-        let at = self.repositories.iter().position(|known| known.roots.values().any(|root| *root == pinned));
-        let mut known = at.map(|at| self.repositories.swap_remove(at)).unwrap_or_default();
-        let versions = trusted.versions();
-        known.roots.insert(pinned_version, pinned);
-        known.roots.extend(trusted.roots().map(|(version, bytes)| (version, Digest::of(bytes))));
-        known.root = versions.root;
-        known.timestamp = versions.timestamp;
-        known.snapshot = versions.snapshot;
-        for role in trusted.counted().iter().filter(|role| !SINGLE.contains(&role.as_str())) {
-            if let Some(version) = versions.roles.get(role) {
-                let highest = known.approved.entry(role.clone()).or_default();
-                *highest = (*highest).max(*version);
-            }
-        }
-        known.roles = versions.roles;
+        let mut known = self.take(trusted);
         if let Some((issued, role)) = trusted.issued().filter(|(issued, _)| Some(*issued) > known.floor) {
             known.floor = Some(issued);
             let signers = trusted.signers(role).into_iter();
             known.word =
                 signers.map(|(id, name)| name.map_or(id.clone(), |name| format!("{name} {id}"))).collect();
         }
-        known.keys = keys(trusted);
         known.revocations = known.revocations.max(revocations);
+        self.put(known);
+    }
+
+    /// Remembers what these files hold that was signed, role after role up to the first that is refused: keys that a root
+    /// replaced stay replaced, and what was seen once is not followed by less, even where the rest is refused. It judges
+    /// nothing, and is called before [`Trusted::refresh`] does.
+    pub fn learn(&mut self, pinned: &[u8], files: &Files, clock: &Clock) {
+        let Ok(mut trusted) = Trusted::begin(pinned, files, clock, self.known(pinned)) else { return };
+        let _ = trusted.advance();
+        let known = self.take(&trusted);
+        self.put(known);
+    }
+
+    fn take(&mut self, trusted: &Trusted) -> Known {
+        let (pinned_version, pinned) = trusted.pinned();
+        let pinned = Digest::of(pinned);
+        let at = self.repositories.iter().position(|known| known.roots.values().any(|root| *root == pinned));
+        let mut known = at.map(|at| self.repositories.swap_remove(at)).unwrap_or_default();
+        known.roots.insert(pinned_version, pinned);
+        known.take(trusted);
+        known
+    }
+
+    fn put(&mut self, known: Known) {
         self.repositories.push(known);
         self.repositories.sort_by_key(|known| known.roots.values().next().copied());
     }
@@ -144,28 +155,94 @@ impl Known {
         self.revocations
     }
 
-    /// Refuses what is lower than what was trusted before.
-    pub(super) fn judge(&self, trusted: &Trusted) -> Result<(), TufError> {
-        let new = trusted.versions();
-        let keys = keys(trusted);
-        let replaced = |role: &str| new.root > self.root && keys.get(role) != self.keys.get(role);
-        lower("root", self.root, new.root)?;
-        // 5.3.11: new keys for timestamp or snapshot set the versions of both free
-        if !replaced("timestamp") && !replaced("snapshot") {
-            lower("timestamp", self.timestamp, new.timestamp)?;
-            lower("snapshot", self.snapshot, new.snapshot)?;
-            for (role, before) in &self.roles {
-                match new.roles.get(role) {
-                    Some(after) => lower(role, *before, *after)?,
-                    None => return Err(TufError::Rollback { role: role.clone(), trusted: *before, new: 0 }),
+    /// Refuses of a role that was verified what is lower than what was trusted before, or else by the same version.
+    pub(super) fn judge(&self, role: &str, trusted: &Trusted, count: &Count) -> Result<(), TufError> {
+        match role {
+            "root" => {
+                lower("root", self.root, trusted.root().version)?;
+                // the chain leads through every root between: from another one, whoever left could lead anywhere
+                match self.contents.get("root") {
+                    Some((version, content)) if trusted.root_content(*version)? != Some(*content) => {
+                        Err(TufError::OtherRoot { version: *version })
+                    }
+                    _ => Ok(()),
                 }
             }
+            "timestamp" if !self.is_free(trusted) => {
+                let (version, _) = count.content();
+                lower("timestamp", self.timestamp, version)?;
+                lower("snapshot", self.snapshot, trusted.snapshot_version().unwrap_or_default())?;
+                self.same(role, count)
+            }
+            "snapshot" => {
+                let new = trusted.versions().roles;
+                if !self.is_free(trusted) {
+                    self.same(role, count)?;
+                    for (role, before) in &self.roles {
+                        match new.get(role) {
+                            Some(after) => lower(role, *before, *after)?,
+                            None => {
+                                let role = role.clone();
+                                return Err(TufError::Rollback { role, trusted: *before, new: 0 });
+                            }
+                        }
+                    }
+                }
+                // what was approved never falls, new keys or not. A role that only a snapshot named may be a thief's invention
+                self.approved.iter().try_for_each(|(role, before)| {
+                    new.get(role).map_or(Ok(()), |after| lower(role, *before, *after))
+                })
+            }
+            "timestamp" => Ok(()),
+            _ => self.same(role, count),
         }
-        // what was approved never falls, new keys or not. A role that only a snapshot named may be a thief's invention
-        for (role, before) in &self.approved {
-            new.roles.get(role).map_or(Ok(()), |after| lower(role, *before, *after))?;
+    }
+
+    fn same(&self, role: &str, count: &Count) -> Result<(), TufError> {
+        let (version, content) = count.content();
+        match self.contents.get(role) {
+            Some((before, other)) if *before == version && *other != content => {
+                Err(TufError::Changed { role: role.to_owned(), version })
+            }
+            _ => Ok(()),
         }
-        Ok(())
+    }
+
+    /// 5.3.11: new keys for timestamp or snapshot set the versions of both free.
+    fn is_free(&self, trusted: &Trusted) -> bool {
+        let keys = keys(trusted);
+        self.keys.iter().any(|(role, before)| keys.get(role) != Some(before))
+    }
+
+    /// Whatever was judged.
+    fn take(&mut self, trusted: &Trusted) {
+        let counted = trusted.counted();
+        let held = |role: &str| counted.iter().any(|counted| counted == role);
+        if held("root") {
+            self.root = trusted.root().version;
+            let roots = trusted.roots().filter(|(version, _)| *version <= self.root);
+            self.roots.extend(roots.map(|(version, bytes)| (version, Digest::of(bytes))));
+        }
+        if held("timestamp") {
+            if self.is_free(trusted) {
+                self.roles.clear();
+                self.contents.retain(|role, _| !SINGLE.contains(&role.as_str()));
+            }
+            self.keys = keys(trusted);
+            self.timestamp = trusted.versions().timestamp;
+            self.snapshot = trusted.snapshot_version().unwrap_or_default();
+        }
+        if held("snapshot") {
+            self.roles = trusted.versions().roles;
+        }
+        for role in &counted {
+            let Some((version, content)) = trusted.content(role) else { continue };
+            self.contents.insert(role.clone(), (version, content));
+            if role != "root" && !SINGLE.contains(&role.as_str()) {
+                let highest = self.approved.entry(role.clone()).or_default();
+                *highest = (*highest).max(version);
+            }
+        }
     }
 }
 

@@ -7,6 +7,8 @@ use crate::keyring::{self, Keyring, Signed, Term};
 use crate::pack::About;
 use crate::pack::tests::{World, at, days};
 
+mod remembered;
+
 fn data() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tuf")
 }
