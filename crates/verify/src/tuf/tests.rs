@@ -7,6 +7,7 @@ use crate::keyring::{self, Keyring, Signed, Term};
 use crate::pack::About;
 use crate::pack::tests::{World, at, days};
 
+mod classes;
 mod remembered;
 
 fn data() -> std::path::PathBuf {
