@@ -147,14 +147,14 @@ impl Mirror {
         let memory = self.seen.to_bytes();
         fs::write(state.join("seen"), &memory)?;
         let memory: Value = serde_json::from_slice(&memory)?;
-        let known = &memory["repositories"][0];
+        let known = memory.pointer("/repositories/0/contents");
         for (name, bytes) in &self.files {
             let role = name.trim_end_matches(".json");
             let role = role
                 .split_once('.')
                 .filter(|(number, _)| number.parse::<u64>().is_ok())
                 .map_or(role, |(_, role)| role);
-            let contents = known["contents"].as_object().into_iter().flatten();
+            let contents = known.and_then(Value::as_object).into_iter().flatten();
             let held =
                 contents.filter(|(name, _)| encoded(name) == role).find_map(|(_, held)| held[0].as_u64());
             let version = version(bytes);
@@ -209,7 +209,7 @@ fn download(name: &str, target: &Target, prefixed: bool, url: &str, into: &Path)
 }
 
 fn version(bytes: &[u8]) -> Option<u64> {
-    serde_json::from_slice::<Value>(bytes).ok()?["signed"]["version"].as_u64()
+    serde_json::from_slice::<Value>(bytes).ok()?.pointer("/signed/version")?.as_u64()
 }
 
 fn encoded(name: &str) -> String {

@@ -40,6 +40,7 @@ pub struct Trusted {
     clock: Clock,
     known: Option<Known>,
     counts: BTreeMap<String, Count>,
+    compromised: Option<BTreeSet<String>>,
 }
 
 /// A target as the signed metadata describes it.
@@ -109,6 +110,7 @@ impl Trusted {
             clock: *clock,
             known: known.cloned(),
             counts: BTreeMap::new(),
+            compromised: None,
         };
         trusted.older_roots()?;
         Ok(trusted)
@@ -122,6 +124,8 @@ impl Trusted {
         for role in TOP {
             let Some(count) = self.count_top(role)? else { break };
             if let Some(known) = &self.known {
+                // a key that was taken back teaches nothing: else it could still drive versions up
+                count.without(role, known.compromised())?;
                 known.judge(role, self, &count)?;
             }
             self.counts.insert(role.to_owned(), count);
@@ -156,7 +160,9 @@ impl Trusted {
         // what the snapshot names counts, looked at or not: a role that was rolled back must not wait to be asked
         let roles = set.snapshot().map(|snapshot| {
             let named = snapshot.meta.iter();
-            named.map(|(name, file)| (name.trim_end_matches(".json").to_owned(), file.version)).collect()
+            // one role has one name: by a second one it could seem newer than what is loaded
+            let role = |name: &str| name.strip_suffix(".json").map(str::to_owned);
+            named.filter_map(|(name, file)| Some((role(name)?, file.version))).collect()
         });
         Versions {
             root: set.root().version,
@@ -243,6 +249,16 @@ impl Trusted {
         count::content("root", bytes).map(Some)
     }
 
+    /// The digest of what was signed as each root from the pinned one to the newest, if that one was counted.
+    fn chain(&self) -> BTreeMap<u64, Digest> {
+        let newest = self.root().version;
+        let held = self.counts.contains_key("root");
+        let files =
+            self.files.roots().filter(|(version, _)| (self.pinned_version + 1..=newest).contains(version));
+        let roots = files.chain([(self.pinned_version, self.pinned.as_slice())]).filter(|_| held);
+        roots.filter_map(|(version, bytes)| Some((version, count::content("root", bytes).ok()?))).collect()
+    }
+
     /// The version of the snapshot that the timestamp names.
     fn snapshot_version(&self) -> Option<u64> {
         Some(self.set().timestamp()?.snapshot_meta()?.version)
@@ -253,9 +269,11 @@ impl Trusted {
         self.counts.get(role).map(Count::threshold).unwrap_or_default()
     }
 
-    /// Counts again without these keys: they were revoked after they signed.
-    pub fn without(&self, revoked: &BTreeSet<String>) -> Result<(), TufError> {
-        self.counts.iter().try_for_each(|(role, count)| count.without(role, revoked))
+    /// Counts again without these keys: they are compromised, and are remembered so if enough are left.
+    pub fn without(&mut self, compromised: &BTreeSet<String>) -> Result<(), TufError> {
+        self.counts.iter().try_for_each(|(role, count)| count.without(role, compromised))?;
+        self.compromised = Some(compromised.clone());
+        Ok(())
     }
 
     /// The root that is trusted now.

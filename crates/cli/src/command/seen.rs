@@ -74,6 +74,8 @@ impl Memory {
     /// Keeps it: on the disk before anything takes effect. What is there already is not written again.
     pub(super) fn keep(&self) -> Result<(), MemoryError> {
         let bytes = self.seen.to_bytes();
+        // what could not be read again would end all belief on this machine
+        Seen::parse(&bytes).map_err(|source| MemoryError::Content { path: self.path.clone(), source })?;
         if fs::read(&self.path).is_ok_and(|kept| kept == bytes) {
             return Ok(());
         }

@@ -1,14 +1,15 @@
 //! What a node has trusted before, so that nothing older is trusted after it.
 //!
-//! A repository is known by the digests of its roots: whoever pins a newer root of the same chain meets the same memory.
+//! A repository is known by what was signed as its roots, whoever else signs it: whoever pins another root of the same chain
+//! meets the same memory. Only roots to which the pinned one leads are among them: anybody can make one that leads to it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use claw_model::digest::Digest;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::tuf::count::Count;
+use crate::tuf::count::{self, Count};
 use crate::tuf::{Files, Trusted, TufError};
 use crate::{Clock, json};
 
@@ -27,7 +28,7 @@ pub struct Seen {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Known {
-    /// Digests of its roots, by version.
+    /// Digests of what was signed as its roots, by version. The first that was seen stays.
     roots: BTreeMap<u64, Digest>,
     root: u64,
     timestamp: u64,
@@ -35,6 +36,9 @@ pub struct Known {
     /// By name of each role that lists targets.
     roles: BTreeMap<String, u64>,
     revocations: u64,
+    /// Keys that the newest list of what was taken back calls compromised.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    compromised: BTreeSet<String>,
     /// Versions of roles whose signatures were counted: they never fall, whoever signs the snapshot.
     #[serde(default)]
     approved: BTreeMap<String, u64>,
@@ -100,8 +104,13 @@ impl Seen {
 
     /// What is known of the repository to which this root belongs.
     pub fn known(&self, root: &[u8]) -> Option<&Known> {
-        let digest = Digest::of(root);
-        self.repositories.iter().find(|known| known.roots.values().any(|root| *root == digest))
+        self.repositories.get(self.at(root)?)
+    }
+
+    fn at(&self, root: &[u8]) -> Option<usize> {
+        // what an earlier version kept is of the whole file
+        let digests = [count::content("root", root).ok()?, Digest::of(root)];
+        self.repositories.iter().position(|known| known.roots.values().any(|root| digests.contains(root)))
     }
 
     /// Remembers what was just verified. Nothing gets lower but what replaced keys set free.
@@ -121,24 +130,41 @@ impl Seen {
     /// replaced stay replaced, and what was seen once is not followed by less, even where the rest is refused. It judges
     /// nothing, and is called before [`Trusted::refresh`] does.
     pub fn learn(&mut self, pinned: &[u8], files: &Files, clock: &Clock) {
+        if self.known(pinned).is_none() {
+            self.meet(pinned, files, clock);
+        }
         let Ok(mut trusted) = Trusted::begin(pinned, files, clock, self.known(pinned)) else { return };
         let _ = trusted.advance();
         let known = self.take(&trusted);
         self.put(known);
     }
 
+    /// A root that was not pinned here before leads to one that was: then both are of one repository.
+    fn meet(&mut self, pinned: &[u8], files: &Files, clock: &Clock) {
+        let Ok(mut trusted) = Trusted::begin(pinned, files, clock, None) else { return };
+        let _ = trusted.advance();
+        let (roots, (version, _)) = (trusted.chain(), trusted.pinned());
+        let Some(digest) = roots.get(&version) else { return };
+        let is_same = |known: &&mut Known| {
+            roots.iter().any(|(version, digest)| known.roots.get(version) == Some(digest))
+        };
+        if let Some(known) = self.repositories.iter_mut().find(is_same) {
+            known.roots.entry(version).or_insert(*digest);
+        }
+    }
+
     fn take(&mut self, trusted: &Trusted) -> Known {
-        let (pinned_version, pinned) = trusted.pinned();
-        let pinned = Digest::of(pinned);
-        let at = self.repositories.iter().position(|known| known.roots.values().any(|root| *root == pinned));
-        let mut known = at.map(|at| self.repositories.swap_remove(at)).unwrap_or_default();
-        known.roots.insert(pinned_version, pinned);
+        let (_, pinned) = trusted.pinned();
+        let mut known = self.at(pinned).map(|at| self.repositories.swap_remove(at)).unwrap_or_default();
         known.take(trusted);
         known
     }
 
     fn put(&mut self, known: Known) {
-        self.repositories.push(known);
+        // of which no root was believed, there is nothing to know
+        if known != Known::default() {
+            self.repositories.push(known);
+        }
         self.repositories.sort_by_key(|known| known.roots.values().next().copied());
     }
 }
@@ -153,6 +179,10 @@ impl Known {
     /// The version of the revocations that was trusted last.
     pub fn revocations(&self) -> u64 {
         self.revocations
+    }
+
+    pub(super) fn compromised(&self) -> &BTreeSet<String> {
+        &self.compromised
     }
 
     /// Refuses of a role that was verified what is lower than what was trusted before, or else by the same version.
@@ -194,7 +224,10 @@ impl Known {
                 })
             }
             "timestamp" => Ok(()),
-            _ => self.same(role, count),
+            _ => {
+                lower(role, self.approved.get(role).copied().unwrap_or_default(), count.content().0)?;
+                self.same(role, count)
+            }
         }
     }
 
@@ -216,12 +249,16 @@ impl Known {
 
     /// Whatever was judged.
     fn take(&mut self, trusted: &Trusted) {
+        if let Some(compromised) = &trusted.compromised {
+            self.compromised = compromised.clone();
+        }
         let counted = trusted.counted();
         let held = |role: &str| counted.iter().any(|counted| counted == role);
         if held("root") {
             self.root = trusted.root().version;
-            let roots = trusted.roots().filter(|(version, _)| *version <= self.root);
-            self.roots.extend(roots.map(|(version, bytes)| (version, Digest::of(bytes))));
+            for (version, digest) in trusted.chain() {
+                self.roots.entry(version).or_insert(digest);
+            }
         }
         if held("timestamp") {
             if self.is_free(trusted) {

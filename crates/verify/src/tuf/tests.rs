@@ -8,6 +8,7 @@ use crate::pack::About;
 use crate::pack::tests::{World, at, days};
 
 mod classes;
+mod poisoned;
 mod remembered;
 
 fn data() -> std::path::PathBuf {

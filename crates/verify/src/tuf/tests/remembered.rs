@@ -23,13 +23,13 @@ fn served(forge: &Forge<'_>) -> Files {
     files
 }
 
-fn versions(forge: &Forge<'_>, seen: &Seen) -> Result<Versions, TufError> {
+pub(super) fn versions(forge: &Forge<'_>, seen: &Seen) -> Result<Versions, TufError> {
     let first = forge.world.root(1);
     let clock = Clock::at(forge.world.now);
     Trusted::refresh(&first, &served(forge), &clock, seen.known(&first)).map(|trusted| trusted.versions())
 }
 
-fn remembered(forge: &Forge<'_>) -> Seen {
+pub(super) fn remembered(forge: &Forge<'_>) -> Seen {
     let first = forge.world.root(1);
     let clock = Clock::at(forge.world.now);
     let mut seen = Seen::new();
@@ -37,13 +37,13 @@ fn remembered(forge: &Forge<'_>) -> Seen {
     seen
 }
 
-fn learned(forge: &Forge<'_>, mut seen: Seen) -> Seen {
+pub(super) fn learned(forge: &Forge<'_>, mut seen: Seen) -> Seen {
     seen.learn(&forge.world.root(1), &served(forge), &Clock::at(forge.world.now));
     seen
 }
 
 /// The timestamp or snapshot, changed by a key that may.
-fn changed(forge: &mut Forge<'_>, name: &str, field: &str, value: serde_json::Value) {
+pub(super) fn changed(forge: &mut Forge<'_>, name: &str, field: &str, value: serde_json::Value) {
     let mut body = forge.body(name);
     body[field] = value;
     forge.sign(name, body, &[0]);
