@@ -42,6 +42,8 @@ pub(super) fn believed(keyring: &Path, host: &Host) -> Result<Believed, u8> {
     }
     let pinned = files::small(&root)?;
     let clock = memory.clock(None, Some(&pinned)).map_err(|_| UNUSABLE)?;
+    let served = files.served().map_err(|error| failed(&error, None))?;
+    memory.learn(&pinned, &served, &clock).map_err(|error| failed(&error, None))?;
     let known = memory.seen.known(&pinned);
     let (pins, trusted, revocations) = Pins::of_keyring(&pinned, &files, &clock, known)
         .map_err(|source| not_usable(&SignedError::Keys { path: keyring.to_owned(), source }))?;

@@ -299,6 +299,9 @@ fn verify(directory: &Path, root: Option<&Path>, now: Option<Timestamp>, json: b
             failed(&claw_verify::pack::PackError::Floor { now, floor }, None)
         })?,
     };
+    if root.is_some() {
+        memory.learn(&pinned, &served, &clock).map_err(|error| failed(&error, None))?;
+    }
     let none = Seen::new();
     let seen = if root.is_some() { &memory.seen } else { &none };
     if let Err(error) = Trusted::refresh(&pinned, &served, &clock, seen.known(&pinned)) {

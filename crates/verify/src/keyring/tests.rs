@@ -228,7 +228,16 @@ fn what_the_same_holders_approved_in_another_keyring_does_not_count() {
     other.keyring.add(&entry, other.term()).unwrap();
     other.sign(&[0]);
     let roots = ["metadata/2.root.json"];
-    assert_eq!(followed(&pinned, &with(&one.keyring, &other.keyring, &roots), &one), refused);
+    let led = with(&one.keyring, &other.keyring, &roots);
+    assert_eq!(followed(&pinned, &led, &one), refused);
+    // nor does it teach anything: else what is honest here would be refused from then on
+    let clock = crate::Clock::at(one.now);
+    let mut seen = crate::tuf::Seen::new();
+    for mixed in [with_approvals(&one.keyring, &other.keyring), led] {
+        seen.learn(&pinned, &mixed.served().unwrap(), &clock);
+        let known = seen.known(&pinned);
+        assert!(crate::tuf::Trusted::refresh(&pinned, &one.keyring.served().unwrap(), &clock, known).is_ok());
+    }
     // whoever pins a later root knows the keyring by it
     assert_eq!(followed(&other.root(2), &other.keyring, &other), Ok(other.keyring.name().unwrap()));
 }

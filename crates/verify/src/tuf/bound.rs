@@ -26,27 +26,23 @@ pub fn keyring(root: &[u8]) -> Result<Option<Digest>, TufError> {
 }
 
 impl Trusted {
-    /// Refuses roots and approvals that belong to another keyring than the pinned root.
-    pub(super) fn one_keyring(&mut self) -> Result<(), TufError> {
-        let own = keyring(self.pinned().1)?;
-        let newest = self.root().version;
-        for (_, bytes) in self.roots().filter(|(version, _)| *version <= newest) {
-            same("root", own, keyring(bytes)?)?;
-        }
+    /// Refuses a role that was verified and belongs to another keyring than the pinned root. Of roots, each up to the newest.
+    pub(super) fn one_keyring(&self, role: &str) -> Result<(), TufError> {
         let set = self.set();
-        let roles = [
-            ("timestamp", set.timestamp().map(|role| &role.extra)),
-            ("snapshot", set.snapshot().map(|role| &role.extra)),
-            ("targets", set.targets_role("targets").map(|role| &role.extra)),
-        ];
-        for (role, extra) in roles {
-            same(role, own, extra.map(|extra| named(role, extra)).transpose()?.flatten())?;
-        }
-        self.keyring = own;
-        Ok(())
+        let extra = match role {
+            "root" => {
+                let newest = self.root().version;
+                let mut roots = self.roots().filter(|(version, _)| *version <= newest);
+                return roots.try_for_each(|(_, bytes)| same(role, self.keyring, keyring(bytes)?));
+            }
+            "timestamp" => set.timestamp().map(|role| &role.extra),
+            "snapshot" => set.snapshot().map(|role| &role.extra),
+            _ => set.targets_role(role).map(|role| &role.extra),
+        };
+        extra.map_or(Ok(()), |extra| self.same_keyring(role, extra))
     }
 
-    /// Refuses a delegated role that belongs to another keyring.
+    /// Refuses a role that belongs to another keyring.
     pub(super) fn same_keyring(&self, role: &str, extra: &BTreeMap<String, Value>) -> Result<(), TufError> {
         same(role, self.keyring, named(role, extra)?)
     }

@@ -24,6 +24,14 @@ pub enum TufError {
         /// What came.
         new: u64,
     },
+    /// Something else by a version that was trusted before: whoever signs made two of it.
+    #[error("{role} has other content than when its version {version} was trusted")]
+    Changed {
+        /// Which role.
+        role: String,
+        /// The version of both.
+        version: u64,
+    },
     /// A root must follow the one before it.
     #[error("the root after version {trusted} has version {new}")]
     RootVersion {
@@ -40,8 +48,8 @@ pub enum TufError {
         /// The pinned one.
         pinned: u64,
     },
-    /// The roots lead to another one than is pinned.
-    #[error("root version {version} is another one than is pinned")]
+    /// The roots lead to another one than is pinned, or than was trusted before.
+    #[error("root version {version} is another one than is trusted")]
     OtherRoot {
         /// Of that version.
         version: u64,
@@ -165,6 +173,7 @@ impl TufError {
         match self {
             TufError::Expired { .. } => "expired",
             TufError::Rollback { .. } => "rollback",
+            TufError::Changed { .. } => "changed",
             TufError::RootVersion { .. } | TufError::RootGap { .. } => "root-version",
             TufError::OtherRoot { .. } => "other-root",
             TufError::OtherKeyring { .. } => "other-keyring",
@@ -191,6 +200,9 @@ impl TufError {
             }
             TufError::Rollback { .. } => {
                 "get the newest pack; what was trusted once is not followed by something older"
+            }
+            TufError::Changed { .. } => {
+                "whoever keeps the keyring signs it again with `claw keyring sign`: a new version counts everywhere"
             }
             TufError::Threshold { .. } => "more holders of keys have to sign: `claw keyring sign`",
             TufError::OtherKeyring { .. } => {
