@@ -46,5 +46,6 @@ pub(crate) fn git() -> Surroundings {
         git_dir: path("GIT_DIR"),
         objects: path("GIT_OBJECT_DIRECTORY"),
         alternates: env::split_paths(&alternates).filter(|path| !path.as_os_str().is_empty()).collect(),
+        namespace: env::var_os("GIT_NAMESPACE").filter(|value| !value.is_empty()),
     }
 }

@@ -209,6 +209,45 @@ fn an_older_pack_is_refused_and_both_numbers_are_named() {
     assert!(err.contains("seen.json"), "{err}");
 }
 
+/// Files of a keyring came with nothing below the timestamp. They are refused, and what they hold that was signed is on the
+/// disk: whole, before the answer, and for whoever judges next.
+#[test]
+fn what_was_signed_is_remembered_though_the_rest_is_refused() {
+    let place = Place::with_tool("learn");
+    assert_eq!(place.judged("far", "tool.tpack", &[]).0, 0);
+    place.write("tool", "#!/bin/sh\necho second\n");
+    place.approve(&["tool=tool"]);
+    place.sign(&["bo", "cy"], LATER);
+    assert_eq!(place.judged("far", "tool.tpack", &["--now", LATER]).0, 0);
+    let metadata = place.path("release/metadata");
+    let names = fs::read_dir(&metadata).unwrap().map(|entry| entry.unwrap().path());
+    let newest = names.filter(|path| path.to_string_lossy().ends_with(".snapshot.json")).max().unwrap();
+    fs::remove_file(newest).unwrap();
+    let root = place.root(1);
+    let calls = "fsync,fdatasync,rename,renameat,renameat2,write";
+    let verify = [CLAW, "keyring", "verify", "release", "--root", &root, "--now", LATER, "--json"];
+    let strace = ["-f", "-y", "-qq", "-o", "trace", "-e", "signal=none", "-e", calls];
+    let (code, out, err) = run(Command::new("strace").args(strace).args(verify), &place.0, "far");
+    assert_eq!(code, 1, "{out}{err}");
+    assert!(out.contains("missing"), "{out}{err}");
+    let trace = fs::read_to_string(place.path("trace")).unwrap();
+    let at = |what: &dyn Fn(&str) -> bool| {
+        trace.lines().position(what).unwrap_or_else(|| panic!("not in order:\n{trace}"))
+    };
+    let order = [
+        at(&|line| line.contains("write(") && line.contains("/.seen.json.")),
+        at(&|line| line.contains("sync(") && line.contains("/.seen.json.")),
+        at(&|line| line.contains("rename") && line.contains("seen.json\"")),
+        at(&|line| line.contains("sync(") && line.contains("/claw>")),
+        at(&|line| line.contains("write(1<")),
+    ];
+    assert!(order.is_sorted(), "{trace}");
+    let (code, answer) = place.judged("far", "tool.tpack", &["--now", LATER]);
+    assert_eq!((code, answer["code"].as_str()), (1, Some("rollback")), "{answer}");
+    // nobody else knows of it
+    assert_eq!(place.judged("new", "tool.tpack", &["--now", LATER]).0, 0);
+}
+
 #[test]
 fn a_pack_expires_and_no_time_before_the_floor_is_taken() {
     let place = Place::with_tool("expiry");

@@ -1172,3 +1172,218 @@ fn nothing_stands_beside_a_signature() {
     let other = made(&text.replacen("gpgsig ", "gpgsig-sha256 junk\ngpgsig ", 1));
     gate(&git, &[&other, "--allowed", &allowed]).refuses(&[("malformed", &other)]);
 }
+
+#[test]
+fn a_merge_brings_back_nothing_of_a_history_with_a_beginning_of_its_own() {
+    let (mut git, _) = adas();
+    let ada = entry("ada", &git.key("ada"), "roles = [\"commit\", \"policy\"]");
+    let bob = entry("bob", &git.key("bob"), "paths = [\"docs/**\"]");
+    let text = signers(1, 1, &[ada.clone(), bob.clone()]);
+    let allowed = git.beside("paths.toml", &text).to_string_lossy().into_owned();
+    git.commit("src/hole", "open");
+    git.run(&["rm", "-q", "src/hole"]);
+    let mended = git.commit("a", "mended");
+    // an old history that ada signed, where the hole is still open
+    git.run(&["checkout", "-q", "--orphan", "old"]);
+    git.run(&["rm", "-rfq", "."]);
+    // another text: within a second it would be the same commit
+    let root = git.commit("src/hole", "open still");
+    git.run(&["checkout", "-q", "main"]);
+    // the attack: bob, who may not touch it, merges it. Nothing is common, so nothing was deleted
+    git.become_("bob");
+    git.run(&["merge", "-q", "-S", "--allow-unrelated-histories", "-m", "merge", "old"]);
+    let merge = git.head();
+    assert!(git.repo().join("src/hole").exists());
+    for range in ["main", &format!("{mended}..main")] {
+        gate(&git, &[range, "--allowed", &allowed]).refuses(&[("unrelated", &merge)]);
+    }
+    // the other way round, and behind a merge of its own
+    let tree = git.run(&["rev-parse", "HEAD^{tree}"]);
+    let turned = merge_of(&git, &tree, &[&root, &mended]);
+    gate(&git, &[&format!("{mended}..{turned}"), "--allowed", &allowed]).refuses(&[("unrelated", &turned)]);
+    let said = gate(&git, &[&turned, "--allowed", &allowed]);
+    said.refuses(&[("unrelated", &turned)]);
+    let outer = merge_of(&git, &tree, &[&mended, &turned]);
+    gate(&git, &[&format!("{mended}..{outer}"), "--allowed", &allowed]).refuses(&[("unrelated", &turned)]);
+    // where its beginning is accepted, by name or as a baseline, it is a merge like others
+    let adopt = format!("[[adopt]]\ncommit = \"{root}\"\nreason = \"the old repository\"\n");
+    let adopted = git.beside("adopted.toml", &signers(1, 1, &[ada, bob, adopt]));
+    gate(&git, &[&format!("{mended}..main"), "--allowed", &adopted.to_string_lossy()]).clean();
+    gate(&git, &[&format!("{mended}..main"), "--allowed", &allowed, "--since", &root]).clean();
+    // a branch with a beginning of its own is none
+    gate(&git, &["main~1..old", "--allowed", &allowed]).clean();
+}
+
+#[test]
+fn a_side_branch_is_judged_from_the_main_branch_on_whatever_was_pushed_of_it_before() {
+    let (git, allowed) = adas();
+    let server = git.path("server.git");
+    git.run(&["init", "-q", "--bare", "-b", "main", &server.to_string_lossy()]);
+    git.run(&["remote", "add", "origin", &server.to_string_lossy()]);
+    git.commit("a", "1");
+    git.run(&["push", "-q", "origin", "main"]);
+    git.run(&["remote", "set-head", "origin", "main"]);
+    // the attack: one push past the hook, and from then on its end is where judging would begin
+    git.run(&["checkout", "-q", "-b", "side"]);
+    let hidden = git.commit_with("a", "2", &["--no-gpg-sign"]);
+    git.run(&["push", "-q", "origin", "side"]);
+    ready("pre-push", &git.repo().join(".git/hooks/pre-push"));
+    git.commit("a", "3");
+    let (sent, text) = push(&git, &allowed, &["side"]);
+    assert!(!sent && text.contains(&hidden) && text.contains("UNSIGNED"), "{text}");
+    // what the server has and is not here is not overwritten
+    let elsewhere = "1".repeat(40);
+    let input = format!("refs/heads/side {} refs/heads/side {elsewhere}\n", git.head());
+    let said = hook(&git, "pre-push", &input, &["--allowed", &allowed, "--trusted", "main"]);
+    said.refuses(&[("rewritten", &elsewhere), ("unsigned", &hidden)]);
+}
+
+#[test]
+fn a_tag_is_not_deleted_moved_or_pushed_anew_for_something_else() {
+    let (git, allowed) = adas();
+    let server = git.path("server.git");
+    git.run(&["init", "-q", "--bare", "-b", "main", &server.to_string_lossy()]);
+    let bare = git.at(&server);
+    ready("pre-receive", &server.join("hooks/pre-receive"));
+    git.run(&["remote", "add", "origin", &server.to_string_lossy()]);
+    let push = |arguments: &[&str]| push(&git, &allowed, arguments);
+    let first = git.commit("a", "1");
+    git.run(&["tag", "-s", "-m", "one", "v1"]);
+    assert!(push(&["main", "v1"]).0);
+    let second = git.commit("a", "2");
+    assert!(push(&["main"]).0);
+    // the attack: it ends, and comes again with another commit behind it
+    let (taken, text) = push(&[":v1"]);
+    assert!(!taken && text.contains("DELETED") && text.contains("`v1`"), "{text}");
+    git.run(&["tag", "-s", "-f", "-m", "one", "v1", &second]);
+    let (taken, text) = push(&["-f", "v1"]);
+    assert!(!taken && text.contains("REWRITTEN") && text.contains(&first), "{text}");
+    // where it was deleted by hand, only a record knows
+    let input = |old: &str, new: &str, name: &str| format!("{old} {new} {name}\n");
+    let (zero, third) = ("0".repeat(40), git.commit("a", "3"));
+    let bring = |what: &str| bare.run(&["fetch", "-q", "--no-tags", &git.repo().to_string_lossy(), what]);
+    bring("refs/heads/main:refs/kept/third");
+    let head = git.path("head.json").to_string_lossy().into_owned();
+    let receive = |line: &str| hook(&bare, "pre-receive", line, &["--allowed", &allowed, "--head", &head]);
+    receive(&input(&second, &third, "refs/heads/main")).clean();
+    let recorded: Value = serde_json::from_str(&fs::read_to_string(&head).unwrap()).unwrap();
+    assert_eq!((recorded["head"].as_str(), recorded["tags"]["v1"].as_str()), (Some(&*second), Some(&*first)));
+    let signed = bare.run(&["rev-parse", "v1"]);
+    bare.run(&["update-ref", "-d", "refs/tags/v1"]);
+    receive(&input(&second, &third, "refs/heads/main")).refuses(&[("deleted", &first)]);
+    let anew = git.run(&["rev-parse", "v1"]);
+    bring("refs/tags/v1:refs/kept/tag");
+    receive(&input(&zero, &anew, "refs/tags/v1")).refuses(&[("rewritten", &first)]);
+    // what it was may come back
+    receive(&input(&zero, &signed, "refs/tags/v1")).clean();
+    bare.run(&["update-ref", "refs/tags/v1", &signed]);
+    // a record of a main branch that somebody set back by hand
+    bare.run(&["update-ref", "refs/heads/main", &first]);
+    receive(&input(&zero, &first, "refs/heads/new")).refuses(&[("rewritten", &second)]);
+    hook(&git, "pre-push", "", &["--allowed", &allowed, "--head", &head]).unusable("--head is for a range");
+}
+
+#[test]
+fn recorded_tags_and_a_recorded_head_that_are_gone_are_named() {
+    let (git, allowed) = adas();
+    let first = git.commit("a", "1");
+    git.run(&["tag", "-s", "-m", "one", "v1"]);
+    git.run(&["tag", "-s", "-m", "two", "v2"]);
+    let second = git.commit("a", "2");
+    let head = git.path("head.json").to_string_lossy().into_owned();
+    let said = gate(&git, &["main", "--allowed", &allowed, "--head", &head]);
+    said.clean();
+    assert_eq!(said.level("note"), [("unrecorded".to_owned(), String::new())]);
+    assert!(gate(&git, &["main", "--allowed", &allowed, "--head", &head]).level("note").is_empty());
+    git.run(&["tag", "-d", "v1"]);
+    git.run(&["tag", "-s", "-f", "-m", "two", "v2", &second]);
+    gate(&git, &["main", "--allowed", &allowed, "--head", &head])
+        .refuses(&[("deleted", &first), ("rewritten", &first)]);
+    // the attack: a forced push, and a new clone, in which what was recorded never was
+    git.run(&["tag", "-d", "v2"]);
+    git.run(&["reset", "-q", "--hard", &first]);
+    git.commit("a", "other");
+    let clone = git.path("clone");
+    let source = format!("file://{}", git.repo().display());
+    git.run(&["clone", "-q", &source, &clone.to_string_lossy()]);
+    let said = gate(&git.at(&clone), &["main", "--allowed", &allowed, "--head", &head]);
+    said.refuses(&[("deleted", &first), ("deleted", &first), ("rewritten", &second)]);
+}
+
+#[test]
+fn refs_that_git_reads_in_a_namespace_are_not_judged_as_others() {
+    let (git, allowed) = adas();
+    git.commit("a", "1");
+    let mut command = git.command(CLAW);
+    command.env("GIT_NAMESPACE", "fork").args(["gate", "commits", "--json", "main", "--allowed", &allowed]);
+    said(&command.output().unwrap()).unusable("in the namespace `fork`");
+}
+
+#[test]
+fn a_record_that_somebody_committed_or_cut_is_none() {
+    let (git, allowed) = adas();
+    git.commit("a", "1");
+    let forged = git.path("forged");
+    gate(&git, &["main", "--allowed", &allowed, "--head", &forged.to_string_lossy()]).clean();
+    // the attack: whoever commits says what was judged before, in a file or behind a link
+    std::os::unix::fs::symlink(&forged, git.repo().join("link")).unwrap();
+    git.run(&["add", "link"]);
+    git.commit("record/head", &fs::read_to_string(&forged).unwrap());
+    for name in ["record/head", "link"] {
+        let path = git.repo().join(name).to_string_lossy().into_owned();
+        gate(&git, &["main", "--allowed", &allowed, "--head", &path])
+            .unusable("of the history that is judged");
+        // also where it is judged no more and still checked out
+        gate(&git, &["main~1", "--allowed", &allowed, "--head", &path])
+            .unusable("of the history that is judged");
+    }
+    // beside the files it is the runner's
+    let own = git.repo().join("own").to_string_lossy().into_owned();
+    gate(&git, &["main", "--allowed", &allowed, "--head", &own]).clean();
+    let mut cut: Value = serde_json::from_str(&fs::read_to_string(&own).unwrap()).unwrap();
+    cut.as_object_mut().unwrap().remove("tags");
+    fs::write(&own, cut.to_string()).unwrap();
+    gate(&git, &["main", "--allowed", &allowed, "--head", &own]).unusable("not its members");
+}
+
+#[test]
+fn a_merge_past_the_recorded_head_brings_in_no_beginning_that_was_not_judged() {
+    let (git, allowed) = adas();
+    let first = git.commit("a", "1");
+    git.run(&["checkout", "-q", "--orphan", "old"]);
+    git.run(&["rm", "-rfq", "."]);
+    git.commit("src/hole", "open");
+    git.run(&["checkout", "-q", "main"]);
+    let server = git.path("server.git");
+    git.run(&["clone", "-q", "--bare", &git.repo().to_string_lossy(), &server.to_string_lossy()]);
+    let bare = git.at(&server);
+    let head = git.path("head.json").to_string_lossy().into_owned();
+    let receive = |line: &str| hook(&bare, "pre-receive", line, &["--allowed", &allowed, "--head", &head]);
+    let zero = "0".repeat(40);
+    let second = git.commit("a", "2");
+    let bring = || bare.run(&["fetch", "-q", "--no-tags", &git.repo().to_string_lossy(), "main:refs/kept/x"]);
+    bring();
+    receive(&format!("{first} {second} refs/heads/main\n")).clean();
+    // the attack: the merge gets into the main branch past the hook, and is its end from then on
+    git.run(&["merge", "-q", "-S", "--allow-unrelated-histories", "-m", "merge", "old"]);
+    let merge = git.head();
+    bring();
+    bare.run(&["update-ref", "refs/heads/main", &merge]);
+    receive(&format!("{zero} {merge} refs/heads/new\n")).refuses(&[("unrelated", &merge)]);
+}
+
+#[test]
+fn a_tag_by_another_name_is_a_tag() {
+    let (git, allowed) = adas();
+    let first = git.commit("a", "1");
+    git.run(&["tag", "-s", "-m", "one", "v1"]);
+    let second = git.commit("a", "2");
+    let server = git.path("server.git");
+    git.run(&["clone", "-q", "--bare", &git.repo().to_string_lossy(), &server.to_string_lossy()]);
+    let bare = git.at(&server);
+    bare.run(&["symbolic-ref", "refs/heads/released", "refs/tags/v1"]);
+    let old = bare.run(&["rev-parse", "v1"]);
+    // the attack: a branch that goes forward, and a tag behind it
+    let line = format!("{old} {second} refs/heads/released\n");
+    hook(&bare, "pre-receive", &line, &["--allowed", &allowed]).refuses(&[("rewritten", &first)]);
+}

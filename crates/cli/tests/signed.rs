@@ -429,7 +429,7 @@ fn the_holders_of_a_keyring_sign_policies() {
             lab.cli(&["keyring", "sign", &ring, "--key", key]).ends(0);
         }
         let root = format!("{ring}/metadata/1.root.json");
-        sign(lab, &ann, &[]);
+        sign(lab, &ann, &["--keyring", &ring]);
         refused(run(lab, &root), "1 of the 2 pinned keys signed this, 2 are needed");
         sign(lab, &bo, &["--add"]);
         run(lab, &root).ends(0).says("ran");
@@ -451,7 +451,7 @@ fn a_key_that_a_keyring_took_back_signs_no_policy() {
         let (one, other) = (format!("--holder=ann={ann}.pub"), format!("--holder=bo={bo}.pub"));
         lab.cli(&["keyring", "new", &ring, &one, &other]).ends(0);
         lab.cli(&["keyring", "sign", &ring, "--key", &ann]).ends(0);
-        sign(lab, &bo, &[]);
+        sign(lab, &bo, &["--keyring", &ring]);
         refused(run(lab, &ring), "no root is pinned");
         lab.directory("config/claw");
         let root = lab.path("config/claw/root.json");
@@ -469,8 +469,37 @@ fn a_key_that_a_keyring_took_back_signs_no_policy() {
         refused(run(lab, &ring), "0 of the 1 pinned keys signed this, 1 are needed");
         // nor does it help to bring the keyring back as it was
         refused(run(lab, &before), "cannot use the keys in");
-        sign(lab, &ann, &[]);
+        sign(lab, &ann, &["--keyring", &ring]);
         run(lab, &ring).ends(0).says("ran");
+    });
+}
+
+#[test]
+fn a_policy_that_is_signed_for_one_keyring_runs_under_no_other_with_the_same_key() {
+    once(CLAW, User::Root, |lab| {
+        policy(lab, &[]);
+        let (staging, ann) = pinned(lab, "staging");
+        let production = lab.path("production").to_string_lossy().into_owned();
+        lab.cli(&["keyring", "new", &production, &format!("--holder=ann={ann}.pub")]).ends(0);
+        lab.cli(&["keyring", "sign", &production, "--key", &ann]).ends(0);
+        let root = format!("{production}/metadata/1.root.json");
+        sign(lab, &ann, &["--keyring", &staging]);
+        run(lab, &staging).ends(0).says("ran");
+        // the attack: the same key holds both, so the signature is right
+        refused(run(lab, &root), "it was signed for the keyring sha256:");
+        refused(run(lab, &format!("{ann}.pub")), "the keys are those of no keyring");
+        let told = lab.cli(&["policy", "verify", &path(lab), "--keyring", &root, "--json"]).ends(1);
+        let told: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
+        assert_eq!(told["code"], "other-keyring");
+        // nor does a signature for none count there
+        sign(lab, &ann, &[]);
+        refused(run(lab, &staging), "it was signed for no keyring");
+        run(lab, &format!("{ann}.pub")).ends(0).says("ran");
+        sign(lab, &ann, &["--keyring", &production]);
+        run(lab, &root).ends(0).says("ran");
+        // and a keyring's first root under another's name is another keyring
+        lab.cli(&["keyring", "verify", &production, "--root", &format!("{staging}/metadata/1.root.json")])
+            .ends(1);
     });
 }
 
@@ -494,7 +523,7 @@ fn a_keyring_whose_inside_the_agent_could_write_is_none() {
         for place in exposed {
             let place = lab.path(place);
             lab.policy(&[], &format!("filesystem: {{write: ['{}']}}\n", place.display()));
-            sign(lab, &ann, &[]);
+            sign(lab, &ann, &["--keyring", &ring]);
             refused(run(lab, &ring), "lies where the agent may write");
         }
     });
@@ -503,7 +532,7 @@ fn a_keyring_whose_inside_the_agent_could_write_is_none() {
         let (ring, ann) = pinned(lab, "kr");
         lab.policy(&[], "filesystem: {write: [ws]}\n");
         let ws = lab.directory("work/ws");
-        sign(lab, &ann, &[]);
+        sign(lab, &ann, &["--keyring", &ring]);
         run(lab, &ring).ends(0).says("ran");
         for part in ["metadata", "targets"] {
             let (inside, moved) = (lab.path("kr").join(part), ws.join("moved"));

@@ -83,6 +83,8 @@ pub enum Code {
     Collision,
     /// A merge changes what no side changed.
     MergeContent,
+    /// A merge joins histories that have nothing in common.
+    Unrelated,
     /// A merge decides between its sides.
     MergeResolution,
     /// An annotated tag without a signature.
@@ -99,6 +101,8 @@ pub enum Code {
     Graft,
     /// What was recorded, or pushed before, is no longer part of the history.
     Rewritten,
+    /// Nothing was recorded before: nothing could be missed.
+    Unrecorded,
     /// A guarded ref is to be deleted.
     Deleted,
     /// The signer is not the author.

@@ -1,5 +1,6 @@
 //! From arguments to a report: which ranges, which first version of the allowed signers, which recorded head.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,9 +11,9 @@ use sigstore_verify::trust_root::{SIGSTORE_PRODUCTION_TRUSTED_ROOT, TrustedRoot}
 use thiserror::Error;
 
 use crate::finding::{Code, Finding, Report};
-use crate::head::{FORMAT, Head, HeadError};
+use crate::head::{FORMAT, Head, HeadError, moved};
 use crate::hook::{self, Hook, HookError, Update};
-use crate::judge::{JudgeError, Means, Named, Progress, Range, Request, judge};
+use crate::judge::{JudgeError, Kept, Means, Named, Progress, Range, Request, Why, judge};
 use crate::lineage::{PLACE, Pinned};
 use crate::repo::{RepoError, Repository, Surroundings};
 use crate::revision::{RevisionError, Written, peel, resolve, tag_object};
@@ -98,9 +99,12 @@ pub enum GateError {
     /// No commit is in the range.
     #[error("nothing was judged: no commit is in `{0}`")]
     Nothing(String),
-    /// A recorded head is that of one range.
-    #[error("--head records one range, and there are {0}")]
-    Several(usize),
+    /// Whoever commits would write the record.
+    #[error("{} is a file of the history that is judged", .0.display())]
+    HeadInside(PathBuf),
+    /// A client does not know what a server has.
+    #[error("--head is for a range, or for what a server receives")]
+    HeadOfPush,
 }
 
 impl GateError {
@@ -112,6 +116,9 @@ impl GateError {
             GateError::Signers { error, .. } => error.hint.clone(),
             GateError::Nothing(_) => {
                 Some("`A..B` is all that B has and A has not; are the two the wrong way round?".to_owned())
+            }
+            GateError::HeadInside(_) => {
+                Some("keep the record outside of the working tree, where nobody who commits can write it".to_owned())
             }
             GateError::Unpinned => Some(
                 "a history cannot vouch for itself: give the first allowed signers with --allowed FILE, kept outside the repository"
@@ -142,24 +149,61 @@ pub fn run(options: &Options, tell: &mut dyn FnMut(Progress)) -> Result<Report, 
             .collect::<Result<Vec<_>, _>>()
     };
     let (since, mut trusted) = (ids(&options.since)?, ids(&options.trusted)?);
-    let mut ranges = match &options.hook {
+    let recorded = recorded(options, &since)?;
+    if let Some(path) = &options.head {
+        report_first.extend(unrecorded(path, recorded.as_ref()));
+    }
+    let mut updates = Vec::new();
+    let (ranges, mut kept, main) = match &options.hook {
         Some((hook, input)) => {
-            let main = repository.reference("HEAD")?;
-            if *hook == Hook::PreReceive {
-                trusted.extend(main);
-            }
-            let updates = hook::read(*hook, input, repository.hash())?;
-            from_hook(&repository, &updates, (*hook, &trusted), &mut report_first)?
+            let main = match hook {
+                Hook::PreReceive => repository.reference("HEAD")?,
+                Hook::PrePush => None,
+            };
+            trusted.extend(main);
+            updates = hook::read(*hook, input, repository.hash())?;
+            let judged = match &recorded {
+                Some(head) => {
+                    let commit = commit_of(options, head)?;
+                    // where it is gone, that is told, and judging begins as without it
+                    let gone = matches!(repository.what(&commit), Err(ReadError::Missing(_)));
+                    if gone { trusted.clone() } else { vec![commit] }
+                }
+                None => trusted.clone(),
+            };
+            let known = Known { hook: *hook, judged, recorded: recorded.as_ref() };
+            let (ranges, kept) = from_hook(&repository, &updates, &known, &mut report_first)?;
+            (ranges, kept, main)
         }
-        None => vec![asked(&repository, options.range.as_deref().unwrap_or("HEAD"))?],
+        None => {
+            let range = asked(&repository, options.range.as_deref().unwrap_or("HEAD"))?;
+            let tip = range.tip;
+            if let Some(path) = &options.head {
+                outside(path, &repository, tip)?;
+            }
+            (vec![range], Vec::new(), Some(tip))
+        }
     };
-    let recorded = recorded(options, &since, &mut ranges)?;
-    if ranges.is_empty() {
+    let mut tags = if options.head.is_some() { tags(&repository)? } else { BTreeMap::new() };
+    if let Some(head) = &recorded {
+        let commit = commit_of(options, head)?;
+        match main {
+            Some(of) => kept.push(Kept { commit, of, why: Why::Recorded }),
+            None => {
+                let why = format!("the recorded head {commit} was that of a main branch, and there is none");
+                report_first.push(Finding::error(Code::Rewritten, why).on(commit));
+            }
+        }
+        tags = expected(head, tags, &updates);
+        report_first.extend(head.missed(&tags));
+    }
+    if ranges.is_empty() && kept.is_empty() {
         return Ok(Report { findings: report_first, ..Report::default() }.finish());
     }
     let (signers, pinned) = first_signers(options, &repository, &since, &trusted, &ranges)?;
     let means = Means { now: options.now, sigstore: sigstore(options)? };
-    let request = Request { ranges, since, trusted, signers, pinned, means, contents: options.contents };
+    let request =
+        Request { ranges, kept, since, trusted, signers, pinned, means, contents: options.contents };
     let mut report = judge(&repository, &request, tell)?;
     let none = report.ranges.iter().all(|range| range.commits == 0 && range.unjudged == 0);
     if options.hook.is_none() && none && request.ranges.iter().all(|range| range.tag.is_none()) {
@@ -168,7 +212,24 @@ pub fn run(options: &Options, tell: &mut dyn FnMut(Progress)) -> Result<Report, 
     report.findings.append(&mut report_first);
     let report = report.finish();
     if let (Some(path), true) = (&options.head, report.clean) {
-        record(path, &report, recorded.as_ref())?;
+        let judged = report.ranges.iter().find(|judged| {
+            let of_main = |kept: &Kept| kept.why == Why::Pushed && kept.of.to_string() == judged.tip;
+            options.hook.is_none()
+                || request.kept.iter().any(|kept| of_main(kept) && Some(kept.commit) == main)
+        });
+        let head = judged.zip(main).map(|(judged, main)| Head {
+            format: FORMAT,
+            // order: not what is pushed: whether the server takes it is not settled yet
+            head: main.to_string(),
+            since: judged.since.clone(),
+            version: judged.version,
+            allowed: judged.allowed.clone(),
+            tags: tags.clone(),
+        });
+        let same = || recorded.clone().map(|head| Head { format: FORMAT, tags, ..head });
+        if let Some(head) = head.or_else(same) {
+            record(path, &head, recorded.as_ref())?;
+        }
     }
     Ok(report)
 }
@@ -194,67 +255,121 @@ fn asked(repository: &Repository, text: &str) -> Result<Range, GateError> {
         tip: tip.commit,
         exclude: base.into_iter().map(|base| base.commit).collect(),
         tag: tip.tag,
-        must_hold: None,
     })
 }
 
-/// What a hook was told about, as ranges.
+/// What is known where a hook runs, whatever is pushed.
+struct Known<'a> {
+    hook: Hook,
+    /// What was judged: the recorded head; without one the end of the main branch, and what else was named.
+    judged: Vec<ObjectId>,
+    recorded: Option<&'a Head>,
+}
+
+/// What a hook was told about, as ranges, and what must stay part of them.
 fn from_hook(
     repository: &Repository,
     updates: &[Update],
-    (hook, trusted): (Hook, &[ObjectId]),
+    known: &Known<'_>,
     findings: &mut Vec<Finding>,
-) -> Result<Vec<Range>, GateError> {
+) -> Result<(Vec<Range>, Vec<Kept>), GateError> {
     let head = repository.head_name()?;
     let main = head.map(|name| repository.final_name(&name)).transpose()?;
-    let mut ranges = Vec::new();
+    let (mut ranges, mut kept) = (Vec::new(), Vec::new());
     for update in updates {
-        if update.name.starts_with("refs/replace/") {
-            let why = format!("`{}` would show git another history", update.name);
+        let name = &update.name;
+        if name.starts_with("refs/replace/") {
+            let why = format!("`{name}` would show git another history");
             findings.push(Finding::error(Code::ReplaceRef, why));
             continue;
         }
-        // a symbolic ref is another name of what it stands for
-        let is_main = main.is_some() && main == Some(repository.final_name(&update.name)?);
+        // a symbolic ref is another name of what it stands for; whether it is one on another machine is not known here
+        let stands_for = match known.hook {
+            Hook::PreReceive => repository.final_name(name)?,
+            Hook::PrePush => name.clone(),
+        };
+        let tag = stands_for.strip_prefix("refs/tags/");
+        if let Some(finding) = tag.and_then(|tag| known.misses(repository, tag, update)) {
+            findings.push(finding);
+            continue;
+        }
         let Some(new) = update.new else {
-            if hook == Hook::PreReceive && is_main {
-                let why = format!("`{}` is the main branch, and is not deleted", update.name);
+            let is_main = main.as_ref() == Some(&stands_for);
+            if known.hook == Hook::PreReceive && is_main {
+                let why = format!("`{name}` is the main branch, and is not deleted");
                 findings.push(Finding::error(Code::Deleted, why));
             }
             continue;
         };
-        let tag = update.name.strip_prefix("refs/tags/").map(|name| Named { name: name.to_owned(), id: new });
-        let tip = match peel(repository, new, &update.name) {
+        let tip = match peel(repository, new, name) {
             Ok(tip) => tip,
             Err(RevisionError::NoCommit(_)) => {
-                let why = format!("`{}` names no commit", update.name);
+                let why = format!("`{name}` names no commit");
                 findings.push(Finding::error(Code::TagTarget, why).on(new));
                 continue;
             }
             Err(error) => return Err(error.into()),
         };
-        let (mut exclude, mut must_hold) = (trusted.to_vec(), None);
-        if let Some(old) = update.old {
-            let old = peel(repository, old, &update.name)?;
-            // order: a tag is not moved at all, a branch only forward
-            if tag.is_none() {
-                must_hold = Some((old, "what was pushed before,"));
-                // order: what a side branch took before is judged again, by what holds on the main branch now
-                if is_main || hook == Hook::PrePush {
-                    exclude = vec![old];
-                }
-            } else if old != tip {
-                let why = format!("`{}` named {old} before, and a tag does not move", update.name);
-                findings.push(Finding::error(Code::Rewritten, why).on(old));
-            }
+        if let (None, Some(old)) = (tag, update.old) {
+            let commit = match peel(repository, old, name) {
+                // what is not here cannot be part of what is
+                Err(RevisionError::Read(ReadError::Missing(_))) => old,
+                other => other?,
+            };
+            kept.push(Kept { commit, of: tip, why: Why::Pushed });
         }
         let tag = match tag {
+            Some(tag) => Some(Named { name: tag.to_owned(), id: new }),
             None => tag_object(repository, new)?,
-            tag => tag,
         };
-        ranges.push(Range { label: update.name.clone(), tip, exclude, tag, must_hold });
+        // order: from what is known of the main branch on, never from a branch's own end: what it took before was judged, if it was, by
+        // what held then, and perhaps by nobody
+        ranges.push(Range { label: name.clone(), tip, exclude: known.judged.clone(), tag });
     }
-    Ok(ranges)
+    Ok((ranges, kept))
+}
+
+impl Known<'_> {
+    /// Why an update of a tag is refused: it would end, or name something else than it did, be that deleted meanwhile.
+    fn misses(&self, repository: &Repository, tag: &str, update: &Update) -> Option<Finding> {
+        let recorded = self.recorded.and_then(|head| head.tags.get(tag).cloned());
+        let was = update.old.map(|old| named(repository, old)).or(recorded);
+        match (was, update.new) {
+            (Some(was), None) => {
+                let why = format!(
+                    "the tag `{tag}` names {was}, and is not deleted: it could be pushed anew for something else"
+                );
+                Some(Finding::error(Code::Deleted, why).on(was))
+            }
+            (Some(was), Some(new)) => {
+                let is = named(repository, new);
+                (was != is).then(|| moved(tag, &was, &is))
+            }
+            // git asks for the end of what is not there, too
+            (None, _) => None,
+        }
+    }
+}
+
+/// What a tag names: the commit behind it; itself, where none is.
+fn named(repository: &Repository, id: ObjectId) -> String {
+    peel(repository, id, "").unwrap_or(id).to_string()
+}
+
+/// What the tags name, with those that are pushed anew: these are judged one by one.
+fn expected(head: &Head, mut tags: BTreeMap<String, String>, updates: &[Update]) -> BTreeMap<String, String> {
+    for tag in updates.iter().filter_map(|update| update.name.strip_prefix("refs/tags/")) {
+        if let Some(was) = head.tags.get(tag) {
+            tags.entry(tag.to_owned()).or_insert_with(|| was.clone());
+        }
+    }
+    tags
+}
+
+/// What each tag of the repository names.
+fn tags(repository: &Repository) -> Result<BTreeMap<String, String>, GateError> {
+    let tags = repository.ids("refs/tags/")?;
+    Ok(tags.into_iter().map(|(name, id)| (name, named(repository, id))).collect())
 }
 
 /// The first version of the allowed signers: the given one, or that of the commit where judging begins.
@@ -283,10 +398,12 @@ fn parse(text: &str, file: &str) -> Result<Signers, GateError> {
     Signers::parse(text).map_err(|error| GateError::Signers { file: file.to_owned(), error })
 }
 
-/// The recorded head, which must stay part of the one range there is.
-fn recorded(options: &Options, since: &[ObjectId], ranges: &mut [Range]) -> Result<Option<Head>, GateError> {
+/// The recorded head, if there is one.
+fn recorded(options: &Options, since: &[ObjectId]) -> Result<Option<Head>, GateError> {
     let Some(path) = &options.head else { return Ok(None) };
-    let [range] = ranges else { return Err(GateError::Several(ranges.len())) };
+    if matches!(options.hook, Some((Hook::PrePush, _))) {
+        return Err(GateError::HeadOfPush);
+    }
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -296,23 +413,47 @@ fn recorded(options: &Options, since: &[ObjectId], ranges: &mut [Range]) -> Resu
     let head = Head::parse(&text).map_err(refused)?;
     let asked: Vec<String> = since.iter().map(ToString::to_string).collect();
     head.since(&asked).map_err(refused)?;
-    let commit =
-        ObjectId::from_hex(head.head.as_bytes()).map_err(|_| refused(HeadError::Id(head.head.clone())))?;
-    range.must_hold = Some((commit, "the recorded head"));
     Ok(Some(head))
 }
 
-/// Writes the head beside and renames it, so that it is never half written.
-fn record(path: &Path, report: &Report, before: Option<&Head>) -> Result<(), GateError> {
-    let Some(judged) = report.ranges.first() else { return Ok(()) };
-    let head = Head {
-        format: FORMAT,
-        head: judged.tip.clone(),
-        since: judged.since.clone(),
-        version: judged.version,
-        allowed: judged.allowed.clone(),
+/// Tells that there is nothing to compare with: a record that somebody took away looks like one that never was.
+fn unrecorded(path: &Path, recorded: Option<&Head>) -> Option<Finding> {
+    let what = match recorded {
+        None => "no head was recorded",
+        Some(head) if head.format < FORMAT => "no tags were recorded",
+        Some(_) => return None,
     };
-    if before == Some(&head) {
+    let why = format!("{what} in {} before, so nothing of that could be missed", path.display());
+    Some(Finding::note(Code::Unrecorded, why))
+}
+
+/// Refuses a record that is a file of what is judged, or of what is checked out: whoever commits it would say what was judged before.
+fn outside(path: &Path, repository: &Repository, tip: ObjectId) -> Result<(), GateError> {
+    let Some(root) = repository.worktree() else { return Ok(()) };
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let failed = |source| GateError::File { path: path.to_owned(), source };
+    let place = fs::canonicalize(directory).map_err(failed)?.join(path.file_name().unwrap_or_default());
+    let root = fs::canonicalize(root).map_err(failed)?;
+    let Ok(within) = place.strip_prefix(&root) else { return Ok(()) };
+    let trees = Trees::new(repository);
+    for commit in repository.reference("HEAD")?.into_iter().chain([tip]) {
+        let data = repository.read(&commit, What::Commit)?;
+        let Ok((tree, _)) = crate::object::links(&data, repository.hash()) else { continue };
+        if trees.has(&tree, within)? {
+            return Err(GateError::HeadInside(path.to_owned()));
+        }
+    }
+    Ok(())
+}
+
+fn commit_of(options: &Options, head: &Head) -> Result<ObjectId, GateError> {
+    let path = options.head.clone().unwrap_or_default();
+    head.commit().map_err(|source| GateError::Head { path, source })
+}
+
+/// Writes the head beside and renames it, so that it is never half written.
+fn record(path: &Path, head: &Head, before: Option<&Head>) -> Result<(), GateError> {
+    if before == Some(head) {
         return Ok(());
     }
     let text = head.text().map_err(|source| GateError::Head { path: path.to_owned(), source })?;

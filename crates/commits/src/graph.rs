@@ -3,7 +3,7 @@
 //! All of the history is read, all parents of each commit; nothing is skipped because of a date or an index that somebody stored. It
 //! takes about a hundred bytes for each commit, and none for what is in it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use gix_hash::ObjectId;
 
@@ -135,6 +135,12 @@ impl Graph {
             }
         }
         set
+    }
+
+    /// The commits without parents that lead to any of these.
+    pub fn roots(&self, of: impl IntoIterator<Item = u32>) -> BTreeSet<u32> {
+        let set = self.ancestors(of);
+        self.all().filter(|number| set.contains(*number) && self.parents(*number).is_empty()).collect()
     }
 
     /// Of these commits, each once, those that are no ancestor of another.
@@ -292,6 +298,15 @@ mod tests {
         let octopus = graph(&[&[], &[0], &[1], &[0], &[1], &[2, 3, 4]]);
         assert_eq!(octopus.bases(&[3], 2), [0]);
         assert_eq!(octopus.bases(&[3, 4], 2), [1]);
+    }
+
+    #[test]
+    fn histories_begin_where_nothing_comes_before() {
+        // two histories, 0 - 1 and 2 - 3, joined by 4
+        let graph = graph(&[&[], &[0], &[], &[2], &[1, 3]]);
+        let roots = |of: &[u32]| graph.roots(of.iter().copied()).into_iter().collect::<Vec<_>>();
+        assert_eq!((roots(&[4]), roots(&[3]), roots(&[0])), (vec![0, 2], vec![2], vec![0]));
+        assert_eq!(roots(&[]), Vec::<u32>::new());
     }
 
     #[test]

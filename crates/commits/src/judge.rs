@@ -32,6 +32,8 @@ pub(crate) use stand::{sealed, stands};
 pub struct Request {
     /// The ranges.
     pub ranges: Vec<Range>,
+    /// Commits that must be part of a history.
+    pub kept: Vec<Kept>,
     /// Commits up to which nothing is judged, because whoever asks says so.
     pub since: Vec<ObjectId>,
     /// Commits whose allowed signers speak too, beside those of each range: the tip of the main branch.
@@ -65,8 +67,26 @@ pub struct Range {
     pub exclude: Vec<ObjectId>,
     /// The tag that named the tip.
     pub tag: Option<Named>,
-    /// A commit that must be in the history, and why.
-    pub must_hold: Option<(ObjectId, &'static str)>,
+}
+
+/// A commit that must be part of a history.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    /// The commit.
+    pub commit: ObjectId,
+    /// The last commit of the history.
+    pub of: ObjectId,
+    /// Why it must.
+    pub why: Why,
+}
+
+/// Why a commit must be part of a history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// It was judged, found clean, and recorded.
+    Recorded,
+    /// It was pushed before.
+    Pushed,
 }
 
 /// A tag as its ref names it.
@@ -119,8 +139,11 @@ pub fn judge(
     for range in &request.ranges {
         tips.push(range.tip);
         tips.extend(&range.exclude);
-        tips.extend(range.must_hold.map(|(commit, _)| commit));
     }
+    // what was recorded and is not even there was rewritten too: a new clone has only what is left
+    let gone = |kept: &&Kept| matches!(source.what(&kept.commit), Err(ReadError::Missing(_)));
+    let (gone, kept): (Vec<&Kept>, Vec<&Kept>) = request.kept.iter().partition(gone);
+    tips.extend(kept.iter().flat_map(|kept| [kept.commit, kept.of]));
     let mut graph = Graph::read(source, &tips, &mut |read| tell(Progress::Read(read)))?;
     let forged = std::mem::take(&mut graph.forged);
     let numbers = |ids: &[ObjectId]| ids.iter().filter_map(|id| graph.find(id)).collect::<Vec<u32>>();
@@ -148,6 +171,15 @@ pub fn judge(
                 },
             })?;
     let mut report = Report::default();
+    report.findings.extend(gone.into_iter().map(rewritten));
+    for kept in kept {
+        let within = graph.find(&kept.of).map(|of| graph.ancestors([of]));
+        let held =
+            graph.find(&kept.commit).zip(within).is_some_and(|(number, within)| within.contains(number));
+        if !held {
+            report.findings.push(rewritten(kept));
+        }
+    }
     report.findings.extend(forged.iter().map(forgery));
     report.findings.append(&mut lineage.findings);
     for range in &request.ranges {
@@ -164,6 +196,7 @@ pub fn judge(
             request,
             newest,
             position: Position::new(&graph),
+            strange: strange(&graph, request, range),
             contents: RefCell::default(),
         };
         judge.range(range, &unjudged, &mut report, tell)?;
@@ -179,6 +212,8 @@ struct Judge<'a> {
     request: &'a Request,
     newest: Vec<usize>,
     position: Position<'a>,
+    /// Where histories begin that are not known.
+    strange: BTreeSet<u32>,
     /// Trees and files whose ids were recomputed.
     contents: RefCell<BTreeSet<ObjectId>>,
 }
@@ -197,11 +232,6 @@ impl Judge<'_> {
         let within = self.graph.ancestors([tip]);
         let excluded: Vec<u32> = range.exclude.iter().filter_map(|id| self.graph.find(id)).collect();
         let excluded = self.graph.ancestors(excluded);
-        if let Some((commit, why)) = range.must_hold
-            && !self.graph.find(&commit).is_some_and(|number| within.contains(number))
-        {
-            report.findings.push(rewritten(range, commit, why));
-        }
         let judged: Vec<u32> = self
             .graph
             .all()
@@ -368,8 +398,34 @@ impl Judge<'_> {
     }
 }
 
-fn rewritten(range: &Range, commit: ObjectId, why: &str) -> Finding {
-    let why = format!("{why} {commit} is not part of the history of {}: it was rewritten", range.tip);
+/// Where histories begin that are not known: by nothing that was judged before or accepted; without any of it, not by a trusted commit;
+/// without one, not by the line of first parents that the range ends.
+fn strange(graph: &Graph, request: &Request, range: &Range) -> BTreeSet<u32> {
+    let given = request.since.iter().chain(&range.exclude);
+    // order: what was only pushed was perhaps judged by nobody, and so was a main branch past the recorded head
+    let kept = request.kept.iter().filter(|kept| kept.why == Why::Recorded).map(|kept| &kept.commit);
+    let mut known: Vec<u32> = given.chain(kept).filter_map(|id| graph.find(id)).collect();
+    if known.is_empty() {
+        known.extend(request.trusted.iter().filter_map(|id| graph.find(id)));
+    }
+    if known.is_empty() {
+        let mut first = graph.find(&range.tip);
+        while let Some(parent) = first.and_then(|number| graph.parents(number).first().copied()) {
+            first = Some(parent);
+        }
+        known.extend(first);
+    }
+    let known = graph.roots(known);
+    graph.roots(graph.all()).difference(&known).copied().collect()
+}
+
+fn rewritten(kept: &Kept) -> Finding {
+    let Kept { commit, of, why } = kept;
+    let what = match why {
+        Why::Recorded => "the recorded head",
+        Why::Pushed => "what was pushed before,",
+    };
+    let why = format!("{what} {commit} is not part of the history of {of}: it was rewritten");
     Finding::error(Code::Rewritten, why).on(commit).fix(format!("git merge {commit}"))
 }
 

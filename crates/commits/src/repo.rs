@@ -3,6 +3,7 @@
 //! Replace refs and grafts are found and told; objects are read as they are, never as their replacement. What cannot be judged is refused:
 //! shallow and partial clones, formats that are not known. In a pre-receive hook, objects are in quarantine: git says where.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -27,10 +28,13 @@ pub struct Surroundings {
     pub objects: Option<PathBuf>,
     /// `GIT_ALTERNATE_OBJECT_DIRECTORIES`, split.
     pub alternates: Vec<PathBuf>,
+    /// `GIT_NAMESPACE`
+    pub namespace: Option<OsString>,
 }
 
 /// A repository.
 pub struct Repository {
+    worktree: Option<PathBuf>,
     common: PathBuf,
     hash: Kind,
     stores: Vec<gix_odb::Handle>,
@@ -61,6 +65,9 @@ pub enum RepoError {
         "the repository is a partial clone ({0}): objects are missing and would be fetched, and cannot be judged"
     )]
     Partial(String),
+    /// Its refs are shown to git by other names.
+    #[error("git reads the refs in the namespace `{}`, and the gate reads them as they are", .0.escape_debug())]
+    Namespace(String),
     /// It says it is in a format that is not known here.
     #[error("the repository's `{key}` is `{value}`, which is not known here")]
     Format {
@@ -86,6 +93,9 @@ impl RepoError {
                 "git fetch --unshallow; in a workflow of GitHub: fetch-depth: 0; in GitLab: GIT_DEPTH: 0",
             ),
             RepoError::Partial(_) => Some("clone it again without --filter"),
+            RepoError::Namespace(_) => {
+                Some("name it with --repo, and its refs as they are: refs/namespaces/NAME/refs/heads/BRANCH")
+            }
             _ => None,
         }
     }
@@ -94,8 +104,12 @@ impl RepoError {
 impl Repository {
     /// Opens the repository that a directory is in.
     pub fn open(directory: &Path, around: &Surroundings) -> Result<Repository, RepoError> {
-        let git = match &around.git_dir {
-            Some(git) => git.clone(),
+        // the main branch of a namespace is another one, and what is pushed to it would be judged from the wrong end
+        if let Some(namespace) = &around.namespace {
+            return Err(RepoError::Namespace(namespace.to_string_lossy().into_owned()));
+        }
+        let (git, worktree) = match &around.git_dir {
+            Some(git) => (git.clone(), None),
             None => discover(directory)?,
         };
         let common = match read(&git.join("commondir"))? {
@@ -125,7 +139,12 @@ impl Repository {
         } else {
             gix_ref::file::Store::for_linked_worktree(git, common.clone(), options)
         };
-        Ok(Repository { common, hash, stores, refs })
+        Ok(Repository { worktree, common, hash, stores, refs })
+    }
+
+    /// Where its files are checked out, if it was found by them.
+    pub fn worktree(&self) -> Option<&Path> {
+        self.worktree.as_deref()
     }
 
     /// What shows git another history than the one that is judged.
@@ -186,6 +205,17 @@ impl Repository {
         Ok(found.filter(|found| found.name.as_bstr() == name).map(|found| found.target))
     }
 
+    /// What the refs below a prefix name, by the rest of their names, symbolic refs followed.
+    pub fn ids(&self, prefix: &str) -> Result<Vec<(String, ObjectId)>, RepoError> {
+        let mut found = Vec::new();
+        for (name, _) in self.below(prefix)? {
+            let id = self.reference(&name)?;
+            let short = name.strip_prefix(prefix).unwrap_or(&name).to_owned();
+            found.extend(id.map(|id| (short, id)));
+        }
+        Ok(found)
+    }
+
     fn below(&self, prefix: &str) -> Result<Vec<(String, String)>, RepoError> {
         let refused = |error: Box<dyn std::error::Error + Send + Sync>| RepoError::Refs(error);
         let all = self.refs.iter().map_err(|error| refused(Box::new(error)))?;
@@ -243,20 +273,20 @@ impl Repository {
     }
 }
 
-/// The git directory of the repository that a directory is in.
-fn discover(directory: &Path) -> Result<PathBuf, RepoError> {
+/// The git directory of the repository that a directory is in, and where its files are checked out.
+fn discover(directory: &Path) -> Result<(PathBuf, Option<PathBuf>), RepoError> {
     for at in directory.ancestors() {
         let dot = at.join(".git");
         if dot.is_dir() {
-            return Ok(dot);
+            return Ok((dot, Some(at.to_owned())));
         }
         if let Some(text) = read(&dot).ok().flatten()
             && let Some(path) = text.trim().strip_prefix("gitdir: ")
         {
-            return Ok(at.join(path));
+            return Ok((at.join(path), Some(at.to_owned())));
         }
         if at.join("HEAD").is_file() && at.join("objects").is_dir() && at.join("refs").is_dir() {
-            return Ok(at.to_owned());
+            return Ok((at.to_owned(), None));
         }
     }
     Err(RepoError::None(directory.to_owned()))

@@ -5,6 +5,8 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::rc::Rc;
 
 use gix_hash::ObjectId;
@@ -75,18 +77,32 @@ impl<'a> Trees<'a> {
 
     /// The content's id at a path.
     pub(crate) fn find(&self, root: &ObjectId, path: &str) -> Result<Option<ObjectId>, ReadError> {
+        let names = path.split('/').map(str::as_bytes);
+        let is_file = |at: &Entry| at.mode & 0o170_000 == 0o100_000;
+        Ok(self.entry(root, names)?.filter(is_file).map(|at| at.id))
+    }
+
+    /// Whether there is anything at a path: a file, a link, a directory.
+    pub(crate) fn has(&self, root: &ObjectId, path: &Path) -> Result<bool, ReadError> {
+        Ok(self.entry(root, path.iter().map(OsStrExt::as_bytes))?.is_some())
+    }
+
+    fn entry<'p>(
+        &self,
+        root: &ObjectId,
+        names: impl Iterator<Item = &'p [u8]>,
+    ) -> Result<Option<Entry>, ReadError> {
         let mut at = Entry { mode: 0o040_000, id: *root };
-        for name in path.split('/') {
+        for name in names {
             if !at.is_tree() {
                 return Ok(None);
             }
-            match self.read(&at.id)?.get(name.as_bytes()) {
+            match self.read(&at.id)?.get(name) {
                 Some(entry) => at = *entry,
                 None => return Ok(None),
             }
         }
-        let is_file = at.mode & 0o170_000 == 0o100_000;
-        Ok(is_file.then_some(at.id))
+        Ok(Some(at))
     }
 
     /// The paths that a commit answers for. Without parents that is all of them. The first base list is that of the first two parents, the

@@ -121,6 +121,9 @@ impl SignedError {
             SignedError::Refused { source: Error::Artifact { .. }, .. } => {
                 "what changed since it was signed has to be signed again"
             }
+            SignedError::Refused { source: Error::OtherKeyring { .. }, .. } => {
+                "claw policy sign FILE --key KEY --keyring KEYRING signs it for that keyring"
+            }
             SignedError::Refused { source: Error::Expired { .. }, .. } => "it has to be signed anew",
             SignedError::Refused { .. } => "claw policy verify FILE --keyring KEYRING says more",
             SignedError::Other { .. } => "give the policy that was meant, or another --signed-as",

@@ -2,7 +2,10 @@
 
 use jiff::Timestamp;
 
+use claw_model::digest::Digest;
+
 use crate::KeyId;
+use crate::tuf::called;
 
 /// What kind of check said no.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -131,6 +134,15 @@ pub enum Error {
         why: String,
     },
 
+    /// It was signed for another keyring, by whoever holds keys of both.
+    #[error("it was signed for {}, and the keys are those of {}", called(*named), called(*own))]
+    OtherKeyring {
+        /// What it names.
+        named: Option<Digest>,
+        /// Whose keys were asked.
+        own: Option<Digest>,
+    },
+
     /// It is about other bytes.
     #[error("it is not about this artefact: {}", line(why))]
     Artifact {
@@ -221,7 +233,7 @@ impl Error {
             Error::Unsupported { .. } => Class::Unsupported,
             Error::Trust { .. } | Error::Impossible { .. } => Class::Trust,
             Error::Signature { .. } => Class::Signature,
-            Error::Threshold { .. } | Error::Stranger { .. } => Class::Signer,
+            Error::Threshold { .. } | Error::Stranger { .. } | Error::OtherKeyring { .. } => Class::Signer,
             Error::Artifact { .. } => Class::Artifact,
             Error::Certificate { .. } => Class::Certificate,
             Error::Log { .. } => Class::Log,
@@ -245,6 +257,7 @@ impl Error {
             Error::Signature { .. } => "signature",
             Error::Threshold { .. } => "threshold",
             Error::Stranger { .. } => "stranger",
+            Error::OtherKeyring { .. } => "other-keyring",
             Error::Artifact { .. } => "other-artifact",
             Error::Certificate { code, .. } | Error::Log { code, .. } | Error::Time { code, .. } => code,
             Error::Identity { .. } => "identity",

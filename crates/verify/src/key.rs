@@ -174,6 +174,7 @@ impl PublicKey {
 pub struct Keys {
     keys: BTreeMap<KeyId, PublicKey>,
     need: usize,
+    keyring: Option<Digest>,
 }
 
 impl Keys {
@@ -183,12 +184,30 @@ impl Keys {
         if need == 0 || keys.len() < need {
             return Err(Error::Impossible { need, have: keys.len() });
         }
-        Ok(Keys { keys, need })
+        Ok(Keys { keys, need, keyring: None })
     }
 
     /// One key that must sign.
     pub fn one(key: PublicKey) -> Keys {
-        Keys { keys: BTreeMap::from([(key.id(), key)]), need: 1 }
+        Keys { keys: BTreeMap::from([(key.id(), key)]), need: 1, keyring: None }
+    }
+
+    /// The same, as the holders of a keyring.
+    pub(crate) fn of(self, keyring: Option<Digest>) -> Keys {
+        Keys { keyring, ..self }
+    }
+
+    /// The keyring whose holders these are; none for keys that are pinned by themselves.
+    pub fn keyring(&self) -> Option<Digest> {
+        self.keyring
+    }
+
+    /// Whether a statement that names this keyring, or none, was signed for these keys.
+    pub fn asked(&self, named: Option<Digest>) -> Result<(), Error> {
+        match self.keyring == named {
+            true => Ok(()),
+            false => Err(Error::OtherKeyring { named, own: self.keyring }),
+        }
     }
 
     /// How many must sign.

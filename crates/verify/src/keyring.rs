@@ -2,7 +2,7 @@
 //!
 //! It is a TUF repository kept as files, small enough to be made by hand: each change is a draft with the next version, which
 //! the holders of keys sign one after the other. With enough signatures it is published, and never changes again. Whoever
-//! reads it needs the first root, and nothing of this file.
+//! reads it needs the first root, and nothing of this file. All that is signed in it names it, so that it counts in no other.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,6 +14,7 @@ use crate::key::{Algorithm, PublicKey};
 use crate::pack::{About, REVOCATIONS};
 use crate::revocation::Revocations;
 use crate::sign::PrivateKey;
+use crate::tuf::{KEYRING, MARK};
 
 pub use self::envelope::Signed;
 pub use self::error::KeyringError;
@@ -83,6 +84,7 @@ impl Keyring {
             "_type": "root", "spec_version": SPEC, "version": 1, "consistent_snapshot": true,
             "keys": {}, "roles": {},
         });
+        put(&mut root, &[MARK], json!(mark()?));
         for role in ROLES {
             let need = if SINGLE.contains(&role) { 1 } else { threshold };
             put(&mut root, &["roles", role], json!({"keyids": [], "threshold": need}));
@@ -103,6 +105,21 @@ impl Keyring {
             return Err(KeyringError::None);
         }
         Ok(keyring)
+    }
+
+    /// What this keyring is known by, in whatever it signs: the digest of its first root, as it is signed. None if it was made before
+    /// keyrings had a mark.
+    pub fn name(&self) -> Result<Option<Digest>, KeyringError> {
+        let path = "metadata/1.root.json";
+        let first = match self.files.get(path) {
+            Some(bytes) => Signed::read(path, bytes)?,
+            None => match self.drafted("root")? {
+                Some(draft) => draft,
+                None => return Ok(None),
+            },
+        };
+        let marked = version(first.body()) == 1 && first.body().get(MARK).is_some();
+        Ok(if marked { Some(Digest::of(&first.bytes()?)) } else { None })
     }
 
     /// The files, by path. What was published stands in `metadata/` and `targets/`, and can be served as it is.
@@ -271,6 +288,7 @@ impl Keyring {
         now: Timestamp,
         fresh: Timestamp,
     ) -> Result<Progress, KeyringError> {
+        self.own_drafts()?;
         let id = id(key.public());
         let mut progress = Progress::default();
         for role in ["root", "targets"] {
@@ -318,7 +336,7 @@ impl Keyring {
             "_type": "snapshot", "spec_version": SPEC, "version": snapshot_version.saturating_add(1),
             "meta": {"targets.json": targets},
         });
-        let mut snapshot = Signed::new(dated(body, term));
+        let mut snapshot = Signed::new(self.named(dated(body, term))?);
         snapshot.sign(id, key)?;
         let version_now = version(snapshot.body());
         let body = json!({
@@ -326,7 +344,7 @@ impl Keyring {
             "version": self.timestamp_version()?.saturating_add(1),
             "meta": {"snapshot.json": meta(version_now, &snapshot.to_bytes())},
         });
-        let mut timestamp = Signed::new(dated(body, term));
+        let mut timestamp = Signed::new(self.named(dated(body, term))?);
         timestamp.sign(id, key)?;
         progress.published.push(("snapshot".to_owned(), version_now));
         progress.published.push(("timestamp".to_owned(), version(timestamp.body())));
@@ -394,7 +412,41 @@ impl Keyring {
         if role == "root" {
             possible(&body)?;
         }
-        self.files.insert(format!("draft/{role}.json"), Signed::new(dated(body, term)).to_bytes());
+        let path = format!("draft/{role}.json");
+        let body = dated(body, term);
+        if (role, version(&body)) != ("root", 1) {
+            self.files.insert(path, Signed::new(self.named(body)?).to_bytes());
+            return Ok(());
+        }
+        self.files.insert(path, Signed::new(body).to_bytes());
+        // another first root is another keyring: what it approves is named anew
+        if let Some(targets) = self.drafted("targets")? {
+            let named = Signed::new(self.named(targets.body().clone())?);
+            self.files.insert("draft/targets.json".to_owned(), named.to_bytes());
+        }
+        Ok(())
+    }
+
+    /// The same, with the name of this keyring in place of a first root's mark.
+    fn named(&self, mut body: Value) -> Result<Value, KeyringError> {
+        let name = self.name()?;
+        if let (Some(name), Some(members)) = (name, body.as_object_mut()) {
+            members.remove(MARK);
+            members.insert(KEYRING.to_owned(), json!(name.to_string()));
+        }
+        Ok(body)
+    }
+
+    /// Refuses drafts that were made in another keyring: who signs them would approve there.
+    fn own_drafts(&self) -> Result<(), KeyringError> {
+        let name = self.name()?.map(|name| json!(name.to_string()));
+        for role in ["root", "targets"] {
+            let Some(draft) = self.drafted(role)? else { continue };
+            let first = role == "root" && version(draft.body()) == 1;
+            if !first && draft.body().get(KEYRING) != name.as_ref() {
+                return Err(KeyringError::Elsewhere { role: role.to_owned() });
+            }
+        }
         Ok(())
     }
 
@@ -469,6 +521,13 @@ impl Keyring {
 /// The id by which a key stands in a keyring: the digest of the key itself.
 pub fn id(key: &PublicKey) -> String {
     key.id().0.hex()
+}
+
+/// What makes a first root unlike any other, by whoever and whenever it is made.
+fn mark() -> Result<String, KeyringError> {
+    let mut bytes = [0; 16];
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| KeyringError::NoMark)?;
+    Ok(data_encoding::HEXLOWER.encode(&bytes))
 }
 
 /// Enters a holder into a root.

@@ -20,7 +20,7 @@ pub use format::{LARGEST_DOCUMENT, Limits};
 pub(crate) use layout::clash;
 pub use layout::{Content, Item, Part, parts};
 pub use read::{Contents, Nothing, Sink, read};
-pub use verify::{Artefact, Attachment, Holder, Pack, REVOCATIONS, TRUST_ROOT, Verdict, verify};
+pub use verify::{Artefact, Attachment, Holder, Pack, REVOCATIONS, TRUST_ROOT, Verdict, metadata, verify};
 pub use write::{archive_size, write};
 
 #[cfg(test)]

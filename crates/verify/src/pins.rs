@@ -23,6 +23,7 @@ pub struct Pins {
     need: usize,
     within: Within,
     keys: Vec<(PublicKey, Within)>,
+    keyring: Option<Digest>,
 }
 
 /// From when until when; `None` is open.
@@ -40,7 +41,8 @@ impl Pins {
         }
         if text.starts_with(PEM) {
             let key = PublicKey::from_pem(text)?;
-            return Ok(Pins { need: 1, within: Within::default(), keys: vec![(key, Within::default())] });
+            let keys = vec![(key, Within::default())];
+            return Ok(Pins { need: 1, within: Within::default(), keys, keyring: None });
         }
         if text.len() > LARGEST {
             return Err(Error::Large { what: WHAT, most: LARGEST });
@@ -68,7 +70,7 @@ impl Pins {
             let why = format!("a threshold of {need} with {} keys", keys.len());
             return Err(unusable(line(text, &file.threshold.span()), &why));
         }
-        Ok(Pins { need, within, keys })
+        Ok(Pins { need, within, keys, keyring: None })
     }
 
     /// The holders of a keyring as it is now, from the root that is pinned to the newest, without the keys that it took back.
@@ -97,29 +99,40 @@ impl Pins {
         // a retired key keeps its word for what was approved in the keyring; nothing else says when it signed
         let gone: BTreeSet<&str> = list.entries.iter().filter_map(Entry::key).collect();
         holders.keys.retain(|(key, ..)| !gone.contains(keyring::id(key).as_str()));
-        Ok((Pins::held(holders, wrong)?, trusted, list.version))
+        Ok((Pins::held(holders, trusted.keyring(), wrong)?, trusted, list.version))
     }
 
     fn of_root(root: &[u8]) -> Result<Pins, Error> {
         let wrong = |why: String| Error::Trust { what: "root of a keyring", why };
-        Pins::held(tuf::holders(root).map_err(|error| wrong(error.to_string()))?, wrong)
+        let holders = tuf::holders(root).map_err(|error| wrong(error.to_string()))?;
+        let keyring = tuf::keyring(root).map_err(|error| wrong(error.to_string()))?;
+        Pins::held(holders, keyring, wrong)
     }
 
-    fn held(holders: Holders, wrong: impl Fn(String) -> Error) -> Result<Pins, Error> {
+    fn held(
+        holders: Holders,
+        keyring: Option<Digest>,
+        wrong: impl Fn(String) -> Error,
+    ) -> Result<Pins, Error> {
         let Holders { keys, threshold, expires } = holders;
         let within = Within { from: None, until: Some(expires) };
         let keys: Vec<_> = keys.into_iter().map(|(key, from, until)| (key, Within { from, until })).collect();
         if threshold == 0 || threshold > keys.len() {
             return Err(wrong(format!("a threshold of {threshold} with {} keys", keys.len())));
         }
-        Ok(Pins { need: threshold, within, keys })
+        Ok(Pins { need: threshold, within, keys, keyring })
     }
 
     /// The keys that count now.
     pub fn keys(&self, clock: &Clock) -> Result<Keys, Error> {
         self.within.check(clock.now())?;
         let valid = self.keys.iter().filter(|(_, within)| within.check(clock.now()).is_ok());
-        Keys::new(valid.map(|(key, _)| key.clone()), self.need)
+        Ok(Keys::new(valid.map(|(key, _)| key.clone()), self.need)?.of(self.keyring))
+    }
+
+    /// The keyring whose holders these are; none for keys that are pinned by themselves.
+    pub fn keyring(&self) -> Option<Digest> {
+        self.keyring
     }
 }
 

@@ -24,6 +24,8 @@ pub struct Release {
     pub name: String,
     /// Its number among those of this name.
     pub version: u64,
+    /// The keyring whose holders sign it; none for keys that are pinned by themselves. It counts for no other.
+    pub keyring: Option<Digest>,
     /// Not to be taken before.
     pub not_before: Timestamp,
     /// Not to be taken after.
@@ -65,6 +67,7 @@ impl Release {
         let raw = Raw {
             name: self.name.clone(),
             version: self.version,
+            keyring: self.keyring,
             not_before: self.not_before.to_string(),
             expires: self.expires.to_string(),
             files: self.files.clone(),
@@ -91,6 +94,7 @@ impl Release {
         let release = payload.try_map(|payload| {
             let statement = Statement::read(&payload.bytes)?;
             let release = Release::read(&statement)?;
+            keys.asked(release.keyring)?;
             statement.subject(&Digests { sha256: Digest::of(policy), sha384: None, sha512: None })?;
             Ok(release)
         })?;
@@ -134,6 +138,7 @@ impl Release {
             expires: time(&raw.expires)?,
             name: raw.name,
             version: raw.version,
+            keyring: raw.keyring,
             files: raw.files,
         };
         release.sound()?;
@@ -187,6 +192,8 @@ impl Role {
 struct Raw {
     name: String,
     version: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    keyring: Option<Digest>,
     not_before: String,
     expires: String,
     files: Vec<File>,

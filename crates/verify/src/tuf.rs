@@ -7,18 +7,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use claw_model::digest::Digest;
 use jiff::Timestamp;
 use sigstore_tuf::{Delegations, Role, Root, TargetFile, TrustedMetadataSet, Updater, UpdaterConfig};
 
 use crate::Clock;
 use crate::tuf::count::{Authority, Count};
 
+pub use self::bound::keyring;
+pub(crate) use self::bound::{KEYRING, MARK};
 pub(crate) use self::count::{FROM, NAME, UNTIL, is_name};
 pub use self::error::TufError;
+pub(crate) use self::error::called;
 pub use self::files::Files;
 pub use self::holders::{Holders, holders};
 pub use self::seen::{Known, Seen, SeenError};
 
+mod bound;
 mod count;
 mod error;
 mod files;
@@ -37,7 +42,10 @@ pub struct Trusted {
     pinned: Vec<u8>,
     pinned_version: u64,
     clock: Clock,
+    known: Option<Known>,
     counts: BTreeMap<String, Count>,
+    keyring: Option<Digest>,
+    compromised: Option<BTreeSet<String>>,
 }
 
 /// A target as the signed metadata describes it.
@@ -75,8 +83,18 @@ pub fn pin(root: &[u8]) -> Result<(), TufError> {
 
 impl Trusted {
     /// Follows the roots from the pinned one to the newest, then timestamp, snapshot and targets. `known` is what was trusted
-    /// before: anything lower is refused.
+    /// before: anything lower is refused, and so is anything else by the same version.
     pub fn refresh(
+        pinned: &[u8],
+        files: &Files,
+        clock: &Clock,
+        known: Option<&Known>,
+    ) -> Result<Trusted, TufError> {
+        let mut trusted = Trusted::begin(pinned, files, clock, known)?;
+        trusted.advance().map(|()| trusted)
+    }
+
+    fn begin(
         pinned: &[u8],
         files: &Files,
         clock: &Clock,
@@ -89,23 +107,38 @@ impl Trusted {
         let updater =
             Updater::new(files.repository(), pinned).map_err(|error| TufError::of("root", error))?;
         let pinned_version = updater.trusted().root().version;
-        let mut trusted = Trusted {
+        let trusted = Trusted {
             updater: updater.with_config(config),
             files,
             pinned: pinned.to_owned(),
             pinned_version,
             clock: *clock,
+            known: known.cloned(),
             counts: BTreeMap::new(),
+            keyring: keyring(pinned)?,
+            compromised: None,
         };
         trusted.older_roots()?;
-        let now = clock.now();
-        let refreshed = files::now(trusted.updater.refresh(now)).ok_or(TufError::Waits)?;
-        refreshed.map_err(|error| TufError::of("metadata", error))?;
-        trusted.count_top()?;
-        if let Some(known) = known {
-            known.judge(&trusted)?;
-        }
         Ok(trusted)
+    }
+
+    /// As far as it goes. What was verified before a flaw is counted and judged before the flaw is told: an old timestamp is
+    /// a rollback, whatever is missing below it.
+    fn advance(&mut self) -> Result<(), TufError> {
+        let now = self.clock.now();
+        let refreshed = files::now(self.updater.refresh(now)).ok_or(TufError::Waits)?;
+        for role in TOP {
+            let Some(count) = self.count_top(role)? else { break };
+            // order: before it is remembered: what was signed elsewhere teaches nothing here
+            self.one_keyring(role)?;
+            if let Some(known) = &self.known {
+                // a key that was taken back teaches nothing: else it could still drive versions up
+                count.without(role, known.compromised())?;
+                known.judge(role, self, &count)?;
+            }
+            self.counts.insert(role.to_owned(), count);
+        }
+        refreshed.map_err(|error| TufError::of("metadata", error))
     }
 
     /// Looks a target up, along the delegations that lead to it.
@@ -135,7 +168,9 @@ impl Trusted {
         // what the snapshot names counts, looked at or not: a role that was rolled back must not wait to be asked
         let roles = set.snapshot().map(|snapshot| {
             let named = snapshot.meta.iter();
-            named.map(|(name, file)| (name.trim_end_matches(".json").to_owned(), file.version)).collect()
+            // one role has one name: by a second one it could seem newer than what is loaded
+            let role = |name: &str| name.strip_suffix(".json").map(str::to_owned);
+            named.filter_map(|(name, file)| Some((role(name)?, file.version))).collect()
         });
         Versions {
             root: set.root().version,
@@ -207,14 +242,51 @@ impl Trusted {
         None
     }
 
+    /// The version of a role that was counted, and the digest of what was signed.
+    fn content(&self, role: &str) -> Option<(u64, Digest)> {
+        self.counts.get(role).map(Count::content)
+    }
+
+    /// The digest of what was signed as this version of the root, if it stands between the pinned one and the newest.
+    fn root_content(&self, version: u64) -> Result<Option<Digest>, TufError> {
+        let bytes = match self.files.read(&format!("{version}.root.json")) {
+            Some(bytes) if version <= self.root().version => bytes,
+            None if version == self.pinned_version => &self.pinned,
+            _ => return Ok(None),
+        };
+        count::content("root", bytes).map(Some)
+    }
+
+    /// The digest of what was signed as each root from the pinned one to the newest, if that one was counted.
+    fn chain(&self) -> BTreeMap<u64, Digest> {
+        let newest = self.root().version;
+        let held = self.counts.contains_key("root");
+        let files =
+            self.files.roots().filter(|(version, _)| (self.pinned_version + 1..=newest).contains(version));
+        let roots = files.chain([(self.pinned_version, self.pinned.as_slice())]).filter(|_| held);
+        roots.filter_map(|(version, bytes)| Some((version, count::content("root", bytes).ok()?))).collect()
+    }
+
+    /// The version of the snapshot that the timestamp names.
+    fn snapshot_version(&self) -> Option<u64> {
+        Some(self.set().timestamp()?.snapshot_meta()?.version)
+    }
+
     /// How many signers the role needs.
     pub fn threshold(&self, role: &str) -> usize {
         self.counts.get(role).map(Count::threshold).unwrap_or_default()
     }
 
-    /// Counts again without these keys: they were revoked after they signed.
-    pub fn without(&self, revoked: &BTreeSet<String>) -> Result<(), TufError> {
-        self.counts.iter().try_for_each(|(role, count)| count.without(role, revoked))
+    /// Counts again without these keys: they are compromised, and are remembered so if enough are left.
+    pub fn without(&mut self, compromised: &BTreeSet<String>) -> Result<(), TufError> {
+        self.counts.iter().try_for_each(|(role, count)| count.without(role, compromised))?;
+        self.compromised = Some(compromised.clone());
+        Ok(())
+    }
+
+    /// The keyring that all of it belongs to; none if it is a repository of other tools.
+    pub fn keyring(&self) -> Option<Digest> {
+        self.keyring
     }
 
     /// The root that is trusted now.
@@ -277,28 +349,33 @@ impl Trusted {
         Ok(())
     }
 
-    fn count_top(&mut self) -> Result<(), TufError> {
-        let root = self.root().clone();
-        let newest = self.files.read(&format!("{}.root.json", root.version)).unwrap_or(&self.pinned).to_vec();
-        for role in ["root", "timestamp", "snapshot", "targets"] {
-            let Some(keys) = root.role(role) else {
-                return Err(TufError::NoRole { role: role.to_owned() });
-            };
-            let authority =
-                Authority { role, keys: &root.keys, ids: &keys.keyids, threshold: keys.threshold };
-            let version = match role {
-                "snapshot" => self.versions().snapshot,
-                _ => self.versions().roles.get(role).copied().unwrap_or_default(),
-            };
-            let bytes = match role {
-                "root" => newest.clone(),
-                "timestamp" => self.files.must("timestamp.json")?.to_vec(),
-                _ => self.files.must(&self.name(role, version))?.to_vec(),
-            };
-            let count = Count::of(&authority, &bytes, self.clock.now())?;
-            self.counts.insert(role.to_owned(), count);
-        }
-        Ok(())
+    /// Counts a role of the root's, if it was verified.
+    fn count_top(&self, role: &str) -> Result<Option<Count>, TufError> {
+        let root = self.root();
+        let set = self.set();
+        let (version, bytes) = match role {
+            "root" => {
+                let newest = self.files.read(&format!("{}.root.json", root.version));
+                (root.version, newest.unwrap_or(&self.pinned))
+            }
+            "timestamp" => match set.timestamp() {
+                Some(timestamp) => (timestamp.version, self.files.must("timestamp.json")?),
+                None => return Ok(None),
+            },
+            "snapshot" => match set.snapshot() {
+                Some(snapshot) => (snapshot.version, self.files.must(&self.name(role, snapshot.version))?),
+                None => return Ok(None),
+            },
+            _ => match set.targets_role(role) {
+                Some(targets) => (targets.version, self.files.must(&self.name(role, targets.version))?),
+                None => return Ok(None),
+            },
+        };
+        let Some(keys) = root.role(role) else {
+            return Err(TufError::NoRole { role: role.to_owned() });
+        };
+        let authority = Authority { role, keys: &root.keys, ids: &keys.keyids, threshold: keys.threshold };
+        Count::of(&authority, version, bytes, self.clock.now()).map(Some)
     }
 
     /// Counts roles that a look-up has loaded, each by the keys of the role that led there.
@@ -316,14 +393,16 @@ impl Trusted {
                 continue;
             };
             for role in roles {
-                if self.set().targets_role(&role.name).is_none() {
-                    continue;
-                }
+                let Some(own) = self.set().targets_role(&role.name) else { continue };
+                self.same_keyring(&role.name, &own.extra)?;
                 let ids = &role.keyids;
                 let authority = Authority { role: &role.name, keys: &keys, ids, threshold: role.threshold };
                 let version = self.versions().roles.get(&role.name).copied().unwrap_or_default();
                 let bytes = self.files.must(&self.name(&role.name, version))?.to_vec();
-                let count = Count::of(&authority, &bytes, self.clock.now())?;
+                let count = Count::of(&authority, version, &bytes, self.clock.now())?;
+                if let Some(known) = &self.known {
+                    known.judge(&role.name, self, &count)?;
+                }
                 self.counts.insert(role.name.clone(), count);
                 todo.push(role.name);
             }
@@ -342,13 +421,16 @@ impl Trusted {
 
 impl Target {
     /// Its SHA-256, without which nothing is installed.
-    pub fn sha256(&self) -> Option<claw_model::digest::Digest> {
+    pub fn sha256(&self) -> Option<Digest> {
         self.hashes.get("sha256").and_then(|hex| format!("sha256:{hex}").parse().ok())
     }
 }
 
 /// Rotations that are followed at once: a node may have been away for long.
 const MOST_ROOTS: u32 = 1024;
+
+/// The roles that the root names, in the order in which they are verified.
+const TOP: [&str; 4] = ["root", "timestamp", "snapshot", "targets"];
 
 /// When a role was signed, on the word of those who signed it.
 pub(crate) const ISSUED: &str = "x-claw-issued";

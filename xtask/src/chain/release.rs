@@ -127,6 +127,10 @@ pub(crate) fn assemble(built: &Built<'_>, log: Log, key: &PrivateKey) -> Outcome
 /// A Sigstore bundle, version 0.3, by a key: no certificate, no public log.
 fn bundle(envelope: &str, key: &PrivateKey) -> Outcome<Vec<u8>> {
     let mut envelope: Value = serde_json::from_str(envelope)?;
+    // cosign passes over a signature that names its key otherwise than cosign does. The hint names it
+    for signature in envelope.pointer_mut("/signatures").and_then(Value::as_array_mut).into_iter().flatten() {
+        signature.as_object_mut().map(|signature| signature.remove("keyid"));
+    }
     let bundle = json!({
         "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
         "verificationMaterial": {"publicKey": {"hint": key.id().to_string()}},

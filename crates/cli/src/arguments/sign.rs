@@ -16,8 +16,11 @@ pub(crate) struct PolicySign {
     #[arg(long, value_name = "KEY", required = true)]
     pub(crate) key: Vec<PathBuf>,
     /// Add to the signatures that are there, on their terms
-    #[arg(long, conflicts_with_all = ["name", "version", "days", "expires", "not_before"])]
+    #[arg(long, conflicts_with_all = ["name", "version", "days", "expires", "not_before", "keyring"])]
     pub(crate) add: bool,
+    /// Sign as a holder of this keyring (its directory, or a root of it): the signature counts for no other
+    #[arg(long, value_name = "KEYRING")]
+    pub(crate) keyring: Option<PathBuf>,
     /// What the policy is called; versions are counted by name [default: its agent]
     #[arg(long)]
     pub(crate) name: Option<String>,

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use claw_model::digest::Digest;
 use claw_run::{Host, SignedError, signed};
 use claw_verify::keyring::Keyring;
 use claw_verify::pins::Pins;
@@ -41,6 +42,8 @@ pub(super) fn believed(keyring: &Path, host: &Host) -> Result<Believed, u8> {
     }
     let pinned = files::small(&root)?;
     let clock = memory.clock(None, Some(&pinned)).map_err(|_| UNUSABLE)?;
+    let served = files.served().map_err(|error| failed(&error, None))?;
+    memory.learn(&pinned, &served, &clock).map_err(|error| failed(&error, None))?;
     let known = memory.seen.known(&pinned);
     let (pins, trusted, revocations) = Pins::of_keyring(&pinned, &files, &clock, known)
         .map_err(|source| not_usable(&SignedError::Keys { path: keyring.to_owned(), source }))?;
@@ -49,6 +52,22 @@ pub(super) fn believed(keyring: &Path, host: &Host) -> Result<Believed, u8> {
     // what was just verified may hold the clock up
     let clock = memory.clock(None, Some(&pinned)).map_err(|_| UNUSABLE)?;
     Ok(Believed { pins, clock })
+}
+
+/// What a keyring is known by, for whoever signs for it: its directory, or a root of it.
+pub(super) fn named(keyring: &Path) -> Result<Digest, u8> {
+    let name = match keyring.is_dir() {
+        true => {
+            let files = Keyring::of(read(keyring)?).map_err(|error| failed(&error, None))?;
+            files.name().map_err(|error| failed(&error, None))?
+        }
+        false => signed::pins(keyring).map_err(|error| not_usable(&error))?.keyring(),
+    };
+    name.ok_or_else(|| {
+        eprintln!("claw: `{}` is no keyring with a name", print::plain(&keyring.display().to_string()));
+        eprintln!("hint: what is signed for keys that are pinned by themselves names no keyring; leave --keyring out");
+        UNUSABLE
+    })
 }
 
 /// The keys that count now.

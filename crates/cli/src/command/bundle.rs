@@ -136,12 +136,16 @@ fn judge(
     let assigned = director(trust)?;
     let mut director = None;
     let answer = pack::read(&mut source, &limits, sink).and_then(|contents| {
+        memory.seen.learn(&pinned, &pack::metadata(&contents)?, &clock);
         if let Some((root, files)) = &assigned {
+            memory.seen.learn(root, files, &clock);
             director = Some(Trusted::refresh(root, files, &clock, memory.seen.known(root))?);
         }
         let verdict = pack::verify(&contents, &pinned, &clock, &memory.seen, director.as_mut())?;
         Ok((contents, verdict))
     });
+    // what was signed is remembered where the rest is refused, too
+    memory.keep().map_err(|error| failed(&error, None))?;
     let (contents, verdict) = match answer {
         Err(PackError::Io(error)) => return Err(failed(&PackError::Io(error), None)),
         Err(error) => return Ok(no(pack, &error, json)),

@@ -299,6 +299,9 @@ fn verify(directory: &Path, root: Option<&Path>, now: Option<Timestamp>, json: b
             failed(&claw_verify::pack::PackError::Floor { now, floor }, None)
         })?,
     };
+    if root.is_some() {
+        memory.learn(&pinned, &served, &clock).map_err(|error| failed(&error, None))?;
+    }
     let none = Seen::new();
     let seen = if root.is_some() { &memory.seen } else { &none };
     if let Err(error) = Trusted::refresh(&pinned, &served, &clock, seen.known(&pinned)) {
@@ -343,12 +346,17 @@ fn shown(trusted: &Trusted, drafts: &[keyring::Draft], pinned: bool, json: bool)
             .collect();
         print::json(&json!({
             "verdict": "yes", "until": until, "pinned": pinned, "root": root.version,
+            "keyring": trusted.keyring().map(|keyring| keyring.to_string()),
             "threshold": trusted.threshold("root"), "holders": holders, "approved": trusted.listed(),
             "drafts": drafts,
         }));
         return;
     }
     print::line(&format!("yes: root version {}, until {until}", root.version));
+    print::line(&match trusted.keyring() {
+        Some(keyring) => format!("keyring {keyring}"),
+        None => "no name: what its holders approve in another such repository would count here".to_owned(),
+    });
     if !pinned {
         print::line("begun at its own first root: pin that one elsewhere, and name it with --root");
     }

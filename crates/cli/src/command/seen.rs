@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use claw_verify::Clock;
-use claw_verify::tuf::{Seen, SeenError};
+use claw_verify::tuf::{Files, Seen, SeenError};
 use jiff::Timestamp;
 
 /// The memory, locked while it is looked at and changed.
@@ -65,9 +65,21 @@ impl Memory {
         }
     }
 
-    /// Keeps it: on the disk before anything takes effect.
+    /// Remembers what these files hold that was signed, whatever is judged of the rest.
+    pub(super) fn learn(&mut self, pinned: &[u8], files: &Files, clock: &Clock) -> Result<(), MemoryError> {
+        self.seen.learn(pinned, files, clock);
+        self.keep()
+    }
+
+    /// Keeps it: on the disk before anything takes effect. What is there already is not written again.
     pub(super) fn keep(&self) -> Result<(), MemoryError> {
-        replace(&self.path, &self.seen.to_bytes(), 0o600)
+        let bytes = self.seen.to_bytes();
+        // what could not be read again would end all belief on this machine
+        Seen::parse(&bytes).map_err(|source| MemoryError::Content { path: self.path.clone(), source })?;
+        if fs::read(&self.path).is_ok_and(|kept| kept == bytes) {
+            return Ok(());
+        }
+        replace(&self.path, &bytes, 0o600)
             .map_err(|source| MemoryError::Io { path: self.path.clone(), source })
     }
 }

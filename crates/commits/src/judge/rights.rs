@@ -67,6 +67,7 @@ impl Judge<'_> {
         }
         self.stricter(number, &mut strict);
         if sides > 1 {
+            self.unrelated(number, &name, own);
             self.merge(number, &name, strict.0, &mut changes, own)?;
         }
         if !principals.contains(&commit.author.email) {
@@ -202,6 +203,42 @@ impl Judge<'_> {
         };
         let mut keys = self.lineage.versions.iter().flat_map(|version| &version.signers.keys);
         keys.find(made).map(|signer| signer.key.id())
+    }
+
+    /// Refuses a merge of histories that have no commit in common, unless where each begins is known or accepted. Where nothing is common,
+    /// nothing was deleted: all that the other history ever held would come back, by nobody's hand.
+    fn unrelated(&self, number: u32, name: &str, own: &mut Vec<Finding>) {
+        // most histories have one beginning
+        if self.strange.is_empty() {
+            return;
+        }
+        let sides = self.graph.independent(self.graph.parents(number));
+        let apart =
+            sides.iter().enumerate().skip(1).any(|(place, side)| {
+                self.graph.bases(sides.get(..place).unwrap_or_default(), *side).is_empty()
+            });
+        if !apart {
+            return;
+        }
+        let strange =
+            |root: &u32| self.strange.contains(root) && self.adopted(&self.graph.id(*root)).is_none();
+        let roots: Vec<String> = self
+            .graph
+            .roots(sides)
+            .into_iter()
+            .filter(strange)
+            .map(|root| self.graph.id(root).to_string())
+            .collect();
+        if let Some(first) = roots.first() {
+            let why = format!(
+                "the merge joins a history that has no commit in common with this one, and begins at {}",
+                roots.join(", ")
+            );
+            let fix = format!(
+                "if that history is to be part of this one: [[adopt]] with commit = \"{first}\" and a reason in {PLACE}, or --since {first}"
+            );
+            own.push(Finding::error(Code::Unrelated, why).fix(fix).signer(name));
+        }
     }
 
     /// Tells what a merge changes beside its sides.

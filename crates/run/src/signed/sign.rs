@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use claw_model::digest::Digest;
 use claw_policy::Policy;
 use claw_verify::Error;
 use claw_verify::envelope::{Envelope, IN_TOTO};
@@ -39,6 +40,8 @@ pub enum Terms {
         name: Option<String>,
         /// Its number; one more than that of the signature that is there, if not given.
         version: Option<u64>,
+        /// The keyring whose holders sign it, if they do as such.
+        keyring: Option<Digest>,
         /// From when.
         not_before: Timestamp,
         /// Until when.
@@ -120,7 +123,7 @@ pub fn sign(what: &Signing<'_>, terms: Terms, keys: &[PathBuf]) -> Result<(Relea
             let differs = |why| SignError::Differs { path: what.file.to_owned(), why };
             let envelope = there.ok_or_else(|| differs("it has none yet"))??;
             let (release, statement) = Release::unverified(&envelope).map_err(statement_error)?;
-            let sha256 = claw_model::digest::Digest::of(what.text.as_bytes());
+            let sha256 = Digest::of(what.text.as_bytes());
             let of = Digests { sha256, sha384: None, sha512: None };
             statement.subject(&of).map_err(|_| differs("it changed since it was signed"))?;
             if release.files != named {
@@ -128,7 +131,7 @@ pub fn sign(what: &Signing<'_>, terms: Terms, keys: &[PathBuf]) -> Result<(Relea
             }
             (release, Some(envelope))
         }
-        Terms::New { name, version, not_before, expires } => {
+        Terms::New { name, version, keyring, not_before, expires } => {
             let agent = || what.policy.agent().map(str::to_owned);
             let nameless = || SignError::Nameless { path: what.file.to_owned() };
             let name = name.or_else(agent).ok_or_else(nameless)?;
@@ -137,7 +140,7 @@ pub fn sign(what: &Signing<'_>, terms: Terms, keys: &[PathBuf]) -> Result<(Relea
             let last = last.filter(|(release, _)| release.name == name);
             let next = last.map_or(1, |(release, _)| release.version.saturating_add(1));
             let version = version.unwrap_or(next);
-            (Release { name, version, not_before, expires, files: named }, None)
+            (Release { name, version, keyring, not_before, expires, files: named }, None)
         }
     };
     let shown = what.file.file_name().unwrap_or_default().to_string_lossy();

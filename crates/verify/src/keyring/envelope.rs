@@ -79,7 +79,8 @@ impl Signed {
         Ok(self.signatures.iter().filter(is_valid).map(|signature| signature.keyid.clone()).collect())
     }
 
-    fn bytes(&self) -> Result<Vec<u8>, KeyringError> {
+    /// What is signed of it.
+    pub(super) fn bytes(&self) -> Result<Vec<u8>, KeyringError> {
         canonical_json::to_canonical_bytes(&self.signed)
             .map_err(|error| KeyringError::Keys { why: error.to_string() })
     }

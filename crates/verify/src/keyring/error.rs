@@ -72,6 +72,15 @@ pub enum KeyringError {
         /// Its name.
         name: String,
     },
+    /// A draft of another keyring lies among these files.
+    #[error("the draft of {role} is not one of this keyring")]
+    Elsewhere {
+        /// Which role.
+        role: String,
+    },
+    /// The system gave no randomness.
+    #[error("the system gave no randomness for the mark of a new keyring")]
+    NoMark,
     /// The list of what was taken back is not there.
     #[error("the list of what was taken back is missing")]
     NoRevocations,
@@ -99,6 +108,7 @@ impl KeyringError {
                 "1 to 80 of a-z, A-Z, 0-9, space, `.`, `-`, `_`, `@`, `+`, no space at an end"
             }
             KeyringError::Clash { .. } => "approve it by another name, or withdraw the other",
+            KeyringError::Elsewhere { .. } => "delete it, and draft the change in this keyring",
             KeyringError::NoKey { .. } => "`claw keyring verify` lists the keys",
             KeyringError::NotAsked { .. } => "`claw keyring verify` tells who is asked",
             _ => return None,

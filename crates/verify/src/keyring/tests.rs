@@ -156,3 +156,143 @@ fn a_file_that_is_not_a_keyring_s_is_refused() {
     let files = BTreeMap::from([("draft/root.json".to_owned(), b"{}".to_vec())]);
     assert!(matches!(Keyring::of(files), Err(KeyringError::File { .. })));
 }
+
+/// The roots of one keyring, and all that was approved in another.
+fn with_approvals(keyring: &Keyring, other: &Keyring) -> Keyring {
+    let is_root = |path: &str| path.ends_with(".root.json");
+    let files = |keyring: &Keyring, root: bool| {
+        keyring.files().clone().into_iter().filter(move |(path, _)| is_root(path) == root)
+    };
+    Keyring { files: files(keyring, true).chain(files(other, false)).collect() }
+}
+
+/// What is there, with these files in place of its own.
+fn with(keyring: &Keyring, other: &Keyring, paths: &[&str]) -> Keyring {
+    let mut files = keyring.files().clone();
+    for path in paths {
+        files.insert((*path).to_owned(), other.files()[*path].clone());
+    }
+    Keyring { files }
+}
+
+/// The holders of a world, as they began.
+fn held(world: &World) -> Vec<Holder> {
+    let named = ["ann", "bo", "cy"].iter().zip(&world.keys);
+    named
+        .map(|(name, key)| Holder {
+            name: (*name).to_owned(),
+            key: key.public().clone(),
+            from: None,
+            until: None,
+        })
+        .collect()
+}
+
+/// Another world with the same keys.
+fn again(world: &World) -> World {
+    let keys = world.keys.iter().map(|key| PrivateKey::from_pem(&key.to_secret_pem().unwrap()).unwrap());
+    World { keys: keys.collect(), ..World::new(1) }
+}
+
+/// Two keyrings with the same holders, threshold and time; the other one approves `tool` with other bytes.
+fn two() -> (World, World) {
+    let one = World::new(1);
+    let mut other = again(&one);
+    other.keyring = Keyring::new(&held(&one), 1, other.term()).unwrap();
+    other.approve("tool", b"for another purpose", About::default());
+    other.sign(&[0]);
+    (one, other)
+}
+
+fn followed(pinned: &[u8], keyring: &Keyring, world: &World) -> Result<Option<Digest>, String> {
+    let served = keyring.served().unwrap();
+    let trusted = crate::tuf::Trusted::refresh(pinned, &served, &crate::Clock::at(world.now), None);
+    trusted.map(|trusted| trusted.keyring()).map_err(|error| error.code().to_owned())
+}
+
+#[test]
+fn what_the_same_holders_approved_in_another_keyring_does_not_count() {
+    let (one, mut other) = two();
+    let pinned = one.root(1);
+    assert_eq!(followed(&pinned, &one.keyring, &one), Ok(one.keyring.name().unwrap()));
+    assert_ne!(one.keyring.name().unwrap(), other.keyring.name().unwrap());
+    let refused = Err("other-keyring".to_owned());
+    // the attack: all that the other approved, under this root
+    assert_eq!(followed(&pinned, &with_approvals(&one.keyring, &other.keyring), &one), refused);
+    // its signatures are right: without the name they would have counted
+    let signed = Signed::read("x", &other.keyring.files()["metadata/1.targets.json"]).unwrap();
+    let root: Value = Signed::read("x", &pinned).unwrap().body().clone();
+    assert_eq!(signed.valid(&root, "targets").unwrap().len(), 1);
+    // the attack: the other's next root, which lets somebody in
+    let (_, entry) = holder("eve");
+    other.keyring.add(&entry, other.term()).unwrap();
+    other.sign(&[0]);
+    let roots = ["metadata/2.root.json"];
+    let led = with(&one.keyring, &other.keyring, &roots);
+    assert_eq!(followed(&pinned, &led, &one), refused);
+    // nor does it teach anything: else what is honest here would be refused from then on
+    let clock = crate::Clock::at(one.now);
+    let mut seen = crate::tuf::Seen::new();
+    for mixed in [with_approvals(&one.keyring, &other.keyring), led] {
+        seen.learn(&pinned, &mixed.served().unwrap(), &clock);
+        let known = seen.known(&pinned);
+        assert!(crate::tuf::Trusted::refresh(&pinned, &one.keyring.served().unwrap(), &clock, known).is_ok());
+    }
+    // whoever pins a later root knows the keyring by it
+    assert_eq!(followed(&other.root(2), &other.keyring, &other), Ok(other.keyring.name().unwrap()));
+}
+
+#[test]
+fn a_keyring_without_a_mark_and_one_with_it_do_not_stand_for_each_other() {
+    let one = World::new(1);
+    // as it was made before keyrings had a mark, by the same holders
+    let unmarked = |bytes: &[u8]| {
+        let mut body = Signed::read("x", bytes).unwrap().body().clone();
+        let members = body.as_object_mut().unwrap();
+        members.remove(MARK);
+        members.remove(KEYRING);
+        Signed::new(body).to_bytes()
+    };
+    let mut fresh = Keyring::new(&held(&one), 1, one.term()).unwrap();
+    for path in ["draft/root.json", "draft/targets.json"] {
+        let bytes = unmarked(&fresh.files[path]);
+        fresh.files.insert(path.to_owned(), bytes);
+    }
+    let mut bare = again(&one);
+    bare.keyring = fresh;
+    bare.sign(&[0]);
+    assert_eq!(bare.keyring.name().unwrap(), None);
+    assert_eq!(followed(&bare.root(1), &bare.keyring, &bare), Ok(None));
+    let refused = Err("other-keyring".to_owned());
+    assert_eq!(followed(&one.root(1), &with_approvals(&one.keyring, &bare.keyring), &one), refused);
+    assert_eq!(followed(&bare.root(1), &with_approvals(&bare.keyring, &one.keyring), &one), refused);
+    // and it stays as it is when it changes
+    let (_, entry) = holder("dee");
+    bare.keyring.add(&entry, bare.term()).unwrap();
+    bare.sign(&[0]);
+    assert_eq!(followed(&bare.root(1), &bare.keyring, &bare), Ok(None));
+}
+
+#[test]
+fn a_draft_of_another_keyring_is_not_signed_here() {
+    let (one, mut other) = two();
+    other.approve("tool", b"third", About::default());
+    let list = other.keyring.files().keys().find(|path| path.starts_with("draft/rev")).unwrap().clone();
+    let mut mixed = with(&one.keyring, &other.keyring, &["draft/targets.json", &list]);
+    let error = mixed.sign(&one.keys[0], one.now, days(one.now, 30)).unwrap_err();
+    assert!(matches!(error, KeyringError::Elsewhere { role } if role == "targets"));
+}
+
+#[test]
+fn another_holder_before_the_first_root_makes_another_keyring_of_all_that_is_drafted() {
+    let world = World::new(1);
+    let (key, first) = holder("ann");
+    let (_, second) = holder("bo");
+    let mut keyring = Keyring::new(&[first], 1, world.term()).unwrap();
+    let before = keyring.name().unwrap();
+    keyring.add(&second, world.term()).unwrap();
+    assert_ne!(keyring.name().unwrap(), before);
+    keyring.sign(&key, world.now, days(world.now, 30)).unwrap();
+    let root = keyring.files()["metadata/1.root.json"].clone();
+    assert_eq!(followed(&root, &keyring, &world), Ok(keyring.name().unwrap()));
+}

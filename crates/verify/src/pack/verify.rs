@@ -151,7 +151,8 @@ fn fresh(
     }
 }
 
-fn metadata(contents: &Contents) -> Result<Files, PackError> {
+/// The metadata that a pack carries.
+pub fn metadata(contents: &Contents) -> Result<Files, PackError> {
     let mut files = Files::new();
     for (path, bytes) in &contents.documents {
         if let Some(name) = path.strip_prefix(TUF).filter(|name| !name.contains('/')) {

@@ -23,6 +23,7 @@ fn release() -> Release {
     Release {
         name: "reviewer".to_owned(),
         version: 7,
+        keyring: None,
         not_before: at("2026-05-01T00:00:00Z"),
         expires: at("2026-07-01T00:00:00Z"),
         files: vec![File {
@@ -152,5 +153,24 @@ fn a_name_is_a_plain_file_name() {
     }
     for bad in ["", ".", "..", ".a", "-a", "A", "a/b", "a b", "ä", &"a".repeat(81)] {
         assert!(!is_name(bad), "{bad}");
+    }
+}
+
+#[test]
+fn what_is_signed_for_one_keyring_counts_for_no_other_with_the_same_keys() {
+    let key = key();
+    let (one, other) = (Digest::of(b"one"), Digest::of(b"other"));
+    let keys = |keyring| pinned(&[&key], 1).of(keyring);
+    let verify = |named: Option<Digest>, keyring: Option<Digest>| {
+        let text = signed(&Release { keyring: named, ..release() }, &[&key]);
+        Release::verify(POLICY, text.as_bytes(), &keys(keyring), &now())
+            .map(drop)
+            .map_err(|error| error.code())
+    };
+    for same in [None, Some(one)] {
+        assert_eq!(verify(same, same), Ok(()));
+    }
+    for (named, keyring) in [(Some(one), Some(other)), (Some(one), None), (None, Some(one))] {
+        assert_eq!(verify(named, keyring), Err("other-keyring"), "{named:?} {keyring:?}");
     }
 }

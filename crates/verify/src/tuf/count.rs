@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use claw_model::digest::Digest;
 use jiff::Timestamp;
 use sigstore_tuf::{Key, Metadata, Root, Snapshot, Targets};
 use sigstore_types::SignatureBytes;
@@ -19,6 +20,8 @@ pub(super) struct Authority<'a> {
 /// Whose signatures counted.
 #[derive(Debug)]
 pub(super) struct Count {
+    version: u64,
+    content: Digest,
     threshold: usize,
     signers: BTreeMap<String, Signer>,
 }
@@ -30,7 +33,12 @@ struct Signer {
 }
 
 impl Count {
-    pub(super) fn of(authority: &Authority<'_>, bytes: &[u8], now: Timestamp) -> Result<Count, TufError> {
+    pub(super) fn of(
+        authority: &Authority<'_>,
+        version: u64,
+        bytes: &[u8],
+        now: Timestamp,
+    ) -> Result<Count, TufError> {
         strict::once(authority.role, authority.ids, authority.keys)?;
         let (signed, signatures) = parts(authority.role, bytes)?;
         let asked: BTreeSet<&String> = authority.ids.iter().collect();
@@ -49,7 +57,8 @@ impl Count {
                 signers.insert(signature.keyid.clone(), Signer { name, until });
             }
         }
-        let count = Count { threshold: authority.threshold, signers };
+        let content = Digest::of(&signed);
+        let count = Count { version, content, threshold: authority.threshold, signers };
         count.without(authority.role, &BTreeSet::new()).map(|()| count)
     }
 
@@ -65,6 +74,11 @@ impl Count {
         self.signers.iter().map(|(id, signer)| (id.clone(), signer.name.clone())).collect()
     }
 
+    /// Its version, and the digest of all that the signatures are over.
+    pub(super) fn content(&self) -> (u64, Digest) {
+        (self.version, self.content)
+    }
+
     pub(super) fn threshold(&self) -> usize {
         self.threshold
     }
@@ -76,6 +90,11 @@ impl Count {
         ends.sort_unstable_by(|one, other| other.cmp(one));
         ends.get(self.threshold.saturating_sub(1)).copied().filter(|end| *end != Timestamp::MAX)
     }
+}
+
+/// The digest of what is signed of a role.
+pub(super) fn content(role: &str, bytes: &[u8]) -> Result<Digest, TufError> {
+    parts(role, bytes).map(|(signed, _)| Digest::of(&signed))
 }
 
 /// The signed bytes and the signatures.

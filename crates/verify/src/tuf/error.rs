@@ -1,5 +1,6 @@
 //! Why metadata is refused. Each attack has its own variant.
 
+use claw_model::digest::Digest;
 use jiff::Timestamp;
 
 /// Why metadata is refused.
@@ -23,6 +24,14 @@ pub enum TufError {
         /// What came.
         new: u64,
     },
+    /// Something else by a version that was trusted before: whoever signs made two of it.
+    #[error("{role} has other content than when its version {version} was trusted")]
+    Changed {
+        /// Which role.
+        role: String,
+        /// The version of both.
+        version: u64,
+    },
     /// A root must follow the one before it.
     #[error("the root after version {trusted} has version {new}")]
     RootVersion {
@@ -39,11 +48,27 @@ pub enum TufError {
         /// The pinned one.
         pinned: u64,
     },
-    /// The roots lead to another one than is pinned.
-    #[error("root version {version} is another one than is pinned")]
+    /// The roots lead to another one than is pinned, or than was trusted before.
+    #[error("root version {version} is another one than is trusted")]
     OtherRoot {
         /// Of that version.
         version: u64,
+    },
+    /// It was signed in another keyring, by whoever holds keys of both.
+    #[error("{role} belongs to {}, and the pinned root to {}", called(*found), called(*own))]
+    OtherKeyring {
+        /// Which role.
+        role: String,
+        /// The keyring of the pinned root.
+        own: Option<Digest>,
+        /// The keyring that it was signed in.
+        found: Option<Digest>,
+    },
+    /// It says of no keyring, or of more than one, that it belongs to it.
+    #[error("{role} does not say as a keyring's does to which it belongs")]
+    Unnamed {
+        /// Which role.
+        role: String,
     },
     /// Too few of those who are asked have signed.
     #[error("{role} is signed by {found} of the {threshold} keys that are needed")]
@@ -137,14 +162,22 @@ pub enum TufError {
     Waits,
 }
 
+/// A keyring, by its name.
+pub(crate) fn called(keyring: Option<Digest>) -> String {
+    keyring.map_or_else(|| "no keyring".to_owned(), |name| format!("the keyring {name}"))
+}
+
 impl TufError {
     /// A word for this class that does not change.
     pub fn code(&self) -> &'static str {
         match self {
             TufError::Expired { .. } => "expired",
             TufError::Rollback { .. } => "rollback",
+            TufError::Changed { .. } => "changed",
             TufError::RootVersion { .. } | TufError::RootGap { .. } => "root-version",
             TufError::OtherRoot { .. } => "other-root",
+            TufError::OtherKeyring { .. } => "other-keyring",
+            TufError::Unnamed { .. } => "malformed",
             TufError::Threshold { .. } => "threshold",
             TufError::SignedTwice { .. } => "signed-twice",
             TufError::SameKey { .. } => "same-key",
@@ -168,7 +201,13 @@ impl TufError {
             TufError::Rollback { .. } => {
                 "get the newest pack; what was trusted once is not followed by something older"
             }
+            TufError::Changed { .. } => {
+                "whoever keeps the keyring signs it again with `claw keyring sign`: a new version counts everywhere"
+            }
             TufError::Threshold { .. } => "more holders of keys have to sign: `claw keyring sign`",
+            TufError::OtherKeyring { .. } => {
+                "what holders sign in one keyring counts in no other: sign it in this one"
+            }
             TufError::OtherRoot { .. } | TufError::RootGap { .. } => {
                 "check that the pinned root belongs to whoever made this"
             }

@@ -6,6 +6,11 @@ use super::*;
 use crate::keyring::{self, Keyring, Signed, Term};
 use crate::pack::About;
 use crate::pack::tests::{World, at, days};
+use crate::tuf::bound::{KEYRING, MARK};
+
+mod classes;
+mod poisoned;
+mod remembered;
 
 fn data() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tuf")
@@ -120,6 +125,15 @@ impl Forge<'_> {
         Signed::read(name, &self.files[name]).unwrap().body().clone()
     }
 
+    /// A later root of the same keyring.
+    fn later(&self, version: u64) -> serde_json::Value {
+        let mut root = self.body("1.root.json");
+        root["version"] = version.into();
+        root.as_object_mut().unwrap().remove(MARK);
+        root[KEYRING] = self.world.keyring.name().unwrap().unwrap().to_string().into();
+        root
+    }
+
     fn sign(&mut self, name: &str, body: serde_json::Value, who: &[usize]) {
         let mut signed = Signed::new(body);
         for who in who {
@@ -206,8 +220,7 @@ fn a_root_is_signed_by_the_one_before_and_by_itself() {
     let world = small(2);
     let next = |who: &[usize]| {
         let mut forge = Forge::of(&world);
-        let mut root = forge.body("1.root.json");
-        root["version"] = 2.into();
+        let root = forge.later(2);
         forge.sign("2.root.json", root, who);
         forge.judged()
     };

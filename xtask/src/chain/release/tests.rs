@@ -1,9 +1,12 @@
-//! A whole release of a small program, judged by tools that others wrote. The first run asks PyPI and npm for them.
+//! A whole release of a small program, judged by tools that others wrote. The first run asks PyPI, npm and Debian for them.
 
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
+use claw_verify::artifact::Artifact;
 use claw_verify::key::Algorithm;
+use claw_verify::sigstore::{Bundle, Root, Trust, Who};
+use claw_verify::{Clock, PublicKey};
 use serde_json::Value;
 
 use super::*;
@@ -63,6 +66,23 @@ fn node(bundle: &Path, key: &Path) -> String {
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(text.starts_with("accepted") || text.starts_with("refused"), "{text}");
     text.trim().to_owned()
+}
+
+/// Cosign of Debian 13, from Debian's public archive. Nothing is installed, and its servers cannot be asked.
+fn cosign(words: &[&str], directory: &Path) -> std::process::Output {
+    static MADE: Mutex<()> = Mutex::new(());
+    let place = kept("chain-cosign");
+    {
+        let _one = MADE.lock().unwrap();
+        if !place.join("usr/bin/cosign").exists() {
+            done(Command::new("sh").arg(own("cosign.sh")).arg(&place));
+        }
+    }
+    let mut command = Command::new(place.join("usr/bin/cosign"));
+    command.args(words).current_dir(directory).stdin(Stdio::null());
+    // nobody listens there: who asks a server fails
+    command.env("HTTPS_PROXY", "http://127.0.0.1:1").env("HTTP_PROXY", "http://127.0.0.1:1");
+    command.env("COSIGN_PASSWORD", "").env("HOME", directory).output().unwrap()
 }
 
 /// What openssl answers of a DSSE envelope: the check that anybody can do by hand.
@@ -230,6 +250,70 @@ fn others_verify_what_we_signed_and_refuse_what_was_changed() {
         let other = changed(&bundle, &|value| value["dsseEnvelope"]["payload"] = "e30=".into());
         assert!(node(Path::new(&other), &key).starts_with("refused"));
     }
+}
+
+#[test]
+fn cosign_verifies_what_we_signed_and_we_verify_what_it_signed() {
+    let out = made("release-cosign", Algorithm::P256);
+    // neither a log nor an authority: a key is all there is
+    let nobody = r#"{"mediaType":"application/vnd.dev.sigstore.trustedroot+json;version=0.1"}"#;
+    fs::write(out.join("nobody.json"), nobody).unwrap();
+    let stranger = PrivateKey::generate(Algorithm::P256).unwrap();
+    fs::write(out.join("stranger.pub"), stranger.public().to_pem()).unwrap();
+    let holds = |what: &[&str], key: &str, bundle: &str, artifact: &str| {
+        let how = ["--new-bundle-format", "--private-infrastructure", "--trusted-root", "nobody.json"];
+        let words = [what, &how, &["--key", key, "--bundle", bundle, artifact]].concat();
+        let output = cosign(&words, &out);
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        assert_eq!(output.status.success(), text.contains("Verified OK"), "{text}");
+        assert!(!text.contains("dial"), "{text}");
+        output.status.success()
+    };
+    let attested = ["verify-blob-attestation", "--type", "slsaprovenance1"];
+    fs::write(out.join("other"), "other").unwrap();
+    assert!(holds(&attested, "claw.pub", "claw.sigstore.json", "claw"));
+    assert!(!holds(&attested, "stranger.pub", "claw.sigstore.json", "claw"));
+    assert!(!holds(&attested, "claw.pub", "claw.sigstore.json", "other"));
+    changed(&out.join("claw.sigstore.json"), &|value| value["dsseEnvelope"]["payload"] = "e30=".into());
+    assert!(!holds(&attested, "claw.pub", "changed.claw.sigstore.json", "claw"));
+    let release = fs::read(out.join("claw")).unwrap();
+    assert_eq!(judged(&out, "claw.sigstore.json", "claw.pub", &release), Ok(()));
+    // and the other way: the same program, signed by cosign
+    let done = |words: &[&str]| {
+        let output = cosign(words, &out);
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    done(&["generate-key-pair"]);
+    let how = ["--key", "cosign.key", "--tlog-upload=false", "--new-bundle-format", "--yes", "--bundle"];
+    done(&[&["sign-blob"][..], &how, &["signed.json", "claw"]].concat());
+    fs::write(out.join("predicate"), "{}").unwrap();
+    let of = ["--type", "custom", "--predicate", "predicate"];
+    done(&[&["attest-blob"][..], &of, &how, &["attested.json", "claw"]].concat());
+    for bundle in ["signed.json", "attested.json"] {
+        let what = if bundle == "signed.json" {
+            &["verify-blob"][..]
+        } else {
+            &["verify-blob-attestation", "--type", "custom"]
+        };
+        assert!(holds(what, "cosign.pub", bundle, "claw"));
+        assert!(!holds(what, "claw.pub", bundle, "claw"));
+        assert_eq!(judged(&out, bundle, "cosign.pub", &release), Ok(()), "{bundle}");
+        assert!(judged(&out, bundle, "claw.pub", &release).is_err(), "{bundle}");
+        assert!(judged(&out, bundle, "cosign.pub", b"other").is_err(), "{bundle}");
+    }
+}
+
+/// What `claw verify` asks of a bundle that was made with a key.
+fn judged(directory: &Path, bundle: &str, key: &str, artifact: &[u8]) -> Result<(), String> {
+    let read = |name: &str| fs::read(directory.join(name)).unwrap();
+    let key = PublicKey::from_pem(&String::from_utf8(read(key)).unwrap()).unwrap();
+    let keys = Keys::new(vec![key], 1).unwrap();
+    let trust = Trust::new(&Root::public_good().unwrap(), Clock::at("2026-12-01T00:00:00Z".parse().unwrap()))
+        .unwrap();
+    let bundle = Bundle::read(&read(bundle)).map_err(|error| error.to_string())?;
+    let answer = bundle.verify(&Artifact::of(artifact), Who::Keys(&keys), &trust);
+    answer.map(drop).map_err(|error| error.to_string())
 }
 
 #[test]

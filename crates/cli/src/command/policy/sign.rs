@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::parse;
 use crate::arguments::{PolicySign, PolicyVerify};
-use crate::command::believed::{Believed, believed};
+use crate::command::believed::{Believed, believed, named};
 use crate::command::run::read;
 use crate::environment;
 use crate::print::{self, DONE, NO, UNUSABLE};
@@ -36,6 +36,7 @@ pub(super) fn sign(arguments: &PolicySign) -> Result<u8, u8> {
             "signatures": signatures,
             "name": release.name,
             "version": release.version,
+            "keyring": release.keyring.map(|keyring| keyring.to_string()),
             "not_before": release.not_before.to_string(),
             "expires": release.expires.to_string(),
             "files": release.files,
@@ -45,6 +46,9 @@ pub(super) fn sign(arguments: &PolicySign) -> Result<u8, u8> {
     let (name, version, expires) = (&release.name, release.version, release.expires);
     let place = print::plain(&place.display().to_string());
     print::line(&format!("{place}: `{name}` version {version}, until {expires}, {signatures} signatures"));
+    if let Some(keyring) = release.keyring {
+        print::line(&format!("for the keyring {keyring}, and no other"));
+    }
     for named in &release.files {
         print::line(&format!("with {} {} {}", named.role.as_str(), print::plain(&named.path), named.digest));
     }
@@ -62,7 +66,8 @@ fn terms(arguments: &PolicySign) -> Result<Terms, u8> {
         })?,
     };
     let (name, version) = (arguments.name.clone(), arguments.version);
-    Ok(Terms::New { name, version, not_before, expires })
+    let keyring = arguments.keyring.as_deref().map(named).transpose()?;
+    Ok(Terms::New { name, version, keyring, not_before, expires })
 }
 
 /// Tells whether the signature of a policy holds.
@@ -78,6 +83,7 @@ pub(super) fn verify(arguments: &PolicyVerify) -> Result<u8, u8> {
                     "verified": true,
                     "name": release.name,
                     "version": release.version,
+                    "keyring": release.keyring.map(|keyring| keyring.to_string()),
                     "digest": held.policy().to_string(),
                     "not_before": release.not_before.to_string(),
                     "expires": release.expires.to_string(),
