@@ -20,6 +20,7 @@ pub(crate) fn run(what: &[&str]) -> Outcome<()> {
     let all: &[(&str, Bench)] = &[
         ("start", start),
         ("gate", gate),
+        ("connect", connect),
         ("peers", peers),
         ("change", change),
         ("memory", memory),
@@ -34,7 +35,8 @@ pub(crate) fn run(what: &[&str]) -> Outcome<()> {
         ("footprint", footprint),
     ];
     for (name, bench) in all {
-        if what.is_empty() || what.contains(name) {
+        // a row of another's table runs only when it is named
+        if what.contains(name) || (what.is_empty() && *name != "connect") {
             bench(&claw)?;
         }
     }
@@ -115,7 +117,11 @@ pub(crate) fn load(arguments: &[&str]) -> Outcome<()> {
     Ok(())
 }
 
+/// The program that is measured: a release build, or `CLAW=PROGRAM`, which takes the place of one while work goes on.
 fn build() -> Outcome<PathBuf> {
+    if let Some(claw) = std::env::var_os("CLAW") {
+        return Ok(fs::canonicalize(claw)?);
+    }
     let built = Command::new("cargo")
         .args([
             "build",
@@ -291,6 +297,51 @@ fn gate(claw: &Path) -> Outcome<()> {
             cell(squid),
             cell(bare)
         );
+    }
+    println!();
+    Ok(())
+}
+
+/// Its name, the program and policy that it runs in, and what it runs.
+type Side<'a> = (String, Option<(&'a Path, &'a str)>, Vec<String>);
+
+/// One row of the gate's table: connections that are made, and answered with a byte. `CLAW_BEFORE=PROGRAM` takes part too.
+fn connect(claw: &Path) -> Outcome<()> {
+    let lab = Lab::new()?;
+    let relays = Relays::start(&lab)?;
+    let echo = |ports: &[u16]| ports.first().map(ToString::to_string).ok_or("four ports");
+    let (own, bare) = (echo(&lab.ports)?, echo(&relays.ports)?);
+    let before = std::env::var_os("CLAW_BEFORE").map(PathBuf::from);
+    let task = |host: &'static str, port: &str| -> Vec<String> {
+        ["connect", host, "-", port, "300"].map(str::to_owned).to_vec()
+    };
+    let mut sides: Vec<Side<'_>> = vec![
+        ("direct".into(), None, task("127.0.0.1", &own)),
+        ("bare relay".into(), None, task("127.0.0.1", &bare)),
+    ];
+    for (name, claw) in [("", Some(claw)), (" before", before.as_deref())] {
+        let Some(claw) = claw else { continue };
+        for (way, policy) in [("relay", "policy.yaml"), ("brokered", "brokered.yaml")] {
+            sides.push((format!("{way}{name}"), Some((claw, policy)), task("bench.test", &own)));
+        }
+    }
+    let mut samples: Vec<Vec<f64>> = vec![Vec::new(); sides.len()];
+    for _ in 0..21 {
+        for ((_, inside, task), samples) in sides.iter().zip(&mut samples) {
+            let task: Vec<&str> = task.iter().map(String::as_str).collect();
+            let output = match inside {
+                Some((claw, policy)) => lab.inside(claw, policy, &task)?,
+                None => lab.outside(&task)?,
+            };
+            samples.push(output.trim().parse()?);
+        }
+    }
+    let medians: Vec<f64> = samples.iter_mut().map(|samples| median(samples)).collect();
+    let direct = medians.first().copied().unwrap_or(f64::NAN);
+    println!("## Connect + first byte\n\nMedian of 21 rounds of 300, interleaved.\n");
+    println!("| side | p50 µs | ratio to direct |\n|---|---|---|");
+    for ((name, ..), median) in sides.iter().zip(&medians) {
+        println!("| {name} | {median:.1} | {:.2} |", median / direct);
     }
     println!();
     Ok(())

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use claw_policy::seccomp::{CallAction, CallProfile};
-use claw_sys::notify::{self, Call, Reply};
+use claw_sys::notify::{self, Call, Reply, Thread};
 use claw_sys::socket;
 use serde::{Deserialize, Serialize};
 
@@ -24,10 +24,23 @@ use crate::words::{hear, say};
 /// A call of the agent, as the supervisor is asked.
 #[derive(Debug)]
 pub enum Asked {
-    /// connect(2) of an IP stream socket of the sandbox's own network: a copy of it, and the address.
-    Connect(Call, OwnedFd, Vec<u8>),
+    /// connect(2) of an IP stream socket of the sandbox's own network.
+    Connect(Connecting),
     /// A call that the system call profile says something about, and a descriptor that stands for its thread.
     Profile(Call, OwnedFd),
+}
+
+/// A connection that waits, and all that is known of it.
+#[derive(Debug)]
+pub struct Connecting {
+    /// The call.
+    pub call: Call,
+    /// A copy of the socket.
+    pub socket: OwnedFd,
+    /// The address, as it was read.
+    pub address: Vec<u8>,
+    /// The caller's process, by its number inside.
+    pub process: u32,
 }
 
 /// The supervisor's side: where calls are told, and where they are answered.
@@ -48,12 +61,14 @@ impl Calls {
 
     /// The next call. Waits for it.
     pub fn next(&self) -> io::Result<Asked> {
-        let (Told { id, thread, number, arguments, address }, descriptors) = hear(self.channel.as_fd())?;
+        let (Told { id, thread, number, arguments, connects }, descriptors) = hear(self.channel.as_fd())?;
         let call = Call { id, thread, number, arguments };
         let descriptor = descriptors.into_iter().next();
         let descriptor = descriptor.ok_or_else(|| io::Error::other("a call came without its descriptor"))?;
-        Ok(match address {
-            Some(address) => Asked::Connect(call, descriptor, address),
+        Ok(match connects {
+            Some((process, address)) => {
+                Asked::Connect(Connecting { call, socket: descriptor, address, process })
+            }
             None => Asked::Profile(call, descriptor),
         })
     }
@@ -66,7 +81,8 @@ struct Told {
     thread: u32,
     number: i64,
     arguments: [u64; 6],
-    address: Option<Vec<u8>>,
+    /// The caller's process, and the address.
+    connects: Option<(u32, Vec<u8>)>,
 }
 
 /// Calls that wait for init, whatever else does.
@@ -81,6 +97,15 @@ pub(crate) struct Taker {
     inside: u64,
     /// Threads that perform a call.
     performing: Arc<AtomicU32>,
+    /// Those that called last.
+    callers: Vec<Caller>,
+}
+
+/// A thread that made a call, as long as it is certain that this is still that thread.
+struct Caller {
+    number: u32,
+    thread: Thread,
+    process: u32,
 }
 
 impl Taker {
@@ -92,7 +117,8 @@ impl Taker {
         let inside = notify::network(own.as_fd())?;
         notify::wake_on_this_processor(listener.as_fd());
         let performing = Arc::default();
-        Ok(Taker { listener: Arc::new(listener), channel, profile, inside, performing })
+        let callers = Vec::new();
+        Ok(Taker { listener: Arc::new(listener), channel, profile, inside, performing, callers })
     }
 
     /// Where calls arrive.
@@ -101,26 +127,47 @@ impl Taker {
     }
 
     /// Takes one call and answers it or passes it on.
-    pub(crate) fn take(&self) {
+    pub(crate) fn take(&mut self) {
         // an error: the caller was killed meanwhile
         let Ok(call) = notify::receive(self.listener()) else { return };
-        let thread = notify::thread(call.thread);
         if self.is_explained(&call) {
             // whoever is gone needs no answer
-            if let Ok(thread) = thread {
+            if let Ok(thread) = Thread::open(call.thread) {
                 self.pass_on(&call, thread.as_fd(), None);
             }
             return;
         }
-        let taken = thread.and_then(|thread| notify::descriptor(thread.as_fd(), descriptor_number(&call)));
-        match taken {
-            Ok(socket) => self.socket(&call, socket),
+        match self.descriptor(&call) {
+            Ok((socket, process)) => self.socket(&call, socket, process),
             Err(error) if error.raw_os_error() == Some(libc::EBADF) => {
                 self.reply(&call, Reply::Error(libc::EBADF));
             }
             // a program that may not be looked at gets no socket that could lead anywhere
             Err(_) => self.reply(&call, Reply::Error(libc::EACCES)),
         }
+    }
+
+    /// A copy of the descriptor that the call names, and the caller's process. What was asked once of a thread is kept while it
+    /// lives: its descriptor stands for it alone, and fails once its number is another's.
+    fn descriptor(&mut self, call: &Call) -> io::Result<(OwnedFd, u32)> {
+        let wanted = descriptor_number(call);
+        if let Some(at) = self.callers.iter().position(|caller| caller.number == call.thread)
+            && let Some(known) = self.callers.get(at)
+        {
+            match known.thread.descriptor(wanted) {
+                // it has ended, and its number was given to another
+                Err(error) if error.raw_os_error() == Some(libc::ESRCH) => drop(self.callers.remove(at)),
+                taken => return taken.map(|socket| (socket, known.process)),
+            }
+        }
+        let thread = Thread::open(call.thread)?;
+        let socket = thread.descriptor(wanted)?;
+        let process = notify::leader(call.thread)?;
+        if thread.is_exact() {
+            self.callers.truncate(MOST_KEPT - 1);
+            self.callers.insert(0, Caller { number: call.thread, thread, process });
+        }
+        Ok((socket, process))
     }
 
     /// Whether the profile has something to say of the call.
@@ -132,7 +179,7 @@ impl Taker {
         !SOCKETS.contains(&call.number) || self.profile.as_ref().is_some_and(|profile| !lets_through(profile))
     }
 
-    fn socket(&self, call: &Call, socket: OwnedFd) {
+    fn socket(&self, call: &Call, socket: OwnedFd, process: u32) {
         let Ok((domain, kind, network)) = notify::kind(socket.as_fd()) else {
             return self.reply(call, Reply::Error(libc::ENOTSOCK));
         };
@@ -163,7 +210,9 @@ impl Taker {
             (libc::AF_UNIX, _) => self.elsewhere(*call, socket, address),
             (_, libc::SYS_bind) => self.reply(call, answer(notify::bind(socket.as_fd(), &address))),
             // the supervisor decides
-            _ if internet && kind == libc::SOCK_STREAM => self.pass_on(call, socket.as_fd(), Some(address)),
+            _ if internet && kind == libc::SOCK_STREAM => {
+                self.pass_on(call, socket.as_fd(), Some((process, address)))
+            }
             // nothing here waits: the peer of a datagram or netlink socket is only written down
             _ => self.reply(call, answer(notify::connect(socket.as_fd(), &address))),
         }
@@ -189,9 +238,9 @@ impl Taker {
         }
     }
 
-    fn pass_on(&self, call: &Call, descriptor: BorrowedFd<'_>, address: Option<Vec<u8>>) {
+    fn pass_on(&self, call: &Call, descriptor: BorrowedFd<'_>, connects: Option<(u32, Vec<u8>)>) {
         let Call { id, thread, number, arguments } = *call;
-        let told = Told { id, thread, number, arguments, address };
+        let told = Told { id, thread, number, arguments, connects };
         if say(self.channel.as_fd(), &told, &[descriptor]).is_err() {
             self.reply(call, Reply::Error(libc::EAGAIN));
         }
@@ -259,5 +308,7 @@ fn mask(thread: u32) -> u32 {
 const LONGEST_ADDRESS: usize = 128;
 /// Threads that may wait for the agent's own UNIX sockets.
 const MOST_PERFORMED: u32 = 64;
-/// Bytes of stack for one of them.
+/// One descriptor each.
+const MOST_KEPT: usize = 16;
+/// Bytes of stack for one of those threads.
 const STACK: usize = 128 << 10;

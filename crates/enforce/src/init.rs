@@ -383,9 +383,12 @@ fn guard(channel: &OwnedFd, agent: &Agent, profile: Option<CallProfile>) -> Resu
         sources.extend(taker.as_ref().map(Taker::listener));
         let ready = process::poll(&sources, -1).step(|| "wait".to_owned())?;
         if ready.get(2) == Some(&true)
-            && let Some(taker) = &taker
+            && let Some(taker) = &mut taker
         {
             taker.take();
+            if ready.first() != Some(&true) && ready.get(1) != Some(&true) {
+                continue;
+            }
         }
         if ready.get(1) == Some(&true) {
             if starting {

@@ -19,7 +19,7 @@ mod tree;
 mod walls;
 mod words;
 
-pub use calls::{Asked, Calls};
+pub use calls::{Asked, Calls, Connecting};
 pub use canary::{PROBES, SETTING, WRITES, probe_number};
 pub use cgroup::{Cgroup, CgroupError};
 pub use launch::{Fresh, LaunchError, Sandbox};

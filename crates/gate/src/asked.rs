@@ -33,21 +33,26 @@ async fn serve(
 ) {
     loop {
         let Ok(mut ready) = channel.readable().await else { return };
-        if !matches!(process::poll(&[channel.get_ref().as_fd()], 0).as_deref(), Ok([true])) {
-            ready.clear_ready();
-            continue;
-        }
-        match (calls.next(), &mut guard) {
-            (Ok(Asked::Connect(call, socket, address)), _) => {
-                Rc::clone(&broker).answer(call, socket, address)
+        for turn in 1..=TURNS {
+            if !matches!(process::poll(&[channel.get_ref().as_fd()], 0).as_deref(), Ok([true])) {
+                ready.clear_ready();
+                break;
             }
-            (Ok(Asked::Profile(call, thread)), Some(guard)) => guard.answer(&call, &thread),
-            // a call that nobody answers waits until the run ends: it was not let through
-            (Ok(Asked::Profile(..)), None) => {}
-            // everyone inside has ended
-            (Err(_), _) => return,
+            match (calls.next(), &mut guard) {
+                (Ok(Asked::Connect(connecting)), _) => Rc::clone(&broker).answer(connecting),
+                (Ok(Asked::Profile(call, thread)), Some(guard)) => guard.answer(&call, &thread),
+                // a call that nobody answers waits until the run ends: it was not let through
+                (Ok(Asked::Profile(..)), None) => {}
+                // everyone inside has ended
+                (Err(_), _) => return,
+            }
+            // fairness: an agent that asks without end must not keep others waiting
+            if turn == TURNS {
+                tokio::task::yield_now().await;
+            }
         }
-        // fairness: an agent that asks without end must not keep others waiting
-        tokio::task::yield_now().await;
     }
 }
+
+/// Calls that are answered before others get their turn.
+const TURNS: u32 = 16;

@@ -15,8 +15,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::rc::Rc;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
+use claw_enforce::Connecting;
 use claw_model::protocol::Transport;
 use claw_policy::{Decision, Permit, Reason, Travel};
 use claw_sys::beneath::Names;
@@ -42,7 +44,7 @@ pub(crate) struct Broker {
 
 /// A socket that was handed over.
 struct Handed {
-    socket: OwnedFd,
+    socket: Rc<OwnedFd>,
     inode: u64,
     /// Under which descriptor of which process it was seen last, below the sandbox's `/proc`.
     seen: String,
@@ -75,32 +77,38 @@ impl Broker {
     }
 
     /// Decides on a connection of a socket of the sandbox's own network, with its address as it was read.
-    pub(crate) fn answer(self: Rc<Self>, call: Call, socket: OwnedFd, address: Vec<u8>) {
+    pub(crate) fn answer(self: Rc<Self>, connecting: Connecting) {
+        let Connecting { call, socket, address, process } = connecting;
         let domain = notify::kind(socket.as_fd()).map(|(domain, ..)| domain);
         let target = domain.ok().and_then(|domain| internet(domain, &address));
-        match target.and_then(|target| self.permitted(&call, target)) {
+        match target.and_then(|target| self.permitted(process, call.thread, target)) {
             Some((attempt, permit)) => {
-                tokio::task::spawn_local(
-                    async move { self.hand(call, socket, address, attempt, permit).await },
-                );
+                let mut handing = Box::pin(self.hand(call, socket, address, attempt, permit));
+                // nearly always there is nothing to wait for, and the caller has its answer without another turn of the loop
+                if handing.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+                    tokio::task::spawn_local(handing);
+                }
             }
             None => self.elsewhere(call, move || perform(&socket, &address)),
         }
     }
 
     /// Whether a rule asks for this connection to be handed over.
-    fn permitted(&self, call: &Call, destination: SocketAddr) -> Option<(Attempt, Permit)> {
-        let attempt = Attempt {
+    fn permitted(&self, process: u32, thread: u32, destination: SocketAddr) -> Option<(Attempt, Permit)> {
+        let mut attempt = Attempt {
             target: self.shared.target(destination.ip()),
             port: destination.port(),
             transport: Transport::Tcp,
             // the agent's side is not bound yet
             agent: destination,
             destination,
-            process: self.shared.who.borrow().caller(call.thread),
+            process: None,
         };
         match self.shared.decide(&attempt) {
-            Decision::Allow(permit) if permit.rule().travel() == Travel::Brokered => Some((attempt, permit)),
+            Decision::Allow(permit) if permit.rule().travel() == Travel::Brokered => {
+                attempt.process = self.shared.who.borrow().program(process, thread);
+                Some((attempt, permit))
+            }
             _ => None,
         }
     }
@@ -188,30 +196,31 @@ impl Broker {
         // order: written down before it takes effect
         let process = shared.allowed(&flow.attempt, &permit).map_err(|_| refused(libc::ECONNREFUSED))?;
         open.begun(process);
-        let dialled = tokio::select! {
+        let reached = tokio::select! {
             biased;
             () = flow.stop.called() => Err(refused(libc::ECONNREFUSED)),
-            dialled = shared.dialer.dial(&permit, &addresses, &[]) => dialled,
+            reached = shared.dialer.reach(&permit, &addresses) => reached,
         };
-        let outside = match dialled.and_then(tokio::net::TcpStream::into_std) {
-            Ok(outside) => OwnedFd::from(outside),
+        let outside = match reached {
+            Ok(outside) => outside,
             Err(error) => {
                 flow.ends(if flow.stop.is_called() { "revoked" } else { "unreachable" });
                 return Err(error);
             }
         };
-        notify::like(own.as_fd(), outside.as_fd())?;
+        // from here on the destination's side is at work already: what is left is done beside it
+        notify::like(&notify::asked(own.as_fd())?, outside.as_fd())?;
         let [number, ..] = call.arguments;
         let number = number as u32;
         let outside = fs::File::from(outside);
         let inode = outside.metadata()?.ino();
-        let outside = OwnedFd::from(outside);
+        let socket = Rc::new(OwnedFd::from(outside));
         let close_on_exec = shared.who.borrow().closes_on_exec(call.thread, number);
         // order: in the list first, so that from its first moment inside it can be taken back
         let key = self.next.get();
         self.next.set(key.saturating_add(1));
-        let socket = outside.try_clone()?;
         let seen = format!("{}/fd/{number}", call.thread);
+        let outside = Rc::clone(&socket);
         let handed = Handed { socket, inode, seen, missed: 0, permit, open, _counted: counted, _slot: slot };
         self.handed.borrow_mut().insert(key, handed);
         notify::replace(self.listener.as_fd(), call, outside.as_fd(), number, close_on_exec)

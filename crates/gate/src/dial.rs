@@ -3,7 +3,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use claw_enforce::Wall;
@@ -76,20 +76,25 @@ impl Dialer {
     /// Connects to the first address that answers, and sends what the agent already said.
     pub(crate) async fn dial(
         &self,
-        _permit: &Permit,
+        permit: &Permit,
         addresses: &Judged,
         first: &[u8],
     ) -> io::Result<TcpStream> {
+        let reached = self.reach(permit, addresses).await?;
+        let _ = socket::option(&reached, libc::IPPROTO_TCP, libc::TCP_NODELAY, 1);
+        let mut stream = TcpStream::from_std(std::net::TcpStream::from(reached))?;
+        if !first.is_empty() {
+            stream.write_all(first).await?;
+        }
+        Ok(stream)
+    }
+
+    /// Connects to the first address that answers. The runtime does not know the socket.
+    pub(crate) async fn reach(&self, _permit: &Permit, addresses: &Judged) -> io::Result<OwnedFd> {
         let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
         for address in addresses.0.iter().take(MOST_TRIES) {
             match tokio::time::timeout(PATIENCE, connect(*address)).await {
-                Ok(Ok(mut stream)) => {
-                    let _ = stream.set_nodelay(true);
-                    if !first.is_empty() {
-                        stream.write_all(first).await?;
-                    }
-                    return Ok(stream);
-                }
+                Ok(Ok(reached)) => return Ok(reached),
                 Ok(Err(error)) => last = error,
                 Err(_) => last = io::ErrorKind::TimedOut.into(),
             }
@@ -157,23 +162,22 @@ fn may_dial(address: IpAddr, private: bool) -> bool {
 }
 
 /// A connection on loopback stands before connect(2) returns: asking once more saves a turn of the event loop.
-async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+async fn connect(address: SocketAddr) -> io::Result<OwnedFd> {
     let fresh = socket::open(Kind::Stream, address)?;
-    let pending = match socket::connect(fresh.as_fd(), address) {
-        Ok(()) => false,
-        Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {
-            !socket::is_established(fresh.as_fd())
-        }
+    match socket::connect(fresh.as_fd(), address) {
+        Ok(()) => return Ok(fresh),
+        Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
         Err(error) => return Err(error),
-    };
-    let stream = TcpStream::from_std(std::net::TcpStream::from(fresh))?;
-    if pending {
-        stream.writable().await?;
-        if let Some(error) = stream.take_error()? {
-            return Err(error);
-        }
     }
-    Ok(stream)
+    if socket::is_established(fresh.as_fd()) {
+        return Ok(fresh);
+    }
+    let stream = TcpStream::from_std(std::net::TcpStream::from(fresh))?;
+    stream.writable().await?;
+    match stream.take_error()? {
+        Some(error) => Err(error),
+        None => stream.into_std().map(OwnedFd::from),
+    }
 }
 
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -137,6 +137,11 @@ impl Who {
     pub(crate) fn caller(&self, thread: u32) -> Option<Process> {
         let status = self.text(&format!("{thread}/status"))?;
         let pid = status.lines().find_map(|line| line.strip_prefix("Tgid:")?.trim().parse().ok())?;
+        self.program(pid, thread)
+    }
+
+    /// A process and the program that it runs now. One of its threads that is there is asked: the first may have ended.
+    pub(crate) fn program(&self, pid: u32, thread: u32) -> Option<Process> {
         let exe = self.link(&format!("{thread}/exe"))?.to_string_lossy().into_owned();
         Some(Process { pid, exe, package: None, via: None })
     }
@@ -168,7 +173,11 @@ impl Who {
 
     fn text(&self, path: &str) -> Option<String> {
         let opened = beneath::open(self.processes.as_ref()?.as_fd(), Path::new(path)).ok()?;
-        std::io::read_to_string(File::from(opened)).ok()
+        // what the kernel gives of these files comes in one piece
+        let mut room = vec![0; LONGEST_FILE];
+        let length = File::from(opened).read(&mut room).ok()?;
+        room.truncate(length);
+        String::from_utf8(room).ok()
     }
 }
 
@@ -180,5 +189,7 @@ const MOST_PROCESSES: usize = 64;
 /// Beside processes, `/proc` lists about fifty files of its own.
 const MOST_NAMES: usize = 256;
 const MOST_DESCRIPTORS: usize = 64;
+/// Bytes of `status` and of a socket's `fdinfo`.
+const LONGEST_FILE: usize = 8_192;
 /// Bytes of a command line.
 const LONGEST_COMMAND: usize = 4_096;

@@ -3,11 +3,9 @@
 //!
 //! What is read of another process is read once and used as it was read: the process may change it at any time.
 
-use std::fs::File;
 use std::io;
 use std::mem::{size_of, zeroed};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::os::unix::fs::FileExt;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use crate::{check, check_long};
 
@@ -113,18 +111,50 @@ pub fn replace(
     check(unsafe { libc::ioctl(listener.as_raw_fd(), ADD_DESCRIPTOR, &raw const place) }).map(|_| ())
 }
 
-/// A thread, as a descriptor that no other thread can take over (pidfd_open(2)); before Linux 6.9 its process.
-pub fn thread(number: u32) -> io::Result<OwnedFd> {
-    let open = |number: u32, flags: libc::c_int| {
+/// A thread of another process, or before Linux 6.9 its process, as a descriptor that no other can take over
+/// (pidfd_open(2)).
+#[derive(Debug)]
+pub struct Thread {
+    descriptor: OwnedFd,
+    exact: bool,
+}
+
+impl Thread {
+    /// Opens the thread of this number.
+    pub fn open(number: u32) -> io::Result<Thread> {
+        let open = |number: u32, flags: libc::c_int| {
+            // SAFETY: plain numbers.
+            check_long(unsafe { libc::syscall(libc::SYS_pidfd_open, number, flags) })
+        };
+        let (descriptor, exact) = match open(number, THREAD) {
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => (open(leader(number)?, 0)?, false),
+            other => (other?, true),
+        };
+        let descriptor = i32::try_from(descriptor).map_err(io::Error::other)?;
+        // SAFETY: the kernel gave this descriptor to us alone.
+        Ok(Thread { descriptor: unsafe { OwnedFd::from_raw_fd(descriptor) }, exact })
+    }
+
+    /// Whether it stands for the thread itself: once that has ended, whatever is asked fails, also when the number was given
+    /// to another.
+    pub fn is_exact(&self) -> bool {
+        self.exact
+    }
+
+    /// A copy of one of its descriptors (pidfd_getfd(2)): the same open file.
+    pub fn descriptor(&self, number: u32) -> io::Result<OwnedFd> {
+        let thread = self.descriptor.as_raw_fd();
         // SAFETY: plain numbers.
-        check_long(unsafe { libc::syscall(libc::SYS_pidfd_open, number, flags) })
-    };
-    let descriptor = match open(number, THREAD) {
-        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => open(leader(number)?, 0)?,
-        other => other?,
-    };
-    // SAFETY: the kernel gave this descriptor to us alone.
-    Ok(unsafe { OwnedFd::from_raw_fd(i32::try_from(descriptor).map_err(io::Error::other)?) })
+        let copy = check_long(unsafe { libc::syscall(libc::SYS_pidfd_getfd, thread, number, 0) })?;
+        // SAFETY: the kernel gave this descriptor to us alone.
+        Ok(unsafe { OwnedFd::from_raw_fd(i32::try_from(copy).map_err(io::Error::other)?) })
+    }
+}
+
+impl AsFd for Thread {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
 }
 
 /// The process of a thread.
@@ -134,17 +164,19 @@ pub fn leader(thread: u32) -> io::Result<u32> {
     group.ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
-/// A copy of another process's descriptor (pidfd_getfd(2)): the same open file.
-pub fn descriptor(thread: BorrowedFd<'_>, number: u32) -> io::Result<OwnedFd> {
-    // SAFETY: plain numbers.
-    let copy = check_long(unsafe { libc::syscall(libc::SYS_pidfd_getfd, thread.as_raw_fd(), number, 0) })?;
-    // SAFETY: the kernel gave this descriptor to us alone.
-    Ok(unsafe { OwnedFd::from_raw_fd(i32::try_from(copy).map_err(io::Error::other)?) })
-}
-
-/// Reads another process's memory, once (proc_pid_mem(5)).
+/// Reads another process's memory, once, all or nothing (process_vm_readv(2)).
 pub fn memory(thread: u32, address: u64, room: &mut [u8]) -> io::Result<()> {
-    File::open(format!("/proc/{thread}/mem"))?.read_exact_at(room, address)
+    let pid = libc::pid_t::try_from(thread).map_err(io::Error::other)?;
+    let here = libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: room.len() };
+    let address = usize::try_from(address).map_err(io::Error::other)?;
+    let there = libc::iovec { iov_base: std::ptr::without_provenance_mut(address), iov_len: room.len() };
+    // SAFETY: the kernel writes at most the length of `room` into it; the other address is not of this process.
+    let read = unsafe { libc::process_vm_readv(pid, &raw const here, 1, &raw const there, 1, 0) };
+    match usize::try_from(read) {
+        Ok(length) if length == room.len() => Ok(()),
+        Ok(_) => Err(io::Error::from_raw_os_error(libc::EFAULT)),
+        Err(_) => Err(io::Error::last_os_error()),
+    }
 }
 
 /// What a socket is: domain, type, and the cookie of its network namespace (socket(7)).
@@ -161,25 +193,50 @@ pub fn network(socket: BorrowedFd<'_>) -> io::Result<u64> {
     Ok(value)
 }
 
-/// Gives one socket what was asked of another before it was connected, as far as it travels with a connection.
-pub fn like(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
-    for (level, name) in [(libc::IPPROTO_TCP, libc::TCP_NODELAY), (libc::SOL_SOCKET, libc::SO_KEEPALIVE)] {
-        let mut value = 0i32;
-        get(from, level, name, &mut value)?;
-        set(to, level, name, &value)?;
+/// What was asked of a socket before it was connected, as far as it travels with a connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked {
+    no_delay: i32,
+    keep_alive: i32,
+    patience: [libc::timeval; 2],
+    waits: bool,
+}
+
+/// Asks a socket for it (tcp(7), socket(7), fcntl(2)).
+pub fn asked(socket: BorrowedFd<'_>) -> io::Result<Asked> {
+    let none = libc::timeval { tv_sec: 0, tv_usec: 0 };
+    let mut asked = Asked { no_delay: 0, keep_alive: 0, patience: [none; 2], waits: true };
+    get(socket, libc::IPPROTO_TCP, libc::TCP_NODELAY, &mut asked.no_delay)?;
+    get(socket, libc::SOL_SOCKET, libc::SO_KEEPALIVE, &mut asked.keep_alive)?;
+    for (name, patience) in TIMEOUTS.into_iter().zip(&mut asked.patience) {
+        get(socket, libc::SOL_SOCKET, name, patience)?;
     }
-    for name in [libc::SO_RCVTIMEO, libc::SO_SNDTIMEO] {
-        let mut value = libc::timeval { tv_sec: 0, tv_usec: 0 };
-        get(from, libc::SOL_SOCKET, name, &mut value)?;
-        set(to, libc::SOL_SOCKET, name, &value)?;
+    // SAFETY: plain numbers.
+    let flags = check(unsafe { libc::fcntl(socket.as_raw_fd(), libc::F_GETFL) })?;
+    asked.waits = flags & libc::O_NONBLOCK == 0;
+    Ok(asked)
+}
+
+/// Gives it to a socket that was just made and does not wait ([`crate::socket::open`]): what nobody asked for stays as it is.
+pub fn like(asked: &Asked, fresh: BorrowedFd<'_>) -> io::Result<()> {
+    for (level, name, value) in [
+        (libc::IPPROTO_TCP, libc::TCP_NODELAY, asked.no_delay),
+        (libc::SOL_SOCKET, libc::SO_KEEPALIVE, asked.keep_alive),
+    ] {
+        if value != 0 {
+            set(fresh, level, name, &value)?;
+        }
     }
-    // SAFETY: plain numbers.
-    let flags = check(unsafe { libc::fcntl(from.as_raw_fd(), libc::F_GETFL) })?;
-    // SAFETY: plain numbers.
-    let own = check(unsafe { libc::fcntl(to.as_raw_fd(), libc::F_GETFL) })?;
-    let flags = (own & !libc::O_NONBLOCK) | (flags & libc::O_NONBLOCK);
-    // SAFETY: plain numbers.
-    check(unsafe { libc::fcntl(to.as_raw_fd(), libc::F_SETFL, flags) }).map(|_| ())
+    for (name, patience) in TIMEOUTS.into_iter().zip(&asked.patience) {
+        if patience.tv_sec != 0 || patience.tv_usec != 0 {
+            set(fresh, libc::SOL_SOCKET, name, patience)?;
+        }
+    }
+    if asked.waits {
+        // SAFETY: plain numbers.
+        check(unsafe { libc::fcntl(fresh.as_raw_fd(), libc::F_SETFL, libc::O_RDWR) })?;
+    }
+    Ok(())
 }
 
 /// connect(2) with an address as it was read.
@@ -323,6 +380,7 @@ const SET_FLAGS: libc::Ioctl = 0x4008_2104_u32 as libc::Ioctl;
 /// `SECCOMP_USER_NOTIF_FLAG_CONTINUE`, `SECCOMP_ADDFD_FLAG_SETFD`.
 const CONTINUE: u32 = 1;
 const SET_NUMBER: u32 = 1;
+const TIMEOUTS: [libc::c_int; 2] = [libc::SO_RCVTIMEO, libc::SO_SNDTIMEO];
 /// `PIDFD_THREAD`.
 const THREAD: libc::c_int = libc::O_EXCL;
 const NETWORK_COOKIE: libc::c_int = 71;
