@@ -1208,7 +1208,10 @@ fn a_merge_brings_back_nothing_of_a_history_with_a_beginning_of_its_own() {
     // where its beginning is accepted, by name or as a baseline, it is a merge like others
     let adopt = format!("[[adopt]]\ncommit = \"{root}\"\nreason = \"the old repository\"\n");
     let adopted = git.beside("adopted.toml", &signers(1, 1, &[ada, bob, adopt]));
-    gate(&git, &[&format!("{mended}..main"), "--allowed", &adopted.to_string_lossy()]).clean();
+    let said = gate(&git, &[&format!("{mended}..main"), "--allowed", &adopted.to_string_lossy()]);
+    said.clean();
+    // and told
+    assert!(said.level("note").contains(&("adopted".to_owned(), merge)), "{}", said.report);
     gate(&git, &[&format!("{mended}..main"), "--allowed", &allowed, "--since", &root]).clean();
     // a branch with a beginning of its own is none
     gate(&git, &["main~1..old", "--allowed", &allowed]).clean();

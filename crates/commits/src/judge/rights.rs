@@ -220,15 +220,22 @@ impl Judge<'_> {
         if !apart {
             return;
         }
-        let strange =
-            |root: &u32| self.strange.contains(root) && self.adopted(&self.graph.id(*root)).is_none();
-        let roots: Vec<String> = self
-            .graph
-            .roots(sides)
-            .into_iter()
-            .filter(strange)
-            .map(|root| self.graph.id(root).to_string())
-            .collect();
+        let (mut roots, mut accepted) = (Vec::new(), Vec::new());
+        for root in self.graph.roots(sides).into_iter().filter(|root| self.strange.contains(root)) {
+            let id = self.graph.id(root);
+            match self.adopted(&id) {
+                None => roots.push(id.to_string()),
+                Some(reason) => accepted.push(format!("{id} ({reason})")),
+            }
+        }
+        // what was accepted once is told ever after
+        if !accepted.is_empty() {
+            let why = format!(
+                "the merge joins a history that has no commit in common with this one; the allowed signers adopted its beginning: {}",
+                accepted.join(", ")
+            );
+            own.push(Finding::note(Code::Adopted, why).signer(name));
+        }
         if let Some(first) = roots.first() {
             let why = format!(
                 "the merge joins a history that has no commit in common with this one, and begins at {}",
