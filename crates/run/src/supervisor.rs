@@ -408,6 +408,7 @@ impl Supervisor<'_> {
                         if let Some(own) = &mut watched {
                             let _ = self.changed(&own.look().await.unwrap_or_default());
                         }
+                        let _ = self.deviated_since(&mut measured);
                         return Ok(Ended { code: ending.code(), others, not_started: None });
                     }
                     Ok((Report::Listener, descriptors)) => {
