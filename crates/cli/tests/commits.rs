@@ -669,14 +669,19 @@ fn push(git: &Git, allowed: &str, arguments: &[&str]) -> (bool, String) {
     (output.status.success(), text)
 }
 
+/// A server behind the hook, as `origin`.
+fn guarded(git: &Git) -> Git {
+    let server = git.path("server.git");
+    git.run(&["init", "-q", "--bare", "-b", "main", &server.to_string_lossy()]);
+    ready("pre-receive", &server.join("hooks/pre-receive"));
+    git.run(&["remote", "add", "origin", &server.to_string_lossy()]);
+    git.at(&server)
+}
+
 #[test]
 fn a_server_takes_nothing_that_the_gate_refuses() {
     let (git, allowed) = adas();
-    let server = git.path("server.git");
-    git.run(&["init", "-q", "--bare", "-b", "main", &server.to_string_lossy()]);
-    let bare = git.at(&server);
-    ready("pre-receive", &server.join("hooks/pre-receive"));
-    git.run(&["remote", "add", "origin", &server.to_string_lossy()]);
+    let bare = guarded(&git);
     let push = |arguments: &[&str]| push(&git, &allowed, arguments);
     let first = git.commit("a", "1");
     assert!(push(&["main"]).0);
@@ -1244,11 +1249,7 @@ fn a_side_branch_is_judged_from_the_main_branch_on_whatever_was_pushed_of_it_bef
 #[test]
 fn a_tag_is_not_deleted_moved_or_pushed_anew_for_something_else() {
     let (git, allowed) = adas();
-    let server = git.path("server.git");
-    git.run(&["init", "-q", "--bare", "-b", "main", &server.to_string_lossy()]);
-    let bare = git.at(&server);
-    ready("pre-receive", &server.join("hooks/pre-receive"));
-    git.run(&["remote", "add", "origin", &server.to_string_lossy()]);
+    let bare = guarded(&git);
     let push = |arguments: &[&str]| push(&git, &allowed, arguments);
     let first = git.commit("a", "1");
     git.run(&["tag", "-s", "-m", "one", "v1"]);

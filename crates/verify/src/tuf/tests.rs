@@ -334,16 +334,22 @@ fn nothing_lower_than_was_seen_is_trusted() {
     assert_eq!(seen, Seen::parse(&seen.to_bytes()).unwrap());
 }
 
-#[test]
-fn approvals_do_not_fall_when_the_keys_of_snapshots_change() {
+/// A keyring that approved twice, its first approvals, and what a node remembers that saw the second.
+fn approved_again() -> (World, Vec<u8>, Seen) {
     let mut world = small(2);
-    let first = world.root(1);
-    let clock = Clock::at(world.now);
     let old = Forge::of(&world).files["1.targets.json"].clone();
     world.approve("tool", b"better", About::default());
     world.sign(&[0, 1]);
     let mut seen = Seen::new();
-    seen.remember(&Trusted::refresh(&first, &world.files(), &clock, None).unwrap(), 2);
+    let trusted = Trusted::refresh(&world.root(1), &world.files(), &Clock::at(world.now), None);
+    seen.remember(&trusted.unwrap(), 2);
+    (world, old, seen)
+}
+
+#[test]
+fn approvals_do_not_fall_when_the_keys_of_snapshots_change() {
+    let (mut world, old, seen) = approved_again();
+    let (first, clock) = (world.root(1), Clock::at(world.now));
     // the third leaves, and one of those who stay offers the old approvals
     let term = world.term();
     world.keyring.remove(&keyring::id(world.keys[2].public()), term).unwrap();

@@ -82,14 +82,7 @@ fn an_older_pinned_root_meets_the_memory_of_the_newer() {
 /// Whoever signs snapshots names a role twice, so that what is remembered is not what is loaded.
 #[test]
 fn a_name_beside_the_role_does_not_hide_that_it_went_back() {
-    let mut world = small(2);
-    let first = world.root(1);
-    let clock = Clock::at(world.now);
-    let old = Forge::of(&world).files["1.targets.json"].clone();
-    world.approve("tool", b"better", About::default());
-    world.sign(&[0, 1]);
-    let mut seen = Seen::new();
-    seen.remember(&Trusted::refresh(&first, &world.files(), &clock, None).unwrap(), 2);
+    let (world, old, seen) = approved_again();
     let mut forge = Forge::of(&world);
     let name = forge.files.keys().find(|name| name.ends_with(".snapshot.json")).unwrap().clone();
     let mut body = forge.body(&name);
