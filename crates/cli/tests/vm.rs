@@ -217,9 +217,14 @@ run any /root/any.yaml -- true
 cp /opt/other /opt/kept; cp /usr/bin/probe /opt/other; /opt/other none > /dev/null; cp /opt/kept /opt/other
 run returned /root/other.yaml -- sh -c 'echo ran'
 # held open for writing while it is read: nothing about the file itself changes
-(sleep 4; sleep 3 >> /opt/tool & cat /opt/tool > /dev/null) &
+held() {
+  until grep -q '"integrity"' /root/$1.jsonl 2> /dev/null; do sleep 1; done
+  # order: open for writing before it is read, and still open then
+  sleep 1; exec 3>> $2; cat $2 > /dev/null; sleep 1
+}
+held violated /opt/tool &
 run violated /root/list.yaml -- sh -c 'echo began; sleep 60; echo AWAKE'
-(sleep 4; sleep 2 >> /opt/third & cat /opt/third > /dev/null) &
+held recorded /opt/third &
 run recorded /root/third.yaml -- sh -c 'sleep 12; echo AWAKE'
 cd /home/agent
 su agent -c 'HOME=/home/agent claw doctor' | say private
