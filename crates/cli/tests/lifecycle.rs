@@ -207,6 +207,46 @@ fn the_ledger_has_a_keeper_that_can_do_nothing_else() {
     });
 }
 
+/// Who has the disk hold the ledger after the last record, seen from outside.
+#[test]
+fn the_disk_holds_the_ledger_whoever_waits_for_it() {
+    each(CLAW, |lab| {
+        let (ledger, trace) = (lab.path("l.jsonl"), lab.path("trace"));
+        let synced = || {
+            let text = fs::read_to_string(&trace).unwrap();
+            // the ledger is the first file that claw keeps open. What is written cannot be seen: its memory is hidden
+            let last = text.rfind(" write(3, ").expect("a record");
+            text[last..].lines().any(|line| line.contains("fdatasync") && line.trim_end().ends_with("= 0"))
+        };
+        let keeper = || {
+            let holds = |process: &std::path::Path| {
+                fs::read_to_string(process.join("comm")).is_ok_and(|name| name == "claw-keeper\n")
+                    && fs::read_dir(process.join("fd")).is_ok_and(|all| {
+                        all.flatten().any(|one| fs::read_link(one.path()).is_ok_and(|to| to == ledger))
+                    })
+            };
+            fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path()).find(|process| holds(process))
+        };
+        let first = ["unshare", "-r", "-pf", "--mount-proc"];
+        for (before, seconds, killed) in [(&[][..], "0", false), (&[], "1", true), (&first, "0", false)] {
+            let _ = fs::remove_file(&ledger);
+            let (ledger, trace) = (ledger.display().to_string(), trace.display().to_string());
+            let mut words = vec!["strace", "-f", "-s", "400", "-o", &trace, "-e", "trace=write,fdatasync"];
+            words.extend(before);
+            words.extend([CLAW, "run", "--quiet", "--ledger", &ledger, "--", "sleep", seconds]);
+            let running = lab.plain().start(&words);
+            if killed {
+                assert!(soon(|| keeper().is_some()), "no keeper holds the ledger");
+                let pid = keeper().unwrap().file_name().unwrap().to_string_lossy().into_owned();
+                assert!(std::process::Command::new("kill").args(["-9", &pid]).status().unwrap().success());
+            }
+            running.end().ends(0);
+            // what outlives claw ends a moment later
+            assert!(soon(synced), "{words:?}: {}", fs::read_to_string(&trace).unwrap());
+        }
+    });
+}
+
 #[test]
 fn a_terminal_works() {
     each(CLAW, |lab| {

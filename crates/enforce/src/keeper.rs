@@ -19,8 +19,15 @@ impl Keeper {
     }
 
     /// Gives it the file.
-    pub(crate) fn take(&self, file: BorrowedFd<'_>) -> io::Result<()> {
+    pub(crate) fn give(&self, file: BorrowedFd<'_>) -> io::Result<()> {
         socket::send_descriptors(self.0.as_fd(), &[1], &[file])
+    }
+
+    /// Whether it has the file, has confined itself, and lives.
+    pub(crate) fn holds(&self) -> bool {
+        let speaks = || process::poll(&[self.0.as_fd()], 0).is_ok_and(|ready| ready == [true]);
+        // it says one word; more to hear is its end
+        speaks() && matches!(socket::receive_descriptors(self.0.as_fd(), &mut [0]), Ok((1, _))) && !speaks()
     }
 }
 
@@ -47,6 +54,7 @@ fn serve(channel: &OwnedFd) -> io::Result<()> {
     process::no_new_privileges()?;
     crate::confine_supervisor(Duty::Keep)?;
     let file = File::from(file);
+    socket::send_descriptors(channel.as_fd(), &[1], &[])?;
     // nothing more is said: this returns at the supervisor's end
     let _ = socket::receive_descriptors(channel.as_fd(), &mut [0]);
     file.sync_data()

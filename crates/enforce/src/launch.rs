@@ -203,9 +203,16 @@ impl Sandbox {
         Ok(Sandbox { pid, channel, keeper: fresh.keeper.take(), limits, _cgroup: cgroup })
     }
 
-    /// Has a file written to the disk when this process is gone, whichever way. `false`: it must wait for the disk itself.
-    pub fn keep(&self, file: BorrowedFd<'_>) -> bool {
-        self.keeper.as_ref().is_some_and(|keeper| keeper.take(file).is_ok())
+    /// Gives a file to the process that has it written to the disk when this one is gone, whichever way.
+    pub fn keep(&self, file: BorrowedFd<'_>) {
+        // what goes wrong is seen at the end: see `is_kept`
+        let _ = self.keeper.as_ref().map(|keeper| keeper.give(file));
+    }
+
+    /// Whether that process will do it; asked once, at the end. `false`: this one must wait for the disk itself. So it is where
+    /// this is the first process of its namespace, with which all others end.
+    pub fn is_kept(&self) -> bool {
+        std::process::id() != 1 && self.keeper.as_ref().is_some_and(Keeper::holds)
     }
 
     /// Waits for the sockets of the gate. Also returns the summary of the rules that the kernel lists.

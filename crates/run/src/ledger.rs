@@ -40,7 +40,6 @@ struct Inner {
     summary: Summary,
     line: Vec<u8>,
     dirty: bool,
-    kept: bool,
     broken: bool,
 }
 
@@ -59,7 +58,6 @@ impl Ledger {
             summary: Summary::default(),
             line: Vec::with_capacity(1024),
             dirty: false,
-            kept: false,
             broken: false,
         };
         Ok(Ledger { path: path.to_owned(), inner: RefCell::new(inner) })
@@ -82,17 +80,14 @@ impl Ledger {
         }
     }
 
-    /// Gives the file to whoever waits for the disk when this process is gone; `false` if he does not take it.
-    pub(crate) fn keep(&self, keeper: impl FnOnce(BorrowedFd<'_>) -> bool) {
-        let mut inner = self.inner.borrow_mut();
-        inner.kept = keeper(inner.file.as_fd());
+    /// Shows the file to whoever is to wait for the disk.
+    pub(crate) fn show(&self, to: impl FnOnce(BorrowedFd<'_>)) {
+        to(self.inner.borrow().file.as_fd());
     }
 
-    /// Nothing more is written: waits for the disk, if nobody else does.
-    pub(crate) fn close(&self) {
-        if !self.inner.borrow().kept
-            && let Some(file) = self.unsynced()
-        {
+    /// Waits for the disk.
+    pub(crate) fn sync(&self) {
+        if let Some(file) = self.unsynced() {
             let _ = file.sync_data();
         }
     }

@@ -228,7 +228,9 @@ fn perform(
     ledger.flush(Flush::All);
     // the agent has run: its end is told even if it cannot be written down, and so is that it was not
     let unwritten = write(&ledger, &Event::Exit { code: ended.code }).err();
-    ledger.close();
+    if !sandbox.is_kept() {
+        ledger.sync();
+    }
     // order: the kernel takes the namespaces down while the ledger is written out. Where nothing else was left inside,
     // nothing can run there any more, and the rest of that need not be waited for
     if ended.others == Others::Left {
@@ -340,7 +342,7 @@ impl Supervisor<'_> {
         // order: when the canary was refused everywhere, and before the agent
         gate.take_everything().map_err(system("steer what an observed run opens to the gate"))?;
         self.sandbox.release(&applied).map_err(system("let the agent go"))?;
-        self.ledger.keep(|file| self.sandbox.keep(file));
+        self.ledger.show(|file| self.sandbox.keep(file));
         #[cfg(debug_assertions)]
         crate::taken::attempt(processes.as_fd(), self.sandbox.channel(), self.job.tell);
         let outside = Outside { channel: &channel, signals: &signals, questions: &questions };

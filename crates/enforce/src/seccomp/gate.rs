@@ -138,9 +138,9 @@ const RELAYS: &[i64] = calls! {
     SYS_getrandom SYS_uname SYS_wait4 SYS_getrusage
 };
 
-/// What waiting and writing out need.
+/// What one word, waiting and writing out need.
 const KEEPS: &[i64] = calls! {
-    SYS_recvmsg SYS_fdatasync SYS_close SYS_munmap SYS_brk SYS_madvise SYS_restart_syscall SYS_rt_sigreturn SYS_exit_group
+    SYS_sendmsg SYS_recvmsg SYS_fdatasync SYS_close SYS_munmap SYS_brk SYS_madvise SYS_restart_syscall SYS_rt_sigreturn SYS_exit_group
 };
 
 #[cfg(test)]
