@@ -428,3 +428,76 @@ attempt(lambda: socket.create_connection(('api.test', {0})))",
         );
     });
 }
+
+#[test]
+fn a_connection_that_cannot_be_passed_on_is_refused_and_told() {
+    each(CLAW, |lab| {
+        let (server, other) = (echo(Lab::PRIVATE), echo(Lab::PRIVATE));
+        lab.policy(
+            &[
+                format!("{}, protocol: TCP, path: brokered", server.rule("api.test")),
+                other.rule("relay.test"),
+            ],
+            "filesystem: {write: [.]}\n",
+        );
+        let file = lab.program_file(&format!(
+            "targets = [(socket.gethostbyname('api.test'), {}), (socket.gethostbyname('relay.test'), {})]
+kept = flood()
+for target in targets:
+    try: socket.create_connection(target); print('REACHED')
+    except OSError as error: print(errno.errorcode[error.errno])
+for one, two in kept: one.close(); two.close()
+time.sleep(0.3)
+connection = socket.create_connection(targets[0]); print('peer', connection.getpeername()[0])",
+            server.port(),
+            other.port()
+        ));
+        let run = lab.claw().inside(&["prlimit", "--nofile=600:"]).command(&["python3", &file]).ends(0);
+        let run = run.says("ECONNREFUSED\nECONNREFUSED\n");
+        let run = run.denied("api.test", server.port(), "limit").denied("relay.test", other.port(), "limit");
+        assert_eq!(other.arrivals(), 0, "{run:#?}");
+        is_handed(&run, &server);
+    });
+}
+
+/// A supervisor without room for a descriptor refuses this connection, and goes on answering.
+#[test]
+fn a_gate_without_room_for_a_socket_goes_on_answering() {
+    each(CLAW, |lab| {
+        let (server, other) = (echo(Lab::PRIVATE), echo(Lab::PRIVATE));
+        lab.policy(
+            &[
+                format!("{}, protocol: TCP, path: brokered", server.rule("api.test")),
+                other.rule("relay.test"),
+            ],
+            "filesystem: {write: [.]}\n",
+        );
+        let file = lab.program_file(&format!(
+            "targets = [(socket.gethostbyname('api.test'), {}), (socket.gethostbyname('relay.test'), {})]
+def tries():
+    for target in targets:
+        one = socket.socket()
+        try: one.connect(target); print('peer', one.getpeername()[0] == '{}')
+        except OSError as error: print(errno.errorcode[error.errno])
+def until(name):
+    open('up-' + name, 'w').close()
+    while not os.path.exists(name): time.sleep(0.01)
+until('full'); tries(); until('free'); tries()",
+            server.port(),
+            other.port(),
+            server.ip()
+        ));
+        let running = lab.claw().start(&["python3", &file]);
+        for (name, most) in [("full", "3:"), ("free", "20000:")] {
+            let begun = Instant::now();
+            while !lab.path(&format!("work/up-{name}")).exists() {
+                assert!(begun.elapsed() < Duration::from_secs(10), "{name}");
+                thread::sleep(Duration::from_millis(5));
+            }
+            lab.bare(&format!("prlimit --pid {} --nofile={most}", running.pid())).ends(0);
+            lab.write(&format!("work/{name}"), "");
+        }
+        let run = running.end().ends(0).prints("ECONNREFUSED\nECONNREFUSED\npeer True\npeer False");
+        run.denied("api.test", server.port(), "limit").denied("relay.test", other.port(), "limit");
+    });
+}

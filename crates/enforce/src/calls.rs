@@ -1,7 +1,10 @@
 //! Calls of the agent that wait for an answer. Init takes them, not the supervisor: it sees nothing but the sandbox, so what it
 //! may do for a caller (copy a descriptor, read memory, resolve a path) it can do inside alone. A supervisor that somebody
-//! takes over has none of this. It gets a copy of an IP socket and the address that was read, or a descriptor that stands for the
-//! caller, and answers by itself.
+//! takes over has none of this. It gets a copy of an IP socket and the address that was read, or what a call of the profile's
+//! is, and answers by itself. Whoever the profile ends is ended by init, once the supervisor has written it down and says so.
+//!
+//! An agent can see to it that no descriptor reaches the supervisor (unix(7), ETOOMANYREFS; and descriptors run out). So nothing that the
+//! profile says depends on one, and a connection whose socket cannot go along is told without it, and refused.
 //!
 //! Every connect(2), bind(2) and listen(2) that waits is performed on a copy of the caller's descriptor and with an address
 //! that was read once: nothing is left to the kernel to read again. What concerns UNIX sockets is done by a thread with the caller's
@@ -16,18 +19,18 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use claw_policy::seccomp::{CallAction, CallProfile};
 use claw_sys::notify::{self, Call, Reply, Thread};
-use claw_sys::socket;
+use claw_sys::{process, signal, socket};
 use serde::{Deserialize, Serialize};
 
-use crate::words::{hear, say};
+use crate::words::{Failure, Step, hear, hear_at_least, say};
 
 /// A call of the agent, as the supervisor is asked.
 #[derive(Debug)]
 pub enum Asked {
     /// connect(2) of an IP stream socket of the sandbox's own network.
     Connect(Connecting),
-    /// A call that the system call profile says something about, and a descriptor that stands for its thread.
-    Profile(Call, OwnedFd),
+    /// A call that the system call profile says something about.
+    Profile(Call),
 }
 
 /// A connection that waits, and all that is known of it.
@@ -35,8 +38,8 @@ pub enum Asked {
 pub struct Connecting {
     /// The call.
     pub call: Call,
-    /// A copy of the socket.
-    pub socket: OwnedFd,
+    /// A copy of the socket. `None`: it could not come along, here or there no descriptor is left for it.
+    pub socket: Option<OwnedFd>,
     /// The address, as it was read.
     pub address: Vec<u8>,
     /// The caller's process, by its number inside.
@@ -60,21 +63,29 @@ impl Calls {
     }
 
     /// The next call. Waits for it.
+    ///
+    /// # Errors
+    /// `UnexpectedEof`: everyone inside has ended. Any other concerns this one call.
     pub fn next(&self) -> io::Result<Asked> {
-        let (Told { id, thread, number, arguments, connects }, descriptors) = hear(self.channel.as_fd())?;
-        let call = Call { id, thread, number, arguments };
-        let descriptor = descriptors.into_iter().next();
-        let descriptor = descriptor.ok_or_else(|| io::Error::other("a call came without its descriptor"))?;
-        Ok(match connects {
+        let (told, descriptors) = hear_at_least::<Told>(self.channel.as_fd())?;
+        let call = told.call();
+        Ok(match told.connects {
             Some((process, address)) => {
-                Asked::Connect(Connecting { call, socket: descriptor, address, process })
+                let socket = descriptors.into_iter().next();
+                Asked::Connect(Connecting { call, socket, address, process })
             }
-            None => Asked::Profile(call, descriptor),
+            None => Asked::Profile(call),
         })
+    }
+
+    /// Has init end the process that made this call, which is written down.
+    pub fn end(&self, call: &Call) -> io::Result<()> {
+        // it never waits for long: init reads what stands here before it tells of another call
+        say(self.channel.as_fd(), &Told::of(call, None), &[])
     }
 }
 
-/// What is told of a call.
+/// What is told of a call; and, told back, whose process is to end.
 #[derive(Debug, Serialize, Deserialize)]
 struct Told {
     id: u64,
@@ -83,6 +94,18 @@ struct Told {
     arguments: [u64; 6],
     /// The caller's process, and the address.
     connects: Option<(u32, Vec<u8>)>,
+}
+
+impl Told {
+    fn of(call: &Call, connects: Option<(u32, Vec<u8>)>) -> Told {
+        let Call { id, thread, number, arguments } = *call;
+        Told { id, thread, number, arguments, connects }
+    }
+
+    fn call(&self) -> Call {
+        let Told { id, thread, number, arguments, .. } = *self;
+        Call { id, thread, number, arguments }
+    }
 }
 
 /// Calls that wait for init, whatever else does.
@@ -121,21 +144,20 @@ impl Taker {
         Ok(Taker { listener: Arc::new(listener), channel, profile, inside, performing, callers })
     }
 
-    /// Where calls arrive.
-    pub(crate) fn listener(&self) -> BorrowedFd<'_> {
-        self.listener.as_fd()
+    /// Where calls arrive, and where the supervisor says whose process is to end.
+    pub(crate) fn sources(&self) -> [BorrowedFd<'_>; 2] {
+        [self.listener.as_fd(), self.channel.as_fd()]
     }
 
-    /// Takes one call and answers it or passes it on.
-    pub(crate) fn take(&mut self) {
+    /// Takes one call and answers it or passes it on. An error: what the profile says of it can be had from nobody.
+    pub(crate) fn take(&mut self) -> Result<(), Failure> {
         // an error: the caller was killed meanwhile
-        let Ok(call) = notify::receive(self.listener()) else { return };
+        let Ok(call) = notify::receive(self.listener()) else { return Ok(()) };
         if self.is_explained(&call) {
-            // whoever is gone needs no answer
-            if let Ok(thread) = Thread::open(call.thread) {
-                self.pass_on(&call, thread.as_fd(), None);
-            }
-            return;
+            // a supervisor that does not read is waited for: without it nobody decides, and when it ends so does init
+            return self
+                .tell(&Told::of(&call, None), &[])
+                .step(|| "tell the supervisor of a call".to_owned());
         }
         match self.descriptor(&call) {
             Ok((socket, process)) => self.socket(&call, socket, process),
@@ -145,6 +167,35 @@ impl Taker {
             // a program that may not be looked at gets no socket that could lead anywhere
             Err(_) => self.reply(&call, Reply::Error(libc::EACCES)),
         }
+        Ok(())
+    }
+
+    /// Ends whoever the supervisor says is to end, all that it has said by now. `false`: it is gone.
+    pub(crate) fn obey(&self) -> bool {
+        while matches!(process::poll(&[self.channel.as_fd()], 0).as_deref(), Ok([true])) {
+            match hear::<Told>(self.channel.as_fd()) {
+                Ok((told, _)) => self.end(&told.call()),
+                Err(_) => return false,
+            }
+        }
+        true
+    }
+
+    fn end(&self, call: &Call) {
+        // order: whatever was opened is the caller if that waits afterwards
+        let thread = Thread::open(call.thread);
+        if notify::waits(self.listener(), call)
+            && thread.and_then(|thread| notify::end_process(thread.as_fd())).is_err()
+        {
+            // no descriptor is left: by its number, which is nobody else's while the call waits
+            let _ = signal::send(call.thread.cast_signed(), libc::SIGKILL);
+        }
+        // whoever could not be ended is refused
+        self.reply(call, Reply::Error(libc::EPERM));
+    }
+
+    fn listener(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
     }
 
     /// A copy of the descriptor that the call names, and the caller's process. What was asked once of a thread is kept while it
@@ -163,6 +214,10 @@ impl Taker {
         let thread = Thread::open(call.thread)?;
         let socket = thread.descriptor(wanted)?;
         let process = notify::leader(call.thread)?;
+        // what was opened and read is the caller's only if it still waits
+        if !notify::waits(self.listener(), call) {
+            return Err(io::Error::from_raw_os_error(libc::ESRCH));
+        }
         if thread.is_exact() {
             self.callers.truncate(MOST_KEPT - 1);
             self.callers.insert(0, Caller { number: call.thread, thread, process });
@@ -211,7 +266,7 @@ impl Taker {
             (_, libc::SYS_bind) => self.reply(call, answer(notify::bind(socket.as_fd(), &address))),
             // the supervisor decides
             _ if internet && kind == libc::SOCK_STREAM => {
-                self.pass_on(call, socket.as_fd(), Some((process, address)))
+                self.pass_on(call, socket.as_fd(), (process, address));
             }
             // nothing here waits: the peer of a datagram or netlink socket is only written down
             _ => self.reply(call, answer(notify::connect(socket.as_fd(), &address))),
@@ -238,12 +293,16 @@ impl Taker {
         }
     }
 
-    fn pass_on(&self, call: &Call, descriptor: BorrowedFd<'_>, connects: Option<(u32, Vec<u8>)>) {
-        let Call { id, thread, number, arguments } = *call;
-        let told = Told { id, thread, number, arguments, connects };
-        if say(self.channel.as_fd(), &told, &[descriptor]).is_err() {
+    /// Has the supervisor decide on a connection.
+    fn pass_on(&self, call: &Call, socket: BorrowedFd<'_>, (process, address): (u32, Vec<u8>)) {
+        let told = Told::of(call, Some((process, address)));
+        if self.tell(&told, &[socket]).or_else(|_| self.tell(&told, &[])).is_err() {
             self.reply(call, Reply::Error(libc::EAGAIN));
         }
+    }
+
+    fn tell(&self, told: &Told, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+        say(self.channel.as_fd(), told, descriptors)
     }
 
     fn reply(&self, call: &Call, reply: Reply) {
