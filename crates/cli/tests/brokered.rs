@@ -460,6 +460,42 @@ connection = socket.create_connection(targets[0]); print('peer', connection.getp
     });
 }
 
+/// Init binds and connects for the agent, and stands outside of walls that the agent makes for its own children.
+#[test]
+fn an_agent_that_builds_a_wall_of_its_own_is_told_that_it_would_not_hold() {
+    each(CLAW, |lab| {
+        let server = echo(Lab::PRIVATE);
+        opened(lab, &server, "");
+        let code = "def confined():
+    # it may bind and connect no TCP port any more (landlock(7), ABI 4)
+    libc.prctl(38, 1, 0, 0, 0)
+    rules = syscall(444, struct.pack('=QQ', 0, 3), 16, 0)
+    syscall(446, rules, 0)
+    for port in (0, 4001):
+        try: socket.socket().bind(('127.0.0.1', port)); print('LEAKS')
+        except OSError as error: print('held', errno.errorcode[error.errno])
+try: confined()
+except OSError as error: print('no wall', errno.errorcode[error.errno])";
+        // without a broker the same wall is built, and holds
+        let bare = lab.bare_python(code);
+        assert!(bare.stdout.contains("held EACCES") && !bare.stdout.contains("LEAKS"), "{bare:#?}");
+        lab.python(code).ends(0).prints("no wall ENOSYS");
+        lab.write(
+            "profile.json",
+            "{\"defaultAction\": \"SCMP_ACT_ALLOW\", \"syscalls\": [
+{\"names\": [\"landlock_restrict_self\", \"landlock_create_ruleset\"], \"action\": \"SCMP_ACT_KILL_PROCESS\"}]}",
+        );
+        lab.policy(
+            &[format!("{}, protocol: TCP, path: brokered", server.rule("api.test"))],
+            "process: {seccomp: ../profile.json}\n",
+        );
+        lab.python(code).ends(137).warns("it called landlock_create_ruleset(2)");
+        lab.policy(&[server.rule("api.test")], "");
+        let run = lab.python(code).ends(0).says("held EACCES");
+        assert!(!run.stdout.contains("LEAKS"), "{run:#?}");
+    });
+}
+
 /// A supervisor without room for a descriptor refuses this connection, and goes on answering.
 #[test]
 fn a_gate_without_room_for_a_socket_goes_on_answering() {
