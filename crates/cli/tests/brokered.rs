@@ -496,6 +496,95 @@ except OSError as error: print('no wall', errno.errorcode[error.errno])";
     });
 }
 
+/// Links of `/proc` that stand for what a process holds would be init's own.
+#[test]
+fn a_path_leads_nowhere_by_what_init_holds() {
+    each(CLAW, |lab| {
+        let server = echo(Lab::PRIVATE);
+        opened(lab, &server, "");
+        let code = "here = os.getcwd()
+first = socket.socket(socket.AF_UNIX); first.bind(here + '/s'); first.listen(); print('own name', first.getsockname() == here + '/s')
+os.mkdir('d'); os.mkdir('d/e'); os.symlink('../s', 'd/up'); os.symlink(here + '/s', 'd/whole'); os.symlink('loop', 'loop')
+os.symlink('/proc/self/cwd' + here + '/s', 'magic'); os.symlink('/proc/1/cwd' + here, 'around')
+listing = os.open('.', os.O_RDONLY)
+def told(what, act):
+    try: act(); print(what, 'ok')
+    except OSError as error: print(what, errno.errorcode[error.errno])
+def connect(path): socket.socket(socket.AF_UNIX).connect(path)
+def bind(path): socket.socket(socket.AF_UNIX).bind(path)
+for path in ('s', './s', 'd/../s', 'd/up', 'd/whole', here + '/s', '/proc/self/../..' + here + '/s'): told('good ' + path[:9], lambda: connect(path))
+if inside:
+    for way in ('/proc/self/cwd', '/proc/thread-self/cwd', '/proc/self/root', '/proc/1/cwd', '/proc/1/root', '/proc/%d/cwd' % os.getpid(), '/proc/1/task/1/root'):
+        for part in ('', here):
+            told('magic', lambda: connect(way + part + '/s')); told('magic', lambda: bind(way + part + '/new'))
+    for number in range(3, 40): told('magic', lambda: connect('/proc/self/fd/%d/s' % number))
+    told('magic', lambda: connect('magic')); told('magic', lambda: connect('around/s')); told('magic', lambda: bind('around/new'))
+    print('made', [name for name in os.listdir('.') + os.listdir('/') if name == 'new'])
+for path in ('s/', 'd', 'd/', '..', 'd/..', 'none', 'd/none/s', 'loop', 's/x', 'x' * 107): told('connect ' + path[:8], lambda: connect(path))
+for path in ('s', 's/', 'd/', '..', '/', 'd/..', 'd/none/s', 'loop', 'magic', 's/x'): told('bind ' + path, lambda: bind(path))
+one = socket.socket(socket.AF_UNIX); one.bind('d//e/../b'); one.listen(); print(one.getsockname()); connect('d/b')
+one = socket.socket(socket.AF_UNIX); one.bind(''); print('named', one.getsockname()[:1])
+os.chdir('d/e'); one = socket.socket(socket.AF_UNIX); one.bind('c'); one.listen(); connect('c'); connect('../e/c'); connect('../../s')
+name = ('y' * (107 - len(here)))[1:]; one = socket.socket(socket.AF_UNIX); one.bind(here + '/' + name); one.listen(); connect(here + '/' + name)
+print('long', len(one.getsockname()))";
+        let bare = lab.bare_python(&format!("inside = False\n{code}")).ends(0);
+        lab.bare("rm -rf d around magic loop s y*").ends(0);
+        let run = lab.python(&format!("inside = True\n{code}")).ends(0).says("made []\n");
+        let (magic, rest): (Vec<&str>, Vec<&str>) =
+            run.stdout.lines().partition(|line| line.starts_with("magic "));
+        assert!(
+            magic.iter().all(|line| ["magic ELOOP", "magic EACCES", "magic ENOENT"].contains(line)),
+            "{run:#?}"
+        );
+        assert!(magic.len() > 60, "{run:#?}");
+        // everything else is as without claw
+        let plain: Vec<&str> = rest.into_iter().filter(|line| *line != "made []").collect();
+        assert_eq!(plain, bare.stdout.lines().collect::<Vec<_>>(), "{run:#?}");
+        assert!(plain.contains(&"own name True"), "{run:#?}");
+    });
+}
+
+/// However many callers wait for full queues: binding is not held up, and who is gone waits no more.
+#[test]
+fn callers_that_wait_and_end_leave_their_places_to_others() {
+    each(CLAW, |lab| {
+        let server = echo(Lab::PRIVATE);
+        opened(lab, &server, "");
+        let code = "import signal
+full = socket.socket(socket.AF_UNIX); full.bind('full'); full.listen(0)
+good = socket.socket(socket.AF_UNIX); good.bind('good'); good.listen(50)
+# the queue has one place
+first = socket.socket(socket.AF_UNIX); first.connect('full')
+def waits():
+    child = os.fork()
+    if child == 0:
+        one = socket.socket(socket.AF_UNIX); one.settimeout(None)
+        while True:
+            # EAGAIN: the parent has taken the last place to see whether it is there
+            try: one.connect('full')
+            except BlockingIOError: time.sleep(0.01)
+    return child
+def works(act):
+    for _ in range(400):
+        try: act(); return True
+        except BlockingIOError: time.sleep(0.02)
+    return False
+def connects(): socket.socket(socket.AF_UNIX).connect('good'); good.accept()
+for turn in range(6):
+    children = [waits() for _ in range(64)]
+    # until the last place is taken
+    for _ in range(400):
+        try: connects(); time.sleep(0.02)
+        except BlockingIOError: break
+    else: print('never full')
+    socket.socket(socket.AF_UNIX).bind('bound%d' % turn)
+    for child in children: os.kill(child, signal.SIGKILL); os.waitpid(child, 0)
+    print(turn, works(connects))
+first.close(); full.accept(); full.close()";
+        lab.python(code).ends(0).prints("0 True\n1 True\n2 True\n3 True\n4 True\n5 True");
+    });
+}
+
 /// A supervisor without room for a descriptor refuses this connection, and goes on answering.
 #[test]
 fn a_gate_without_room_for_a_socket_goes_on_answering() {

@@ -7,21 +7,18 @@
 //! profile says depends on one, and a connection whose socket cannot go along is told without it, and refused.
 //!
 //! Every connect(2), bind(2) and listen(2) that waits is performed on a copy of the caller's descriptor and with an address
-//! that was read once: nothing is left to the kernel to read again. What concerns UNIX sockets is done by a thread with the caller's
-//! working directory and mask, since a path or a full queue may hold it up as long as the agent likes.
+//! that was read once: nothing is left to the kernel to read again. What concerns UNIX sockets is done by threads (`local`).
 
-use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use claw_policy::seccomp::{CallAction, CallProfile};
 use claw_sys::notify::{self, Call, Reply, Thread};
 use claw_sys::{process, signal, socket};
 use serde::{Deserialize, Serialize};
 
+use crate::local::Local;
 use crate::words::{Failure, Step, hear, hear_at_least, say};
 
 /// A call of the agent, as the supervisor is asked.
@@ -118,8 +115,7 @@ pub(crate) struct Taker {
     profile: Option<CallProfile>,
     /// The cookie of the sandbox's network namespace.
     inside: u64,
-    /// Threads that perform a call.
-    performing: Arc<AtomicU32>,
+    local: Local,
     /// Those that called last.
     callers: Vec<Caller>,
 }
@@ -139,9 +135,9 @@ impl Taker {
         let own = socket::raw(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0)?;
         let inside = notify::network(own.as_fd())?;
         notify::wake_on_this_processor(listener.as_fd());
-        let performing = Arc::default();
-        let callers = Vec::new();
-        Ok(Taker { listener: Arc::new(listener), channel, profile, inside, performing, callers })
+        let listener = Arc::new(listener);
+        let local = Local::of(&listener)?;
+        Ok(Taker { listener, channel, profile, inside, local, callers: Vec::new() })
     }
 
     /// Where calls arrive, and where the supervisor says whose process is to end.
@@ -234,7 +230,7 @@ impl Taker {
         !SOCKETS.contains(&call.number) || self.profile.as_ref().is_some_and(|profile| !lets_through(profile))
     }
 
-    fn socket(&self, call: &Call, socket: OwnedFd, process: u32) {
+    fn socket(&mut self, call: &Call, socket: OwnedFd, process: u32) {
         let Ok((domain, kind, network)) = notify::kind(socket.as_fd()) else {
             return self.reply(call, Reply::Error(libc::ENOTSOCK));
         };
@@ -262,7 +258,11 @@ impl Taker {
             return;
         }
         match (domain, call.number) {
-            (libc::AF_UNIX, _) => self.elsewhere(*call, socket, address),
+            (libc::AF_UNIX, _) => {
+                if let Err(error) = self.local.perform(*call, socket, address) {
+                    self.reply(call, Reply::Error(error));
+                }
+            }
             (_, libc::SYS_bind) => self.reply(call, answer(notify::bind(socket.as_fd(), &address))),
             // the supervisor decides
             _ if internet && kind == libc::SOCK_STREAM => {
@@ -270,26 +270,6 @@ impl Taker {
             }
             // nothing here waits: the peer of a datagram or netlink socket is only written down
             _ => self.reply(call, answer(notify::connect(socket.as_fd(), &address))),
-        }
-    }
-
-    /// Performs a call on a UNIX socket on another thread, as the caller would: init itself never waits.
-    fn elsewhere(&self, call: Call, socket: OwnedFd, address: Vec<u8>) {
-        let (listener, performing) = (Arc::clone(&self.listener), Arc::clone(&self.performing));
-        if self.performing.fetch_add(1, Ordering::Relaxed) >= MOST_PERFORMED {
-            self.performing.fetch_sub(1, Ordering::Relaxed);
-            return self.reply(&call, Reply::Error(libc::EAGAIN));
-        }
-        let perform = move || {
-            if let Some(done) = perform(listener.as_fd(), &call, &socket, &address) {
-                // a caller that is gone needs no answer
-                let _ = notify::reply(listener.as_fd(), &call, answer(done));
-            }
-            performing.fetch_sub(1, Ordering::Relaxed);
-        };
-        if std::thread::Builder::new().stack_size(STACK).spawn(perform).is_err() {
-            self.performing.fetch_sub(1, Ordering::Relaxed);
-            self.reply(&call, Reply::Error(libc::EAGAIN));
         }
     }
 
@@ -310,40 +290,7 @@ impl Taker {
     }
 }
 
-/// connect(2) or bind(2) of a UNIX socket with the caller's mask and working directory. `None`: the caller is gone.
-fn perform(
-    listener: BorrowedFd<'_>,
-    call: &Call,
-    socket: &OwnedFd,
-    address: &[u8],
-) -> Option<io::Result<()>> {
-    let place = || {
-        // a path (unix(7)): neither abstract nor without a name
-        let is_path = address.get(2).is_some_and(|first| *first != 0);
-        let is_relative = is_path && address.get(2) != Some(&b'/');
-        let directory = is_relative.then(|| directory_of(call.thread)).transpose()?;
-        Ok((mask(call.thread), directory))
-    };
-    let (mask, directory) = match place() {
-        Ok(found) => found,
-        Err(error) => return Some(Err(error)),
-    };
-    if !notify::waits(listener, call) {
-        return None;
-    }
-    Some(notify::stand_in(mask, directory.as_ref().map(AsFd::as_fd)).and_then(|()| match call.number {
-        libc::SYS_bind => notify::bind(socket.as_fd(), address),
-        _ => notify::connect(socket.as_fd(), address),
-    }))
-}
-
-/// A thread's working directory. To stand in it, it need not be readable.
-fn directory_of(thread: u32) -> io::Result<File> {
-    let flags = libc::O_PATH | libc::O_DIRECTORY;
-    OpenOptions::new().read(true).custom_flags(flags).open(format!("/proc/{thread}/cwd"))
-}
-
-fn answer(done: io::Result<()>) -> Reply {
+pub(crate) fn answer(done: io::Result<()>) -> Reply {
     match done {
         Ok(()) => Reply::Done,
         Err(error) => Reply::Error(error.raw_os_error().unwrap_or(libc::EACCES)),
@@ -355,19 +302,7 @@ fn descriptor_number(call: &Call) -> u32 {
     number as u32
 }
 
-/// umask(2) of a thread (proc_pid_status(5)); the strictest, if it is not told.
-fn mask(thread: u32) -> u32 {
-    let status = fs::read_to_string(format!("/proc/{thread}/status")).unwrap_or_default();
-    let mask =
-        status.lines().find_map(|line| u32::from_str_radix(line.strip_prefix("Umask:")?.trim(), 8).ok());
-    mask.unwrap_or(0o077)
-}
-
 /// `struct sockaddr_storage`.
 const LONGEST_ADDRESS: usize = 128;
-/// Threads that may wait for the agent's own UNIX sockets.
-const MOST_PERFORMED: u32 = 64;
 /// One descriptor each.
 const MOST_KEPT: usize = 16;
-/// Bytes of stack for one of those threads.
-const STACK: usize = 128 << 10;
