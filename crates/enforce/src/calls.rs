@@ -306,3 +306,55 @@ fn descriptor_number(call: &Call) -> u32 {
 const LONGEST_ADDRESS: usize = 128;
 /// One descriptor each.
 const MOST_KEPT: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use claw_policy::seccomp::{Architecture, Machine};
+
+    use super::*;
+    use crate::seccomp::Stack;
+
+    const CALL: Call = Call { id: 1, thread: 2, number: libc::SYS_connect, arguments: [0; 6] };
+
+    #[test]
+    fn a_message_without_its_descriptor_or_sense_is_not_the_end() {
+        let (channel, init) = socket::pair().unwrap();
+        let calls = Calls { listener: channel.try_clone().unwrap(), channel };
+        say(init.as_fd(), &Told::of(&CALL, Some((7, vec![1, 2]))), &[]).unwrap();
+        let told = calls.next().unwrap();
+        let bare = |told: &Connecting| told.call == CALL && told.socket.is_none() && told.address == [1, 2];
+        assert!(matches!(&told, Asked::Connect(told) if bare(told)), "{told:?}");
+        say(init.as_fd(), &"neither", &[]).unwrap();
+        assert_ne!(calls.next().unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        drop(init);
+        assert_eq!(calls.next().unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    /// Init ends with an error, and everything inside with it.
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn a_call_of_the_profile_that_cannot_be_told_is_not_answered_with_an_error() {
+        let text = r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+            {"names": ["sched_yield"], "action": "SCMP_ACT_KILL_PROCESS"}]}"#;
+        let machine = Machine { architecture: Architecture::X86_64, kernel: (6, 18) };
+        let profile = CallProfile::parse(text, "test", machine).unwrap();
+        let stack = Stack::of(Some(&profile), false).unwrap();
+        let (hands, handed) = mpsc::channel();
+        let (returns, returned) = mpsc::channel();
+        std::thread::spawn(move || {
+            process::no_new_privileges().unwrap();
+            hands.send(stack.listen().unwrap()).unwrap();
+            std::thread::yield_now();
+            // only at the end of this test
+            let _ = returns.send(());
+        });
+        let (channel, supervisor) = socket::pair().unwrap();
+        let mut taker = Taker::of(vec![handed.recv().unwrap(), channel], Some(profile)).unwrap();
+        drop(supervisor);
+        let failure = taker.take().unwrap_err();
+        assert!(failure.to_string().starts_with("cannot tell the supervisor of a call: "), "{failure}");
+        assert_eq!(returned.try_recv(), Err(mpsc::TryRecvError::Empty));
+    }
+}

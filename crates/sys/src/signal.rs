@@ -115,8 +115,10 @@ pub fn heed() -> io::Result<()> {
 
 /// Calls a thread that heeds it away from a system call in which it waits: that fails with `EINTR` (pthread_kill(3)).
 pub fn interrupt<T>(thread: &JoinHandle<T>) -> io::Result<()> {
+    // C libraries differ in the type
+    let identifier = thread.as_pthread_t() as libc::pthread_t;
     // SAFETY: whoever has the handle has neither joined nor detached the thread, so its identifier is its own.
-    match unsafe { libc::pthread_kill(thread.as_pthread_t(), INTERRUPT) } {
+    match unsafe { libc::pthread_kill(identifier, INTERRUPT) } {
         0 => Ok(()),
         error => Err(io::Error::from_raw_os_error(error)),
     }
