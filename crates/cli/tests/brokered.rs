@@ -428,3 +428,201 @@ attempt(lambda: socket.create_connection(('api.test', {0})))",
         );
     });
 }
+
+#[test]
+fn a_connection_that_cannot_be_passed_on_is_refused_and_told() {
+    each(CLAW, |lab| {
+        let (server, other) = (echo(Lab::PRIVATE), echo(Lab::PRIVATE));
+        lab.policy(
+            &[
+                format!("{}, protocol: TCP, path: brokered", server.rule("api.test")),
+                other.rule("relay.test"),
+            ],
+            "filesystem: {write: [.]}\n",
+        );
+        let file = lab.program_file(&format!(
+            "targets = [(socket.gethostbyname('api.test'), {}), (socket.gethostbyname('relay.test'), {})]
+kept = flood()
+for target in targets:
+    try: socket.create_connection(target); print('REACHED')
+    except OSError as error: print(errno.errorcode[error.errno])
+for one, two in kept: one.close(); two.close()
+time.sleep(0.3)
+connection = socket.create_connection(targets[0]); print('peer', connection.getpeername()[0])",
+            server.port(),
+            other.port()
+        ));
+        let run = lab.claw().inside(&["prlimit", "--nofile=600:"]).command(&["python3", &file]).ends(0);
+        let run = run.says("ECONNREFUSED\nECONNREFUSED\n");
+        let run = run.denied("api.test", server.port(), "limit").denied("relay.test", other.port(), "limit");
+        assert_eq!(other.arrivals(), 0, "{run:#?}");
+        is_handed(&run, &server);
+    });
+}
+
+/// Init binds and connects for the agent, and stands outside of walls that the agent makes for its own children.
+#[test]
+fn an_agent_that_builds_a_wall_of_its_own_is_told_that_it_would_not_hold() {
+    each(CLAW, |lab| {
+        let server = echo(Lab::PRIVATE);
+        opened(lab, &server, "");
+        let code = "def confined():
+    # it may bind and connect no TCP port any more (landlock(7), ABI 4)
+    libc.prctl(38, 1, 0, 0, 0)
+    rules = syscall(444, struct.pack('=QQ', 0, 3), 16, 0)
+    syscall(446, rules, 0)
+    for port in (0, 4001):
+        try: socket.socket().bind(('127.0.0.1', port)); print('LEAKS')
+        except OSError as error: print('held', errno.errorcode[error.errno])
+try: confined()
+except OSError as error: print('no wall', errno.errorcode[error.errno])";
+        // without a broker the same wall is built, and holds
+        let bare = lab.bare_python(code);
+        assert!(bare.stdout.contains("held EACCES") && !bare.stdout.contains("LEAKS"), "{bare:#?}");
+        lab.python(code).ends(0).prints("no wall ENOSYS");
+        lab.write(
+            "profile.json",
+            "{\"defaultAction\": \"SCMP_ACT_ALLOW\", \"syscalls\": [
+{\"names\": [\"landlock_restrict_self\", \"landlock_create_ruleset\"], \"action\": \"SCMP_ACT_KILL_PROCESS\"}]}",
+        );
+        lab.policy(
+            &[format!("{}, protocol: TCP, path: brokered", server.rule("api.test"))],
+            "process: {seccomp: ../profile.json}\n",
+        );
+        lab.python(code).ends(137).warns("it called landlock_create_ruleset(2)");
+        lab.policy(&[server.rule("api.test")], "");
+        let run = lab.python(code).ends(0).says("held EACCES");
+        assert!(!run.stdout.contains("LEAKS"), "{run:#?}");
+    });
+}
+
+/// Links of `/proc` that stand for what a process holds would be init's own.
+#[test]
+fn a_path_leads_nowhere_by_what_init_holds() {
+    each(CLAW, |lab| {
+        let server = echo(Lab::PRIVATE);
+        opened(lab, &server, "");
+        let code = "here = os.getcwd()
+first = socket.socket(socket.AF_UNIX); first.bind(here + '/s'); first.listen(); print('own name', first.getsockname() == here + '/s')
+os.mkdir('d'); os.mkdir('d/e'); os.symlink('../s', 'd/up'); os.symlink(here + '/s', 'd/whole'); os.symlink('loop', 'loop')
+os.symlink('/proc/self/cwd' + here + '/s', 'magic'); os.symlink('/proc/1/cwd' + here, 'around')
+listing = os.open('.', os.O_RDONLY)
+def told(what, act):
+    try: act(); print(what, 'ok')
+    except OSError as error: print(what, errno.errorcode[error.errno])
+def connect(path): socket.socket(socket.AF_UNIX).connect(path)
+def bind(path): socket.socket(socket.AF_UNIX).bind(path)
+for path in ('s', './s', 'd/../s', 'd/up', 'd/whole', here + '/s', '/proc/self/../..' + here + '/s'): told('good ' + path[:9], lambda: connect(path))
+if inside:
+    for way in ('/proc/self/cwd', '/proc/thread-self/cwd', '/proc/self/root', '/proc/1/cwd', '/proc/1/root', '/proc/%d/cwd' % os.getpid(), '/proc/1/task/1/root'):
+        for part in ('', here):
+            told('magic', lambda: connect(way + part + '/s')); told('magic', lambda: bind(way + part + '/new'))
+    for number in range(3, 40): told('magic', lambda: connect('/proc/self/fd/%d/s' % number))
+    told('magic', lambda: connect('magic')); told('magic', lambda: connect('around/s')); told('magic', lambda: bind('around/new'))
+    print('made', [name for name in os.listdir('.') + os.listdir('/') if name == 'new'])
+for path in ('s/', 'd', 'd/', '..', 'd/..', 'none', 'd/none/s', 'loop', 's/x', 'x' * 107): told('connect ' + path[:8], lambda: connect(path))
+for path in ('s', 's/', 'd/', '..', '/', 'd/..', 'd/none/s', 'loop', 'magic', 's/x'): told('bind ' + path, lambda: bind(path))
+one = socket.socket(socket.AF_UNIX); one.bind('d//e/../b'); one.listen(); print(one.getsockname()); connect('d/b')
+one = socket.socket(socket.AF_UNIX); one.bind(''); print('named', one.getsockname()[:1])
+os.chdir('d/e'); one = socket.socket(socket.AF_UNIX); one.bind('c'); one.listen(); connect('c'); connect('../e/c'); connect('../../s')
+name = ('y' * (107 - len(here)))[1:]; one = socket.socket(socket.AF_UNIX); one.bind(here + '/' + name); one.listen(); connect(here + '/' + name)
+print('long', len(one.getsockname()))";
+        let bare = lab.bare_python(&format!("inside = False\n{code}")).ends(0);
+        lab.bare("rm -rf d around magic loop s y*").ends(0);
+        let run = lab.python(&format!("inside = True\n{code}")).ends(0).says("made []\n");
+        let (magic, rest): (Vec<&str>, Vec<&str>) =
+            run.stdout.lines().partition(|line| line.starts_with("magic "));
+        assert!(
+            magic.iter().all(|line| ["magic ELOOP", "magic EACCES", "magic ENOENT"].contains(line)),
+            "{run:#?}"
+        );
+        assert!(magic.len() > 60, "{run:#?}");
+        // everything else is as without claw
+        let plain: Vec<&str> = rest.into_iter().filter(|line| *line != "made []").collect();
+        assert_eq!(plain, bare.stdout.lines().collect::<Vec<_>>(), "{run:#?}");
+        assert!(plain.contains(&"own name True"), "{run:#?}");
+    });
+}
+
+/// However many callers wait for full queues: binding is not held up, and who is gone waits no more.
+#[test]
+fn callers_that_wait_and_end_leave_their_places_to_others() {
+    each(CLAW, |lab| {
+        let server = echo(Lab::PRIVATE);
+        opened(lab, &server, "");
+        let code = "import signal
+full = socket.socket(socket.AF_UNIX); full.bind('full'); full.listen(0)
+good = socket.socket(socket.AF_UNIX); good.bind('good'); good.listen(50)
+# the queue has one place
+first = socket.socket(socket.AF_UNIX); first.connect('full')
+def waits():
+    child = os.fork()
+    if child == 0:
+        one = socket.socket(socket.AF_UNIX); one.settimeout(None)
+        while True:
+            # EAGAIN: the parent has taken the last place to see whether it is there
+            try: one.connect('full')
+            except BlockingIOError: time.sleep(0.01)
+    return child
+def works(act):
+    for _ in range(400):
+        try: act(); return True
+        except BlockingIOError: time.sleep(0.02)
+    return False
+def connects(): socket.socket(socket.AF_UNIX).connect('good'); good.accept()
+for turn in range(6):
+    children = [waits() for _ in range(64)]
+    # until the last place is taken
+    for _ in range(400):
+        try: connects(); time.sleep(0.02)
+        except BlockingIOError: break
+    else: print('never full')
+    socket.socket(socket.AF_UNIX).bind('bound%d' % turn)
+    for child in children: os.kill(child, signal.SIGKILL); os.waitpid(child, 0)
+    print(turn, works(connects))
+first.close(); full.accept(); full.close()";
+        lab.python(code).ends(0).prints("0 True\n1 True\n2 True\n3 True\n4 True\n5 True");
+    });
+}
+
+/// A supervisor without room for a descriptor refuses this connection, and goes on answering.
+#[test]
+fn a_gate_without_room_for_a_socket_goes_on_answering() {
+    each(CLAW, |lab| {
+        let (server, other) = (echo(Lab::PRIVATE), echo(Lab::PRIVATE));
+        lab.policy(
+            &[
+                format!("{}, protocol: TCP, path: brokered", server.rule("api.test")),
+                other.rule("relay.test"),
+            ],
+            "filesystem: {write: [.]}\n",
+        );
+        let file = lab.program_file(&format!(
+            "targets = [(socket.gethostbyname('api.test'), {}), (socket.gethostbyname('relay.test'), {})]
+def tries():
+    for target in targets:
+        one = socket.socket()
+        try: one.connect(target); print('peer', one.getpeername()[0] == '{}')
+        except OSError as error: print(errno.errorcode[error.errno])
+def until(name):
+    open('up-' + name, 'w').close()
+    while not os.path.exists(name): time.sleep(0.01)
+until('full'); tries(); until('free'); tries()",
+            server.port(),
+            other.port(),
+            server.ip()
+        ));
+        let running = lab.claw().start(&["python3", &file]);
+        for (name, most) in [("full", "3:"), ("free", "20000:")] {
+            let begun = Instant::now();
+            while !lab.path(&format!("work/up-{name}")).exists() {
+                assert!(begun.elapsed() < Duration::from_secs(10), "{name}");
+                thread::sleep(Duration::from_millis(5));
+            }
+            lab.bare(&format!("prlimit --pid {} --nofile={most}", running.pid())).ends(0);
+            lab.write(&format!("work/{name}"), "");
+        }
+        let run = running.end().ends(0).prints("ECONNREFUSED\nECONNREFUSED\npeer True\npeer False");
+        run.denied("api.test", server.port(), "limit").denied("relay.test", other.port(), "limit");
+    });
+}

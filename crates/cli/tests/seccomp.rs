@@ -3,6 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+use std::thread;
+use std::time::{Duration, Instant};
+
 use claw_testkit::{Lab, Outcome, User, each, once};
 
 const CLAW: &str = env!("CARGO_BIN_EXE_claw");
@@ -203,6 +206,77 @@ fn every_action_is_what_the_kernel_does() {
             ],
             "{run:#?}"
         );
+    });
+}
+
+/// What init tells the supervisor of must not depend on descriptors: an agent can see to it that no more are sent.
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn what_ends_a_process_ends_it_though_no_descriptor_can_be_sent() {
+    each(CLAW, |lab| {
+        lab.write(
+            "profile.json",
+            r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+                {"names": ["ptrace"], "action": "SCMP_ACT_KILL_PROCESS"},
+                {"names": ["getegid"], "action": "SCMP_ACT_NOTIFY"}]}"#,
+        );
+        under(lab, "../profile.json");
+        let file = lab.program_file(
+            "kept = flood()
+def ended(act):
+    sys.stdout.flush()
+    child = os.fork()
+    if child == 0:
+        act(); print('went on:', errno.errorcode[ctypes.get_errno()], flush=True); os._exit(0)
+    return os.waitpid(child, 0)[1]
+def thread():
+    one = threading.Thread(target=lambda: libc.ptrace(0, 0, 0, 0)); one.start(); one.join()
+print([ended(lambda: libc.ptrace(0, 0, 0, 0)) for _ in range(3)], ended(thread))
+print('told', libc.getegid())",
+        );
+        let run = lab.claw().inside(&["prlimit", "--nofile=600:"]).command(&["python3", &file]).ends(0);
+        let run = run.prints("[9, 9, 9] 9\ntold -1");
+        let mut told = ended(&run);
+        told.sort_unstable();
+        told.dedup();
+        assert_eq!(
+            told,
+            ["getegid SCMP_ACT_NOTIFY ../profile.json:3", "ptrace SCMP_ACT_KILL_PROCESS ../profile.json:2"],
+            "{run:#?}"
+        );
+        assert_eq!(run.stderr.matches("it called ptrace(2)").count(), 4, "{run:#?}");
+    });
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn what_ends_a_process_ends_it_though_init_has_no_descriptor_left() {
+    each(CLAW, |lab| {
+        lab.write(
+            "profile.json",
+            r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+                {"names": ["ptrace"], "action": "SCMP_ACT_KILL_PROCESS"}]}"#,
+        );
+        under(lab, "../profile.json");
+        let file = lab.program_file(
+            "open('up', 'w').close()
+while not os.path.exists('go'): time.sleep(0.01)
+child = os.fork()
+if child == 0: libc.ptrace(0, 0, 0, 0); os._exit(0)
+print(os.waitpid(child, 0)[1])",
+        );
+        let running = lab.claw().start(&["python3", &file]);
+        let begun = Instant::now();
+        while !lab.path("work/up").exists() {
+            assert!(begun.elapsed() < Duration::from_secs(10));
+            thread::sleep(Duration::from_millis(5));
+        }
+        let (pid, name) = (running.pid(), "claw-init");
+        let init = lab.bare(&format!("pgrep --parent {pid} --exact {name}")).ends(0);
+        lab.bare(&format!("prlimit --pid {} --nofile=5:", init.stdout.trim())).ends(0);
+        lab.write("work/go", "");
+        let run = running.end().ends(0).prints("9");
+        assert_eq!(ended(&run), ["ptrace SCMP_ACT_KILL_PROCESS ../profile.json:2"], "{run:#?}");
     });
 }
 

@@ -380,14 +380,18 @@ fn guard(channel: &OwnedFd, agent: &Agent, profile: Option<CallProfile>) -> Resu
         // order: while the agent's process is being confined, orders are for it, and init leaves the channel alone
         let words = if starting { errors.as_fd() } else { channel.as_fd() };
         let mut sources = vec![children.as_fd(), words];
-        sources.extend(taker.as_ref().map(Taker::listener));
+        sources.extend(taker.iter().flat_map(Taker::sources));
         let ready = process::poll(&sources, -1).step(|| "wait".to_owned())?;
-        if ready.get(2) == Some(&true)
-            && let Some(taker) = &mut taker
-        {
-            taker.take();
-            if ready.first() != Some(&true) && ready.get(1) != Some(&true) {
-                continue;
+        if let Some(taker) = &mut taker {
+            // order: before the next call is told. So init never waits for a supervisor that waits for init
+            if ready.get(3) == Some(&true) {
+                closed = !taker.obey();
+            }
+            if ready.get(2) == Some(&true) {
+                taker.take()?;
+                if !closed && ready.first() != Some(&true) && ready.get(1) != Some(&true) {
+                    continue;
+                }
             }
         }
         if ready.get(1) == Some(&true) {
@@ -407,7 +411,7 @@ fn guard(channel: &OwnedFd, agent: &Agent, profile: Option<CallProfile>) -> Resu
                     }
                 }
             } else {
-                closed = !obey(channel.as_fd(), agent);
+                closed |= !obey(channel.as_fd(), agent);
             }
         }
         if closed {

@@ -13,6 +13,7 @@ pub mod firewall;
 mod init;
 mod keeper;
 mod launch;
+mod local;
 mod network;
 mod seccomp;
 mod tree;

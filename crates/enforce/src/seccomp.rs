@@ -40,6 +40,9 @@ pub(crate) fn of(plan: &Plan) -> Result<Program, ProfileError> {
             .checked(libc::SYS_shmat, vec![Check::new(libc::EPERM, [masked(2, libc::SHM_EXEC)])]);
         refused.push(libc::SYS_memfd_create);
     }
+    if plan.broker {
+        refused.extend_from_slice(NESTED);
+    }
     if let Some(profile) = &plan.calls {
         // what the profile ends a process for is left to the profile
         refused.retain(|number| u32::try_from(*number).is_ok_and(|number| profile.kills(number).is_some()));
@@ -50,12 +53,13 @@ pub(crate) fn of(plan: &Plan) -> Result<Program, ProfileError> {
 
 /// The filter where the gate may hand sockets over that are connected outside. What could lead such a socket elsewhere is refused:
 /// requests to the socket's own network namespace, beside what `standard` refuses. Every connect(2), bind(2) and listen(2) waits
-/// for an answer, by a filter of its own ([`Stack`]): none is left to the kernel, which would read its arguments again.
+/// for an answer, by a filter of its own ([`Stack`]): none is left to the kernel, which would read its arguments again. Init performs
+/// them, outside of any Landlock domain that the agent makes: a program is told that there is none, and takes no wall for granted.
 fn brokered_table() -> Table {
     let mut requests: Vec<Check> = terminal();
     // 0x8910 to 0x89ff ask the socket's network namespace (netdevice(7)); those below are the socket's own
     requests.push(Check::new(libc::EPERM, [bits(1, 0xff00, 0x8900), any_of(1, 0xf0)]));
-    standard_table().checked(libc::SYS_ioctl, requests)
+    standard_table().checked(libc::SYS_ioctl, requests).with(NESTED, Answer::Unknown)
 }
 
 /// Keystrokes and selections put into the terminal of whoever started the agent, another line discipline for it, and its
@@ -286,6 +290,10 @@ const ALLOWED: &[i64] = calls! {
     SYS_seccomp SYS_landlock_create_ruleset SYS_landlock_add_rule SYS_landlock_restrict_self
 };
 
+/// Walls that a program makes for itself by the kernel's Landlock (landlock(7)).
+const NESTED: &[i64] =
+    calls! { SYS_landlock_create_ruleset SYS_landlock_add_rule SYS_landlock_restrict_self };
+
 #[cfg(test)]
 mod tests {
     use claw_policy::seccomp::{Architecture, CallProfile, Machine, name_of};
@@ -442,6 +450,15 @@ mod tests {
         }
         for request in [0x5421, 0x541b, 0x8905, 0x5401] {
             assert_eq!(ask(libc::SYS_ioctl, [3, request, 0]), Ok(()), "{request:x}");
+        }
+    }
+
+    #[test]
+    fn no_wall_is_promised_that_init_would_step_over() {
+        let (standard, brokered) = (standard().unwrap(), brokered_table().compile().unwrap());
+        for number in NESTED {
+            assert_eq!(standard.answer(*number, [0; 6]), Ok(()), "{number}");
+            assert_eq!(brokered.answer(*number, [0; 6]), Err(libc::ENOSYS), "{number}");
         }
     }
 

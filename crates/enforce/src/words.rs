@@ -150,15 +150,27 @@ pub(crate) fn say<T: Serialize>(
     socket::send_descriptors(channel, &bytes, descriptors)
 }
 
-/// Waits for a message. An ended channel is an error: the other side is gone.
+/// Waits for a message and all that comes along. An ended channel is an error: the other side is gone.
 pub(crate) fn hear<T: for<'a> Deserialize<'a>>(channel: BorrowedFd<'_>) -> io::Result<(T, Vec<OwnedFd>)> {
     let mut buffer = [0u8; LONGEST];
     let (length, descriptors) = socket::receive_descriptors(channel, &mut buffer)?;
-    if length == 0 {
-        return Err(io::ErrorKind::UnexpectedEof.into());
+    Ok((word(buffer.get(..length).unwrap_or_default())?, descriptors))
+}
+
+/// The same where the word counts without its descriptors too, for which there may be no room.
+pub(crate) fn hear_at_least<T: for<'a> Deserialize<'a>>(
+    channel: BorrowedFd<'_>,
+) -> io::Result<(T, Vec<OwnedFd>)> {
+    let mut buffer = [0u8; LONGEST];
+    let (length, descriptors) = socket::receive_with_room_or_without(channel, &mut buffer)?;
+    Ok((word(buffer.get(..length).unwrap_or_default())?, descriptors))
+}
+
+fn word<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> io::Result<T> {
+    match bytes {
+        [] => Err(io::ErrorKind::UnexpectedEof.into()),
+        bytes => serde_json::from_slice(bytes).map_err(io::Error::other),
     }
-    let word = serde_json::from_slice(buffer.get(..length).unwrap_or_default()).map_err(io::Error::other)?;
-    Ok((word, descriptors))
 }
 
 const LONGEST: usize = 8 * 1024;

@@ -1,6 +1,7 @@
 //! Calls of the agent that init took and passed on: connections that may be brokered, and what a system call profile says something
 //! about.
 
+use std::io::ErrorKind;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
@@ -15,18 +16,18 @@ use crate::{Gate, waitable};
 impl Gate {
     /// Answers the calls that are told here; those of the profile as it says.
     pub fn answer(&self, calls: Calls, profile: Option<CallProfile>, tell: fn(&str)) -> std::io::Result<()> {
-        let listener = Rc::new(calls.listener.try_clone()?);
-        let broker = Broker::begin(&self.shared, &listener);
-        let shared = Rc::clone(&self.shared);
-        let guard = profile.map(|profile| Guard { shared, listener, profile, tell, started: false });
         let ready = calls.channel.try_clone()?;
+        let calls = Rc::new(calls);
+        let broker = Broker::begin(&self.shared, &calls);
+        let (shared, own) = (Rc::clone(&self.shared), Rc::clone(&calls));
+        let guard = profile.map(|profile| Guard { shared, calls: own, profile, tell, started: false });
         tokio::task::spawn_local(serve(calls, waitable(ready)?, broker, guard));
         Ok(())
     }
 }
 
 async fn serve(
-    calls: Calls,
+    calls: Rc<Calls>,
     channel: tokio::io::unix::AsyncFd<OwnedFd>,
     broker: Rc<Broker>,
     mut guard: Option<Guard>,
@@ -40,11 +41,13 @@ async fn serve(
             }
             match (calls.next(), &mut guard) {
                 (Ok(Asked::Connect(connecting)), _) => Rc::clone(&broker).answer(connecting),
-                (Ok(Asked::Profile(call, thread)), Some(guard)) => guard.answer(&call, &thread),
+                (Ok(Asked::Profile(call)), Some(guard)) => guard.answer(&call),
                 // a call that nobody answers waits until the run ends: it was not let through
-                (Ok(Asked::Profile(..)), None) => {}
+                (Ok(Asked::Profile(_)), None) => {}
                 // everyone inside has ended
-                (Err(_), _) => return,
+                (Err(error), _) if error.kind() == ErrorKind::UnexpectedEof => return,
+                // one that cannot be understood keeps nobody else waiting
+                (Err(_), _) => {}
             }
             // fairness: an agent that asks without end must not keep others waiting
             if turn == TURNS {

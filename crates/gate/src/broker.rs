@@ -18,7 +18,8 @@ use std::rc::Rc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use claw_enforce::Connecting;
+use claw_enforce::{Calls, Connecting};
+use claw_ledger::record::Process;
 use claw_model::protocol::Transport;
 use claw_policy::{Decision, Permit, Reason, Travel};
 use claw_sys::beneath::Names;
@@ -34,7 +35,7 @@ use crate::{Attempt, Shared};
 pub(crate) struct Broker {
     shared: Rc<Shared>,
     /// Where calls are answered.
-    listener: Rc<OwnedFd>,
+    calls: Rc<Calls>,
     handed: RefCell<HashMap<u64, Handed>>,
     next: Cell<u64>,
     /// Calls that are being performed on other threads.
@@ -57,11 +58,11 @@ struct Handed {
 }
 
 impl Broker {
-    /// Answers by this listener, and follows what it hands over.
-    pub(crate) fn begin(shared: &Rc<Shared>, listener: &Rc<OwnedFd>) -> Rc<Broker> {
+    /// Answers these calls, and follows what it hands over.
+    pub(crate) fn begin(shared: &Rc<Shared>, calls: &Rc<Calls>) -> Rc<Broker> {
         let broker = Rc::new(Broker {
             shared: Rc::clone(shared),
-            listener: Rc::clone(listener),
+            calls: Rc::clone(calls),
             handed: RefCell::default(),
             next: Cell::new(0),
             performing: Cell::new(0),
@@ -73,15 +74,16 @@ impl Broker {
 
     fn reply(&self, call: &Call, reply: Reply) {
         // a caller that is gone needs no answer
-        let _ = notify::reply(self.listener.as_fd(), call, reply);
+        let _ = notify::reply(self.calls.listener.as_fd(), call, reply);
     }
 
     /// Decides on a connection of a socket of the sandbox's own network, with its address as it was read.
     pub(crate) fn answer(self: Rc<Self>, connecting: Connecting) {
         let Connecting { call, socket, address, process } = connecting;
+        let Some(socket) = socket else { return self.refuse(&call, process, &address) };
         let domain = notify::kind(socket.as_fd()).map(|(domain, ..)| domain);
         let target = domain.ok().and_then(|domain| internet(domain, &address));
-        match target.and_then(|target| self.permitted(process, call.thread, target)) {
+        match target.and_then(|target| self.permitted(&call, process, target)) {
             Some((attempt, permit)) => {
                 let mut handing = Box::pin(self.hand(call, socket, address, attempt, permit));
                 // nearly always there is nothing to wait for, and the caller has its answer without another turn of the loop
@@ -93,9 +95,32 @@ impl Broker {
         }
     }
 
+    /// Refuses a connection whose socket did not come along: nothing can be done with it, and nobody else decides.
+    fn refuse(&self, call: &Call, process: u32, address: &[u8]) {
+        let family = address.first_chunk::<2>().map(|family| i32::from(u16::from_ne_bytes(*family)));
+        if let Some(target) = family.and_then(|family| internet(family, address)) {
+            let mut attempt = self.attempt(target);
+            attempt.process = self.process(call, process);
+            let sentence = "no descriptor was left for a copy of its socket".to_owned();
+            self.shared.denied_because(&attempt, None, Reason::Limit, sentence);
+        }
+        self.reply(call, Reply::Error(libc::ECONNREFUSED));
+    }
+
     /// Whether a rule asks for this connection to be handed over.
-    fn permitted(&self, process: u32, thread: u32, destination: SocketAddr) -> Option<(Attempt, Permit)> {
-        let mut attempt = Attempt {
+    fn permitted(&self, call: &Call, process: u32, destination: SocketAddr) -> Option<(Attempt, Permit)> {
+        let mut attempt = self.attempt(destination);
+        match self.shared.decide(&attempt) {
+            Decision::Allow(permit) if permit.rule().travel() == Travel::Brokered => {
+                attempt.process = self.process(call, process);
+                Some((attempt, permit))
+            }
+            _ => None,
+        }
+    }
+
+    fn attempt(&self, destination: SocketAddr) -> Attempt {
+        Attempt {
             target: self.shared.target(destination.ip()),
             port: destination.port(),
             transport: Transport::Tcp,
@@ -103,14 +128,13 @@ impl Broker {
             agent: destination,
             destination,
             process: None,
-        };
-        match self.shared.decide(&attempt) {
-            Decision::Allow(permit) if permit.rule().travel() == Travel::Brokered => {
-                attempt.process = self.shared.who.borrow().program(process, thread);
-                Some((attempt, permit))
-            }
-            _ => None,
         }
+    }
+
+    /// The caller: what was read of it is its own only if it still waits.
+    fn process(&self, call: &Call, process: u32) -> Option<Process> {
+        let program = self.shared.who.borrow().program(process, call.thread);
+        program.filter(|_| notify::waits(self.calls.listener.as_fd(), call))
     }
 
     /// Performs a call on another thread. Whatever it waits for (a full queue, a slow file system), the gate does not:
@@ -223,7 +247,7 @@ impl Broker {
         let outside = Rc::clone(&socket);
         let handed = Handed { socket, inode, seen, missed: 0, permit, open, _counted: counted, _slot: slot };
         self.handed.borrow_mut().insert(key, handed);
-        notify::replace(self.listener.as_fd(), call, outside.as_fd(), number, close_on_exec)
+        notify::replace(self.calls.listener.as_fd(), call, outside.as_fd(), number, close_on_exec)
             .inspect_err(|_| drop(self.handed.borrow_mut().remove(&key)))?;
         Ok(true)
     }

@@ -2,9 +2,10 @@
 //! call and rule before the process ends, and so that the agent itself can be started under a profile that executes
 //! nothing.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::rc::Rc;
 
+use claw_enforce::Calls;
 use claw_ledger::record::Event;
 use claw_policy::seccomp::{CallAction, CallProfile, name_of};
 use claw_sys::notify::{self, Call, Reply};
@@ -15,7 +16,7 @@ use crate::Shared;
 pub(crate) struct Guard {
     pub(crate) shared: Rc<Shared>,
     /// Where calls are answered.
-    pub(crate) listener: Rc<OwnedFd>,
+    pub(crate) calls: Rc<Calls>,
     pub(crate) profile: CallProfile,
     pub(crate) tell: fn(&str),
     /// The agent was started.
@@ -24,7 +25,7 @@ pub(crate) struct Guard {
 
 impl Guard {
     /// Answers as the profile says. The first execution is the agent's start.
-    pub(crate) fn answer(&mut self, call: &Call, thread: &OwnedFd) {
+    pub(crate) fn answer(&mut self, call: &Call) {
         let executes = [libc::SYS_execve, libc::SYS_execveat].contains(&call.number);
         if executes && !self.started {
             // order: it is Claw's own, made by the process that confined itself and runs nothing of the agent's yet
@@ -37,9 +38,8 @@ impl Guard {
             // of execution the kernel's own trap cannot be had: a handler could go on
             action @ (CallAction::KillProcess | CallAction::KillThread | CallAction::Trap) => {
                 let told = self.record(call, number, action);
-                self.end(call, thread);
-                // whoever could not be ended is refused
-                self.reply(call, Reply::Error(libc::EPERM));
+                // order: only what is written down; init answers too. If init is gone, so is the caller
+                let _ = self.calls.end(call);
                 // order: told last, since whoever reads it may be slow
                 (self.tell)(&told);
             }
@@ -59,6 +59,8 @@ impl Guard {
     /// Writes it down; returns it in words.
     fn record(&self, call: &Call, number: u32, action: CallAction) -> String {
         let process = self.shared.who.borrow().caller(call.thread);
+        // what was read is the caller's only if it still waits
+        let process = process.filter(|_| notify::waits(self.calls.listener.as_fd(), call));
         let name =
             name_of(number, self.profile.architecture).map_or_else(|| number.to_string(), str::to_owned);
         let rule = self
@@ -75,15 +77,8 @@ impl Guard {
         told
     }
 
-    /// The descriptor stands for the caller as long as its call waits.
-    fn end(&self, call: &Call, thread: &OwnedFd) {
-        if notify::waits(self.listener.as_fd(), call) {
-            let _ = notify::end_process(thread.as_fd());
-        }
-    }
-
     fn reply(&self, call: &Call, reply: Reply) {
         // the caller may be gone
-        let _ = notify::reply(self.listener.as_fd(), call, reply);
+        let _ = notify::reply(self.calls.listener.as_fd(), call, reply);
     }
 }

@@ -425,7 +425,8 @@ impl Supervisor<'_> {
                     }
                     Ok((Report::Stopped, _)) => self.stop(agent, processes.as_fd()).await,
                     // the agent ran already: this is an end like any other, and is written down as one
-                    Ok((Report::Failed(_), _)) => {
+                    Ok((Report::Failed(failure), _)) => {
+                        (self.job.tell)(&failure.to_string());
                         self.sandbox.kill();
                         return Ok(killed());
                     }

@@ -3,6 +3,7 @@
 //!
 //! What is read of another process is read once and used as it was read: the process may change it at any time.
 
+use std::ffi::CStr;
 use std::io;
 use std::mem::{size_of, zeroed};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -265,6 +266,21 @@ pub fn stand_in(mask: u32, directory: Option<BorrowedFd<'_>>) -> io::Result<()> 
         Some(directory) => check(unsafe { libc::fchdir(directory.as_raw_fd()) }).map(|_| ()),
         None => Ok(()),
     }
+}
+
+/// Where a path leads, seen from this thread: a descriptor that only names the place (`O_PATH`). A path that leads over a link of `/proc`
+/// which stands for what a process holds fails with `ELOOP` (openat2(2), `RESOLVE_NO_MAGICLINKS`, Linux 5.6).
+pub fn place(path: &CStr) -> io::Result<OwnedFd> {
+    // SAFETY: numbers only.
+    let mut how: libc::open_how = unsafe { zeroed() };
+    how.flags = u64::from((libc::O_PATH | libc::O_CLOEXEC).cast_unsigned());
+    how.resolve = libc::RESOLVE_NO_MAGICLINKS;
+    let (here, size) = (libc::AT_FDCWD, size_of::<libc::open_how>());
+    // SAFETY: the path is live and ends with NUL; `how` is live and as long as is said.
+    let place =
+        check_long(unsafe { libc::syscall(libc::SYS_openat2, here, path.as_ptr(), &raw const how, size) })?;
+    // SAFETY: the kernel gave this descriptor to us alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(i32::try_from(place).map_err(io::Error::other)?) })
 }
 
 /// An address in storage that is aligned as its structure asks for.

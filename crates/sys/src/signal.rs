@@ -3,6 +3,8 @@
 use std::io;
 use std::mem::{size_of, zeroed};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::thread::JoinHandleExt;
+use std::thread::JoinHandle;
 
 use crate::{check, check_size};
 
@@ -88,6 +90,40 @@ pub fn read(descriptor: BorrowedFd<'_>) -> io::Result<Signal> {
     }
 }
 
+/// Prepares this process for [`interrupt`], before any thread that may be called: the signal has a handler that does nothing, and
+/// is blocked here and in every thread that this one starts, until such a thread asks for it ([`heed`]).
+pub fn interruptible() -> io::Result<()> {
+    extern "C" fn nothing(_: libc::c_int) {}
+    block(&[INTERRUPT])?;
+    // SAFETY: a zeroed sigaction has an empty mask and no flags, so that a system call that waits is not begun again; the handler
+    // does nothing.
+    unsafe {
+        let mut action: libc::sigaction = zeroed();
+        action.sa_sigaction = nothing as extern "C" fn(libc::c_int) as libc::sighandler_t;
+        check(libc::sigaction(INTERRUPT, &raw const action, std::ptr::null_mut())).map(|_| ())
+    }
+}
+
+/// Lets this thread be called away from a system call that waits.
+pub fn heed() -> io::Result<()> {
+    // SAFETY: the set is initialised before use, and the pointer is to a live value.
+    unsafe {
+        let set = set(&[INTERRUPT]);
+        check(libc::sigprocmask(libc::SIG_UNBLOCK, &raw const set, std::ptr::null_mut())).map(|_| ())
+    }
+}
+
+/// Calls a thread that heeds it away from a system call in which it waits: that fails with `EINTR` (pthread_kill(3)).
+pub fn interrupt<T>(thread: &JoinHandle<T>) -> io::Result<()> {
+    // C libraries differ in the type
+    let identifier = thread.as_pthread_t() as libc::pthread_t;
+    // SAFETY: whoever has the handle has neither joined nor detached the thread, so its identifier is its own.
+    match unsafe { libc::pthread_kill(identifier, INTERRUPT) } {
+        0 => Ok(()),
+        error => Err(io::Error::from_raw_os_error(error)),
+    }
+}
+
 /// kill(2).
 pub fn send(pid: i32, signal: i32) -> io::Result<()> {
     // SAFETY: kill(2) takes two integers.
@@ -105,5 +141,36 @@ unsafe fn set(signals: &[i32]) -> libc::sigset_t {
             libc::sigaddset(&raw mut set, *signal);
         }
         set
+    }
+}
+
+/// Nobody else sends it here.
+const INTERRUPT: libc::c_int = libc::SIGUSR1;
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn a_thread_that_waits_is_called_away() {
+        interruptible().unwrap();
+        let (one, _other) = UnixStream::pair().unwrap();
+        let (begins, begun) = mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            heed().unwrap();
+            begins.send(()).unwrap();
+            let mut room = [0u8; 1];
+            // SAFETY: one byte of room for one byte.
+            check_size(unsafe { libc::read(one.as_raw_fd(), room.as_mut_ptr().cast(), 1) })
+        });
+        begun.recv().unwrap();
+        while !thread.is_finished() {
+            interrupt(&thread).unwrap();
+            std::thread::yield_now();
+        }
+        assert_eq!(thread.join().unwrap().unwrap_err().raw_os_error(), Some(libc::EINTR));
     }
 }

@@ -347,6 +347,27 @@ pub fn send_descriptors(
 
 /// Receives a message and the descriptors that came with it, all close-on-exec.
 pub fn receive_descriptors(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+    let (length, descriptors, flags) = received(socket, buffer)?;
+    if flags & (libc::MSG_CTRUNC | libc::MSG_TRUNC) != 0 {
+        return Err(io::Error::other("message or its descriptors were cut off"));
+    }
+    Ok((length, descriptors))
+}
+
+/// Receives a message, and of its descriptors those for which this process has room: the kernel drops the rest.
+pub fn receive_with_room_or_without(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+) -> io::Result<(usize, Vec<OwnedFd>)> {
+    let (length, descriptors, flags) = received(socket, buffer)?;
+    if flags & libc::MSG_TRUNC != 0 {
+        return Err(io::Error::other("message was cut off"));
+    }
+    Ok((length, descriptors))
+}
+
+/// recvmsg(2), with the flags of what was received.
+fn received(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>, libc::c_int)> {
     let mut control = vec![0u64; 256];
     let mut descriptors = Vec::new();
     // SAFETY: every pointer in the header describes live memory; descriptors that the kernel installed are new and
@@ -371,10 +392,7 @@ pub fn receive_descriptors(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Res
             }
             message = libc::CMSG_NXTHDR(&raw const header, message);
         }
-        if header.msg_flags & (libc::MSG_CTRUNC | libc::MSG_TRUNC) != 0 {
-            return Err(io::Error::other("message or its descriptors were cut off"));
-        }
-        Ok((length, descriptors))
+        Ok((length, descriptors, header.msg_flags))
     }
 }
 

@@ -35,6 +35,22 @@ def syscall(number, *arguments):
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     return result
 
+def flood():
+    """Sends descriptors that nobody takes, until this user may send no more of them (unix(7), ETOOMANYREFS)."""
+    kept = []
+    while True:
+        kept.append(socket.socketpair())
+        kept[-1][0].setblocking(False)
+        try:
+            while True:
+                socket.send_fds(kept[-1][0], [b"x"], [0] * 253)
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            if error.errno == errno.ETOOMANYREFS:
+                return kept
+            raise
+
 def hello(name):
     """The bytes of a TLS client hello for this name (None: without one)."""
     context = ssl.create_default_context()
