@@ -215,8 +215,8 @@ fn the_disk_holds_the_ledger_whoever_waits_for_it() {
         let synced = || {
             let text = fs::read_to_string(&trace).unwrap();
             // the ledger is the first file that claw keeps open. What is written cannot be seen: its memory is hidden
-            let last = text.rfind(" write(3, ").expect("a record");
-            text[last..].lines().any(|line| line.contains("fdatasync") && line.trim_end().ends_with("= 0"))
+            let (_, after) = text.rsplit_once(" write(3, ").expect("a record");
+            after.lines().any(|line| line.contains("fdatasync") && line.trim_end().ends_with("= 0"))
         };
         let keeper = || {
             let holds = |process: &std::path::Path| {
