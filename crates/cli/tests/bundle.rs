@@ -197,7 +197,8 @@ fn an_older_pack_is_refused_and_both_numbers_are_named() {
     let (code, answer) = place.judged("far", "tool.tpack", &["--now", LATER]);
     assert_eq!((code, answer["code"].as_str()), (1, Some("rollback")));
     let why = answer["why"].as_str().unwrap();
-    assert!(why.contains("version 1") && why.contains("version 3"), "{why}");
+    // versions of the timestamp are seconds: when it was made, and one more for the second signature of that second
+    assert!(why.contains("version 1796083200") && why.contains("version 1796169601"), "{why}");
     // a machine that saw neither cannot know; one that loses its memory is told to mend it
     assert_eq!(place.judged("new", "tool.tpack", &["--now", LATER]).0, 0);
     let memory = place.path("machines/far/.local/state/claw/seen.json");
@@ -342,6 +343,67 @@ fn holders_come_and_go_and_an_old_root_still_leads_to_the_new() {
         place.claw("here", &["keyring", "sign", "release", "--key", "ann.key", "--now", LATER]);
     assert_eq!(code, 2);
     assert!(err.contains("asks for the key"), "{err}");
+}
+
+#[test]
+fn what_a_carrier_puts_into_a_keyring_is_signed_by_nobody_unseen() {
+    let place = Place::with_tool("carrier");
+    let metadata = |name: &str| place.path(&format!("release/metadata/{name}"));
+    // the attack: approvals that nobody signed, with another tool, as what was published last
+    let mut lies: Value = serde_json::from_slice(&fs::read(metadata("1.targets.json")).unwrap()).unwrap();
+    lies["signed"]["version"] = 2.into();
+    lies["signed"]["targets"]["tool"]["hashes"]["sha256"] = "ab".repeat(32).into();
+    fs::write(metadata("2.targets.json"), lies.to_string()).unwrap();
+    for words in [
+        &["approve", "release", "other=tool"][..],
+        &["revoke", "release", "--artefact", &format!("sha256:{}", "cd".repeat(32)), "--why", "bug"],
+        &["renew", "release"],
+        &["sign", "release", "--key", "ann.key"],
+    ] {
+        let (code, out, err) = place.claw("here", &[&["keyring"], words, &["--now", LATER]].concat());
+        assert_eq!(code, 2, "{out}{err}");
+        assert!(err.contains("`metadata/2.targets.json` is signed by 0 who may, and 2 must"), "{err}");
+        assert!(err.contains("hint: somebody changed the directory"), "{err}");
+    }
+    fs::remove_file(metadata("2.targets.json")).unwrap();
+    // the attack: a directory from before something was taken back
+    let carried = place.path("carried");
+    let copied = Command::new("cp").arg("-a").arg(place.path("release")).arg(&carried).status().unwrap();
+    assert!(copied.success());
+    let bad = format!("sha256:{}", "cd".repeat(32));
+    place.yes(&["keyring", "revoke", "release", "--artefact", &bad, "--why", "a bug", "--now", LATER]);
+    place.sign(&["ann", "bo"], LATER);
+    let (code, out, err) =
+        place.claw("here", &["keyring", "approve", "carried", "other=tool", "--now", LATER]);
+    assert_eq!(code, 2, "{out}{err}");
+    assert!(err.contains("targets version 2 was seen here before, and version 1 is the last"), "{err}");
+    // a draft that takes back less says so, whoever made it
+    let list: String = fs::read_dir(place.path("release/targets"))
+        .unwrap()
+        .map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap())
+        .find(|list| !list.contains("a bug"))
+        .unwrap();
+    place.yes(&["keyring", "renew", "release", "--now", LATER]);
+    let list: Value = serde_json::from_str(&list).unwrap();
+    let mut draft: Value =
+        serde_json::from_slice(&fs::read(place.path("release/draft/revocations.json")).unwrap()).unwrap();
+    draft["entries"] = list["entries"].clone();
+    let bytes = draft.to_string();
+    fs::write(place.path("release/draft/revocations.json"), &bytes).unwrap();
+    let sign = ["keyring", "sign", "release", "--key", "ann.key", "--now", LATER];
+    let (code, out, err) = place.claw("here", &sign);
+    assert_eq!(code, 2, "{out}{err}");
+    assert!(err.contains("is not the list that the drafted approvals name"), "{err}");
+    let path = place.path("release/draft/targets.json");
+    let mut targets: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let named = &mut targets["signed"]["targets"]["revocations.json"];
+    named["length"] = bytes.len().into();
+    named["hashes"]["sha256"] = claw_model::digest::Digest::of(bytes.as_bytes()).hex().into();
+    fs::write(&path, targets.to_string()).unwrap();
+    let (code, out, err) = place.claw("here", &sign);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("no longer takes back") && out.contains("a bug"), "{out}");
+    assert!(out.starts_with("keyring sha256:"), "{out}");
 }
 
 #[test]

@@ -12,15 +12,16 @@ use serde_json::{Map, Value, json};
 
 use crate::key::{Algorithm, PublicKey};
 use crate::pack::{About, REVOCATIONS};
-use crate::revocation::Revocations;
+use crate::revocation::{Entry, Revocations};
 use crate::sign::PrivateKey;
-use crate::tuf::{KEYRING, MARK};
+use crate::tuf::{KEYRING, Known, MARK};
 
 pub use self::envelope::Signed;
 pub use self::error::KeyringError;
 
 mod envelope;
 mod error;
+mod published;
 #[cfg(test)]
 mod tests;
 
@@ -101,7 +102,7 @@ impl Keyring {
     /// From the files of a directory.
     pub fn of(files: BTreeMap<String, Vec<u8>>) -> Result<Keyring, KeyringError> {
         let keyring = Keyring { files };
-        if keyring.newest("root")?.is_none() && keyring.drafted("root")?.is_none() {
+        if !keyring.has_root() && keyring.drafted("root")?.is_none() {
             return Err(KeyringError::None);
         }
         Ok(keyring)
@@ -127,20 +128,29 @@ impl Keyring {
         &self.files
     }
 
-    /// What a repository of it serves now: every root, and the newest of the rest.
-    pub fn served(&self) -> Result<crate::tuf::Files, KeyringError> {
+    /// What a repository of it serves now: every root, and the rest that the timestamp leads to. Whoever reads it judges it.
+    pub fn served(&self) -> crate::tuf::Files {
+        let timestamp = "timestamp.json".to_owned();
+        let snapshot = self.led(&timestamp, "snapshot");
+        let targets = snapshot.as_ref().and_then(|from| self.led(from, "targets"));
+        let rest: Vec<String> = [Some(timestamp), snapshot, targets].into_iter().flatten().collect();
         let mut files = crate::tuf::Files::new();
-        let newest =
-            |role| self.newest(role).map(|found| found.map(|(version, _)| format!("{version}.{role}.json")));
-        let wanted = [newest("targets")?, newest("snapshot")?, Some("timestamp.json".to_owned())];
         for (path, bytes) in &self.files {
             let Some(name) = path.strip_prefix("metadata/") else { continue };
-            if name.ends_with(".root.json") || wanted.iter().flatten().any(|one| one == name) {
+            if name.ends_with(".root.json") || rest.iter().any(|one| one == name) {
                 // names in a map stand once
                 let _ = files.add(name, bytes.clone());
             }
         }
-        Ok(files)
+        files
+    }
+
+    /// The file of a role that another one names.
+    fn led(&self, from: &str, role: &str) -> Option<String> {
+        let path = format!("metadata/{from}");
+        let from = Signed::read(&path, self.files.get(&path)?).ok()?;
+        let named = from.body().pointer(&format!("/meta/{role}.json")).map(version)?;
+        Some(format!("{named}.{role}.json"))
     }
 
     /// One more holder, or another time or name for one who is there.
@@ -169,7 +179,7 @@ impl Keyring {
         self.draft("root", root, term)?;
         let targets = self.next("targets")?;
         let list = self.revocations()?;
-        self.approvals(targets, &Revocations { version: list.version.saturating_add(1), ..list }, term)
+        self.approvals(targets, &list, term)
     }
 
     /// A holder whose key counts no more.
@@ -228,33 +238,31 @@ impl Keyring {
 
     /// What was taken back so far, with the draft's changes.
     pub fn revocations(&self) -> Result<Revocations, KeyringError> {
-        let drafted = self.files.get(&format!("draft/{REVOCATIONS}"));
-        let bytes = match (drafted, self.published_list()?) {
-            (Some(bytes), _) => bytes,
-            (None, Some(bytes)) => bytes,
-            (None, None) => return Err(KeyringError::NoRevocations),
+        let list = match self.files.get(DRAFTED_LIST) {
+            // an expired list is the one that is about to be renewed
+            Some(bytes) => Revocations::read(bytes, Timestamp::MIN, 0).map_err(KeyringError::Revocations)?,
+            None => self.published_list()?.ok_or(KeyringError::NoRevocations)?,
         };
-        // an expired list is the one that is about to be renewed
-        Revocations::read(bytes, Timestamp::MIN, 0).map_err(KeyringError::Revocations)
+        Ok(list)
     }
 
-    /// What the draft takes back that is not taken back yet.
-    pub fn newly_revoked(&self) -> Result<Vec<crate::revocation::Entry>, KeyringError> {
-        let before = match self.published_list()? {
-            Some(bytes) => {
-                Revocations::read(bytes, Timestamp::MIN, 0).map_err(KeyringError::Revocations)?.entries
-            }
-            None => Vec::new(),
+    /// What the draft takes back that is not taken back yet, and what it takes back no longer.
+    pub fn revocations_changed(&self) -> Result<(Vec<Entry>, Vec<Entry>), KeyringError> {
+        let before = match self.approved()? {
+            Some(approved) if approved.stand => self.list_of(&approved.signed)?.1.entries,
+            _ => Vec::new(),
         };
-        let drafted = self.revocations()?.entries.into_iter();
-        Ok(drafted.filter(|entry| !before.contains(entry)).collect())
+        let after = self.revocations()?.entries;
+        let without = |these: &[Entry], those: &[Entry]| {
+            these.iter().filter(|one| !those.contains(one)).cloned().collect()
+        };
+        Ok((without(&after, &before), without(&before, &after)))
     }
 
     /// Replaces the list of what was taken back with one more entry on it.
-    pub fn revoke(&mut self, entry: crate::revocation::Entry, term: Term) -> Result<(), KeyringError> {
+    pub fn revoke(&mut self, entry: Entry, term: Term) -> Result<(), KeyringError> {
         let mut list = self.revocations()?;
         list.entries.push(entry);
-        list.version = self.published_version()?.saturating_add(1);
         let targets = self.next("targets")?;
         self.approvals(targets, &list, term)
     }
@@ -270,9 +278,22 @@ impl Keyring {
         Ok(drafts)
     }
 
-    /// What a role says that was published last.
+    /// What a role says that was published last, if it is signed by whom the newest root asks: only that was told before.
     pub fn published(&self, role: &str) -> Result<Option<Value>, KeyringError> {
-        Ok(self.newest(role)?.map(|(_, signed)| signed.body().clone()))
+        let newest = match role {
+            "root" => self.root()?.map(|(_, root)| root),
+            _ => self.approved()?.filter(|approved| approved.stand).map(|approved| approved.signed),
+        };
+        Ok(newest.map(|signed| signed.body().clone()))
+    }
+
+    /// What was published last: its version, and the digest of what was signed.
+    fn newest(&self, role: &str) -> Result<Option<(u64, Digest)>, KeyringError> {
+        let newest = match role {
+            "root" => self.root()?,
+            _ => self.approved()?.map(|approved| (approved.version, approved.signed)),
+        };
+        newest.map(|(version, signed)| Ok((version, Digest::of(&signed.bytes()?)))).transpose()
     }
 
     /// What the draft of a role says.
@@ -288,7 +309,7 @@ impl Keyring {
         now: Timestamp,
         fresh: Timestamp,
     ) -> Result<Progress, KeyringError> {
-        self.own_drafts()?;
+        self.check(None)?;
         let id = id(key.public());
         let mut progress = Progress::default();
         for role in ["root", "targets"] {
@@ -300,13 +321,15 @@ impl Keyring {
             }
             let (signed, need) = self.progress(role, &draft)?;
             match signed.len() >= need {
-                true if role == "root" || self.newest("root")?.is_some() => {
-                    self.publish(role, &draft, &mut progress)?
-                }
+                true if role == "root" || self.has_root() => self.publish(role, &draft, &mut progress)?,
                 _ => progress.waiting.push((role.to_owned(), signed.len(), need)),
             }
         }
-        self.freshen(key, &id, Term { now, until: fresh }, &mut progress)?;
+        match self.freshen(key, &id, Term { now, until: fresh }, &mut progress) {
+            // what was signed brings the change that is asked for
+            Err(KeyringError::Spent { .. }) if !progress.signed.is_empty() => {}
+            done => done?,
+        }
         match progress.signed.is_empty() && progress.published.is_empty() {
             true => Err(KeyringError::NotAsked { key: id }),
             false => Ok(progress),
@@ -320,20 +343,15 @@ impl Keyring {
         term: Term,
         progress: &mut Progress,
     ) -> Result<(), KeyringError> {
-        let (Some((_, root)), Some((targets_version, targets))) =
-            (self.newest("root")?, self.newest("targets")?)
-        else {
-            return Ok(());
-        };
+        let (Some((_, root)), Some(approved)) = (self.root()?, self.approved()?) else { return Ok(()) };
         let taken = self.revocations()?.compromised();
         if taken.contains(id) || !SINGLE.iter().all(|role| ids(root.body(), role).contains(id)) {
             return Ok(());
         }
         let meta = |version: u64, bytes: &[u8]| json!({"version": version, "length": bytes.len(), "hashes": {"sha256": Digest::of(bytes).hex()}});
-        let snapshot_version = self.newest("snapshot")?.map(|(version, _)| version).unwrap_or_default();
-        let targets = meta(targets_version, &targets.to_bytes());
+        let targets = meta(approved.version, &approved.signed.to_bytes());
         let body = json!({
-            "_type": "snapshot", "spec_version": SPEC, "version": snapshot_version.saturating_add(1),
+            "_type": "snapshot", "spec_version": SPEC, "version": self.after("snapshot", term.now)?,
             "meta": {"targets.json": targets},
         });
         let mut snapshot = Signed::new(self.named(dated(body, term))?);
@@ -341,7 +359,7 @@ impl Keyring {
         let version_now = version(snapshot.body());
         let body = json!({
             "_type": "timestamp", "spec_version": SPEC,
-            "version": self.timestamp_version()?.saturating_add(1),
+            "version": self.after("timestamp", term.now)?,
             "meta": {"snapshot.json": meta(version_now, &snapshot.to_bytes())},
         });
         let mut timestamp = Signed::new(self.named(dated(body, term))?);
@@ -358,7 +376,7 @@ impl Keyring {
         self.files.insert(format!("metadata/{version}.{role}.json"), draft.to_bytes());
         self.files.remove(&format!("draft/{role}.json"));
         if role == "targets"
-            && let Some(list) = self.files.remove(&format!("draft/{REVOCATIONS}"))
+            && let Some(list) = self.files.remove(DRAFTED_LIST)
         {
             self.files.insert(format!("targets/{}.{REVOCATIONS}", Digest::of(&list).hex()), list);
         }
@@ -368,7 +386,7 @@ impl Keyring {
 
     /// Who has signed a draft, and how many must: a root by the one before and by itself.
     fn progress(&self, role: &str, draft: &Signed) -> Result<(Vec<String>, usize), KeyringError> {
-        let before = self.newest("root")?.map(|(_, root)| root);
+        let before = self.root()?.map(|(_, root)| root);
         let mut roots: Vec<&Value> = before.iter().map(Signed::body).collect();
         match role {
             "root" => roots.push(draft.body()),
@@ -398,7 +416,7 @@ impl Keyring {
     /// Whom a draft asks.
     fn asks(&self, role: &str, draft: &Signed) -> Result<BTreeSet<String>, KeyringError> {
         let mut asked = BTreeSet::new();
-        if let Some((_, root)) = self.newest("root")? {
+        if let Some((_, root)) = self.root()? {
             asked.extend(ids(root.body(), role));
         }
         match role {
@@ -437,14 +455,36 @@ impl Keyring {
         Ok(body)
     }
 
-    /// Refuses drafts that were made in another keyring: who signs them would approve there.
-    fn own_drafts(&self) -> Result<(), KeyringError> {
-        let name = self.name()?.map(|name| json!(name.to_string()));
+    /// Refuses what was published and not enough holders signed, what is not all that was seen here before, and drafts that are not
+    /// the next: who signs them would approve in another keyring, or what was not told.
+    pub fn check(&self, known: Option<&Known>) -> Result<(), KeyringError> {
         for role in ["root", "targets"] {
+            let newest = self.newest(role)?;
+            let version_now = newest.map(|(version, _)| version).unwrap_or_default();
+            if let Some((seen, content)) = known.map(|known| known.newest(role)) {
+                if version_now < seen {
+                    return Err(KeyringError::Older { role, seen, version: version_now });
+                }
+                if content.is_some_and(|content| seen == version_now && newest != Some((seen, content))) {
+                    return Err(KeyringError::Forked { role, version: seen });
+                }
+            }
             let Some(draft) = self.drafted(role)? else { continue };
-            let first = role == "root" && version(draft.body()) == 1;
-            if !first && draft.body().get(KEYRING) != name.as_ref() {
-                return Err(KeyringError::Elsewhere { role: role.to_owned() });
+            let first = role == "root" && newest.is_none();
+            if !published::is_of(role, &draft) || !first && !self.is_named(&draft)? {
+                return Err(KeyringError::Elsewhere { role });
+            }
+            let (version, next) = (version(draft.body()), after(role, version_now)?);
+            if version != next {
+                return Err(KeyringError::Stale { role, version, next });
+            }
+            if role == "targets" {
+                let bytes = self.files.get(DRAFTED_LIST).ok_or(KeyringError::NoRevocations)?;
+                let list = self.revocations()?.version;
+                let next = self.next_list()?;
+                if published::listed(draft.body()) != Some(&Digest::of(bytes).hex()) || list != next {
+                    return Err(KeyringError::List { next });
+                }
             }
         }
         Ok(())
@@ -457,42 +497,39 @@ impl Keyring {
 
     /// Approvals always name the list of what was taken back, as it is now.
     fn approvals(&mut self, mut targets: Value, list: &Revocations, term: Term) -> Result<(), KeyringError> {
-        let mut list = Revocations { expires: term.until, ..list.clone() };
         // always: who offers approvals from before offers an older list with them
-        if self.published_list()?.is_some() {
-            list.version = self.published_version()?.saturating_add(1);
-        }
+        let list = Revocations { expires: term.until, version: self.next_list()?, ..list.clone() };
         let bytes = list.to_bytes();
         let custom = json!({"claw": {"kind": "revocations"}});
         let target =
             json!({"length": bytes.len(), "hashes": {"sha256": Digest::of(&bytes).hex()}, "custom": custom});
         put(&mut targets, &["targets", REVOCATIONS], target);
-        self.files.insert(format!("draft/{REVOCATIONS}"), bytes);
+        self.files.insert(DRAFTED_LIST.to_owned(), bytes);
         self.draft("targets", targets, term)
     }
 
-    fn published_list(&self) -> Result<Option<&Vec<u8>>, KeyringError> {
-        let Some((_, targets)) = self.newest("targets")? else { return Ok(None) };
-        let hex =
-            targets.body().pointer(&format!("/targets/{REVOCATIONS}/hashes/sha256")).and_then(Value::as_str);
-        let name = format!("targets/{}.{REVOCATIONS}", hex.unwrap_or_default());
-        self.files.get(&name).map(Some).ok_or(KeyringError::NoRevocations)
+    fn published_list(&self) -> Result<Option<Revocations>, KeyringError> {
+        let Some(approved) = self.approved()? else { return Ok(None) };
+        Ok(Some(self.list_of(&approved.signed)?.1))
     }
 
-    fn published_version(&self) -> Result<u64, KeyringError> {
-        let Some(bytes) = self.published_list()? else { return Ok(0) };
-        let list = Revocations::read(bytes, Timestamp::MIN, 0).map_err(KeyringError::Revocations)?;
-        Ok(list.version)
+    /// The version of the list of what was taken back that comes next.
+    fn next_list(&self) -> Result<u64, KeyringError> {
+        after("revocations", self.published_list()?.map(|list| list.version).unwrap_or_default())
     }
 
     /// The draft of a role, or what was published last with the next version.
-    fn next(&self, role: &str) -> Result<Value, KeyringError> {
+    fn next(&self, role: &'static str) -> Result<Value, KeyringError> {
         if let Some(draft) = self.drafted(role)? {
             return Ok(draft.body().clone());
         }
-        let Some((version, published)) = self.newest(role)? else { return Err(KeyringError::None) };
+        let newest = match role {
+            "root" => self.root()?,
+            _ => self.approved()?.map(|approved| (approved.version, approved.signed)),
+        };
+        let Some((version, published)) = newest else { return Err(KeyringError::None) };
         let mut body = published.body().clone();
-        put(&mut body, &["version"], json!(version.saturating_add(1)));
+        put(&mut body, &["version"], json!(after(role, version)?));
         Ok(body)
     }
 
@@ -500,22 +537,11 @@ impl Keyring {
         let path = format!("draft/{role}.json");
         self.files.get(&path).map(|bytes| Signed::read(&path, bytes)).transpose()
     }
+}
 
-    /// The highest version of a role that was published.
-    fn newest(&self, role: &str) -> Result<Option<(u64, Signed)>, KeyringError> {
-        let ending = format!(".{role}.json");
-        let version = |path: &str| path.strip_prefix("metadata/")?.strip_suffix(&ending)?.parse::<u64>().ok();
-        let newest = self.files.keys().filter_map(|path| Some((version(path)?, path))).max();
-        let Some((version, path)) = newest else { return Ok(None) };
-        let bytes = self.files.get(path).map(Vec::as_slice).unwrap_or_default();
-        Ok(Some((version, Signed::read(path, bytes)?)))
-    }
-
-    fn timestamp_version(&self) -> Result<u64, KeyringError> {
-        let path = "metadata/timestamp.json";
-        let Some(bytes) = self.files.get(path) else { return Ok(0) };
-        Ok(version(Signed::read(path, bytes)?.body()))
-    }
+/// The version after this one.
+fn after(role: &'static str, version: u64) -> Result<u64, KeyringError> {
+    version.checked_add(1).ok_or(KeyringError::Last { role })
 }
 
 /// The id by which a key stands in a keyring: the digest of the key itself.
@@ -615,6 +641,8 @@ fn put(value: &mut Value, path: &[&str], new: Value) {
     }
 }
 
+/// Where the list lies that a draft of the approvals names.
+const DRAFTED_LIST: &str = "draft/revocations.json";
 const ROLES: [&str; 4] = ["root", "targets", "snapshot", "timestamp"];
 /// What they sign follows from what others signed; one is enough.
 const SINGLE: [&str; 2] = ["snapshot", "timestamp"];

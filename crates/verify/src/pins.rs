@@ -83,9 +83,8 @@ impl Pins {
         known: Option<&Known>,
     ) -> Result<(Pins, Trusted, u64), Error> {
         let wrong = |why: String| Error::Trust { what: "keyring", why };
-        let served = keyring.served().map_err(|error| wrong(error.to_string()))?;
-        let mut trusted =
-            Trusted::refresh(pinned, &served, clock, known).map_err(|error| wrong(error.to_string()))?;
+        let mut trusted = Trusted::refresh(pinned, &keyring.served(), clock, known)
+            .map_err(|error| wrong(error.to_string()))?;
         let target = trusted.target(REVOCATIONS).map_err(|error| wrong(error.to_string()))?;
         let list = target.sha256().and_then(|digest| {
             let bytes = keyring.files().get(&format!("targets/{}.{REVOCATIONS}", digest.hex()))?;

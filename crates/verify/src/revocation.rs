@@ -184,7 +184,7 @@ impl Revocations {
 
     /// Reads a list and refuses one that is older than what was seen, or too old to be believed.
     pub fn read(bytes: &[u8], now: Timestamp, seen: u64) -> Result<Revocations, RevocationError> {
-        let list: Revocations = json::read("the list of what was taken back", bytes)?;
+        let list: Revocations = json::read("list of what was taken back", bytes)?;
         if list.version < seen {
             return Err(RevocationError::Rollback { trusted: seen, new: list.version });
         }

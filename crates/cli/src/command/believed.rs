@@ -4,7 +4,7 @@ use std::path::Path;
 
 use claw_model::digest::Digest;
 use claw_run::{Host, SignedError, signed};
-use claw_verify::keyring::Keyring;
+use claw_verify::keyring::{Keyring, KeyringError};
 use claw_verify::pins::Pins;
 use claw_verify::{Clock, Keys};
 
@@ -42,8 +42,7 @@ pub(super) fn believed(keyring: &Path, host: &Host) -> Result<Believed, u8> {
     }
     let pinned = files::small(&root)?;
     let clock = memory.clock(None, Some(&pinned)).map_err(|_| UNUSABLE)?;
-    let served = files.served().map_err(|error| failed(&error, None))?;
-    memory.learn(&pinned, &served, &clock).map_err(|error| failed(&error, None))?;
+    memory.learn(&pinned, &files.served(), &clock).map_err(|error| failed(&error, None))?;
     let known = memory.seen.known(&pinned);
     let (pins, trusted, revocations) = Pins::of_keyring(&pinned, &files, &clock, known)
         .map_err(|source| not_usable(&SignedError::Keys { path: keyring.to_owned(), source }))?;
@@ -54,15 +53,29 @@ pub(super) fn believed(keyring: &Path, host: &Host) -> Result<Believed, u8> {
     Ok(Believed { pins, clock })
 }
 
-/// What a keyring is known by, for whoever signs for it: its directory, or a root of it.
-pub(super) fn named(keyring: &Path) -> Result<Digest, u8> {
+/// What a keyring is known by, for whoever signs for it: its directory, or a root of it. Said before anything is signed, and
+/// whether it is the one that this machine follows: a directory can be exchanged by whoever carries it.
+pub(super) fn named(keyring: &Path, host: &Host) -> Result<Digest, u8> {
+    let unusable = |error: KeyringError| failed(&error, error.hint());
     let name = match keyring.is_dir() {
         true => {
-            let files = Keyring::of(read(keyring)?).map_err(|error| failed(&error, None))?;
-            files.name().map_err(|error| failed(&error, None))?
+            let files = Keyring::of(read(keyring)?).map_err(unusable)?;
+            for role in ["root", "targets"] {
+                files.published(role).map_err(unusable)?;
+            }
+            files.name().map_err(unusable)?
         }
         false => signed::pins(keyring).map_err(|error| not_usable(&error))?.keyring(),
     };
+    let root = host.config.join(ROOT);
+    if let Some(name) = name {
+        print::say(&format!("claw: for the keyring {name}"));
+        if root.is_file() && signed::pins(&root).map_err(|error| not_usable(&error))?.keyring() != Some(name)
+        {
+            let root = print::plain(&root.display().to_string());
+            print::say(&format!("claw: note: that is not the keyring whose root is pinned here, `{root}`"));
+        }
+    }
     name.ok_or_else(|| {
         eprintln!("claw: `{}` is no keyring with a name", print::plain(&keyring.display().to_string()));
         eprintln!("hint: what is signed for keys that are pinned by themselves names no keyring; leave --keyring out");

@@ -107,6 +107,7 @@ fn change(
     let place = Directory::open(directory)?;
     let files = place.read()?;
     let mut keyring = Keyring::of(files.clone()).map_err(refused)?;
+    whole(&keyring)?;
     what(&mut keyring, time(term))?;
     place.keep(&files, keyring.files())?;
     drafts(directory, &keyring)
@@ -205,6 +206,7 @@ fn sign(directory: &Path, key: &Path, fresh: u16, now: Option<Timestamp>, json: 
     let place = Directory::open(directory)?;
     let files = place.read()?;
     let mut keyring = Keyring::of(files.clone()).map_err(refused)?;
+    let mut memory = whole(&keyring)?;
     if !json {
         tell(&keyring)?;
     }
@@ -212,6 +214,9 @@ fn sign(directory: &Path, key: &Path, fresh: u16, now: Option<Timestamp>, json: 
     let fresh = after(now, fresh);
     let progress = keyring.sign(&key, now, fresh).map_err(refused)?;
     place.keep(&files, keyring.files())?;
+    if let Some(first) = keyring.files().get(FIRST) {
+        memory.learn(first, &keyring.served(), &Clock::at(now)).map_err(|error| failed(&error, None))?;
+    }
     let pair = |(role, version): &(String, u64)| json!({"role": role, "version": version});
     if json {
         let waiting: Vec<Value> = progress
@@ -238,12 +243,27 @@ fn sign(directory: &Path, key: &Path, fresh: u16, now: Option<Timestamp>, json: 
     Ok(DONE)
 }
 
+/// Refuses a keyring that holders did not sign as it is, or that is less than what this machine saw of it before.
+fn whole(keyring: &Keyring) -> Result<Memory, u8> {
+    let host = environment::host().map_err(|error| failed(&error, None))?;
+    let memory = Memory::open(&host.state).map_err(|error| failed(&error, None))?;
+    let known = keyring.files().get(FIRST).and_then(|first| memory.seen.known(first));
+    keyring.check(known).map_err(refused)?;
+    Ok(memory)
+}
+
 /// What the drafts say, before anybody signs them: lines that differ from what is published.
 fn tell(keyring: &Keyring) -> Result<(), u8> {
+    if let Some(name) = keyring.name().map_err(refused)? {
+        print::line(&format!("keyring {name}"));
+    }
     for draft in keyring.drafts().map_err(refused)? {
         let before = keyring.published(&draft.role).map_err(refused)?.unwrap_or(Value::Null);
         let after = keyring.drafted_body(&draft.role).map_err(refused)?.unwrap_or(Value::Null);
         print::line(&format!("draft of {} version {}:", draft.role, draft.version));
+        if before.is_null() && draft.version > 1 {
+            print::line("  all of it: too few of those who count now have signed what was there before");
+        }
         let (mut old, mut new) = (BTreeMap::new(), BTreeMap::new());
         flat("", &before, &mut old);
         flat("", &after, &mut new);
@@ -258,9 +278,12 @@ fn tell(keyring: &Keyring) -> Result<(), u8> {
             }
         }
     }
-    for entry in keyring.newly_revoked().map_err(refused)? {
-        let entry = serde_json::to_string(&entry).unwrap_or_default();
-        print::line(&print::row(&format!("  takes back {entry}")));
+    let (more, less) = keyring.revocations_changed().map_err(refused)?;
+    for (word, entries) in [("takes back", more), ("no longer takes back", less)] {
+        for entry in entries {
+            let entry = serde_json::to_string(&entry).unwrap_or_default();
+            print::line(&print::row(&format!("  {word} {entry}")));
+        }
     }
     Ok(())
 }
@@ -278,7 +301,7 @@ fn flat(path: &str, value: &Value, out: &mut BTreeMap<String, String>) {
 fn verify(directory: &Path, root: Option<&Path>, now: Option<Timestamp>, json: bool) -> Result<u8, u8> {
     let place = Directory::open(directory)?;
     let keyring = Keyring::of(place.read()?).map_err(refused)?;
-    let served = keyring.served().map_err(refused)?;
+    let served = keyring.served();
     let host = environment::host().map_err(|error| failed(&error, None))?;
     let mut memory = Memory::open(&host.state).map_err(|error| failed(&error, None))?;
     let pinned = match root {
@@ -420,3 +443,6 @@ fn after(now: Timestamp, days: u16) -> Timestamp {
 fn refused(error: KeyringError) -> u8 {
     failed(&error, error.hint())
 }
+
+/// The root that a keyring begins with.
+const FIRST: &str = "metadata/1.root.json";

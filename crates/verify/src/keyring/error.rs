@@ -76,7 +76,91 @@ pub enum KeyringError {
     #[error("the draft of {role} is not one of this keyring")]
     Elsewhere {
         /// Which role.
-        role: String,
+        role: &'static str,
+    },
+    /// A draft that does not follow what was published.
+    #[error("the draft of {role} has version {version}, and {next} is next")]
+    Stale {
+        /// Which role.
+        role: &'static str,
+        /// Its version.
+        version: u64,
+        /// The one that it must have.
+        next: u64,
+    },
+    /// The list of what is to be taken back is not the one that the drafted approvals name.
+    #[error(
+        "`draft/revocations.json` is not the list that the drafted approvals name, or not version {next}"
+    )]
+    List {
+        /// The version that it must have.
+        next: u64,
+    },
+    /// What lies there as published is not signed.
+    #[error("`{}` is signed by {have} who may, and {need} must: nothing is based on it", path.escape_debug())]
+    Unsigned {
+        /// Which file.
+        path: String,
+        /// How many who may have signed it.
+        have: usize,
+        /// How many must.
+        need: usize,
+    },
+    /// What lies there as published was signed for another keyring.
+    #[error("`{}` was published in another keyring", path.escape_debug())]
+    Other {
+        /// Which file.
+        path: String,
+    },
+    /// A file has another role or version than its name.
+    #[error("`{}` is not what its name says: another role or version", path.escape_debug())]
+    Misnamed {
+        /// Which file.
+        path: String,
+    },
+    /// A root without the ones before it.
+    #[error("`{}` does not follow the root before it", path.escape_debug())]
+    Gap {
+        /// Which file.
+        path: String,
+    },
+    /// A file that is named by its digest has another.
+    #[error("`{}` is not what its name says: another content", path.escape_debug())]
+    Changed {
+        /// Which file.
+        path: String,
+    },
+    /// What was published last is less than what was seen.
+    #[error("{role} version {seen} was seen here before, and version {version} is the last that is there")]
+    Older {
+        /// Which role.
+        role: &'static str,
+        /// What was seen.
+        seen: u64,
+        /// What is there.
+        version: u64,
+    },
+    /// What was published last is something else than what was seen by the same version.
+    #[error("{role} version {version} is not what was seen here before by that version")]
+    Forked {
+        /// Which role.
+        role: &'static str,
+        /// Its version.
+        version: u64,
+    },
+    /// A key has signed the highest version that there can be.
+    #[error("the key {key} has signed the last version that {role} can have")]
+    Spent {
+        /// Which role.
+        role: &'static str,
+        /// Whose key.
+        key: String,
+    },
+    /// No version can follow.
+    #[error("{role} has the last version that there can be")]
+    Last {
+        /// Which role.
+        role: &'static str,
     },
     /// The system gave no randomness.
     #[error("the system gave no randomness for the mark of a new keyring")]
@@ -109,6 +193,22 @@ impl KeyringError {
             }
             KeyringError::Clash { .. } => "approve it by another name, or withdraw the other",
             KeyringError::Elsewhere { .. } => "delete it, and draft the change in this keyring",
+            KeyringError::Stale { .. } | KeyringError::List { .. } => {
+                "delete the files in `draft`, and draft the change anew"
+            }
+            KeyringError::Unsigned { .. }
+            | KeyringError::Other { .. }
+            | KeyringError::Misnamed { .. }
+            | KeyringError::Gap { .. }
+            | KeyringError::Changed { .. }
+            | KeyringError::Older { .. }
+            | KeyringError::Forked { .. }
+            | KeyringError::NoRevocations => {
+                "somebody changed the directory: fetch it again from where the other holders keep it, and compare"
+            }
+            KeyringError::Spent { .. } => {
+                "it is stolen: take it back with `claw keyring revoke --key ID --compromised`, which frees the versions"
+            }
             KeyringError::NoKey { .. } => "`claw keyring verify` lists the keys",
             KeyringError::NotAsked { .. } => "`claw keyring verify` tells who is asked",
             _ => return None,

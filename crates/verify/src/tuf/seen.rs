@@ -181,6 +181,17 @@ impl Known {
         self.revocations
     }
 
+    /// The highest version of a root or of approvals that was seen, and the digest of what was signed, if that is known.
+    pub(crate) fn newest(&self, role: &str) -> (u64, Option<Digest>) {
+        let version = match role {
+            "root" => self.root,
+            _ => self.approved.get(role).copied().unwrap_or_default(),
+        };
+        let content =
+            self.contents.get(role).filter(|(seen, _)| *seen == version).map(|(_, content)| *content);
+        (version, content)
+    }
+
     pub(super) fn compromised(&self) -> &BTreeSet<String> {
         &self.compromised
     }

@@ -1,13 +1,14 @@
 //! `claw policy sign` and `claw policy verify`.
 
 use claw_run::signed::{self, Signing, Terms};
-use claw_run::{Demand, Held, Seen, SignedError, rises};
+use claw_run::{Demand, Held, Host, Seen, SignedError, rises};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::parse;
 use crate::arguments::{PolicySign, PolicyVerify};
 use crate::command::believed::{Believed, believed, named};
+use crate::command::bundle::failed;
 use crate::command::run::read;
 use crate::environment;
 use crate::print::{self, DONE, NO, UNUSABLE};
@@ -17,13 +18,14 @@ pub(super) fn sign(arguments: &PolicySign) -> Result<u8, u8> {
     let file = &arguments.file;
     let text = read(file)?;
     let policy = parse(&text, file)?;
-    let directory = environment::host().map(|host| host.directory).unwrap_or_default();
+    let host = environment::host().map_err(|error| failed(&error, None))?;
+    let directory = &host.directory;
     let place = claw_run::resolved(&directory.join(file));
     let terms = match arguments.add {
         true => Terms::Add,
-        false => terms(arguments)?,
+        false => terms(arguments, &host)?,
     };
-    let what = Signing { file: &place, text: &text, policy: &policy, directory: &directory };
+    let what = Signing { file: &place, text: &text, policy: &policy, directory };
     let (release, signatures) = signed::sign(&what, terms, &arguments.key).map_err(|error| {
         print::error(&error, Some(error.hint()));
         UNUSABLE
@@ -55,7 +57,7 @@ pub(super) fn sign(arguments: &PolicySign) -> Result<u8, u8> {
     Ok(DONE)
 }
 
-fn terms(arguments: &PolicySign) -> Result<Terms, u8> {
+fn terms(arguments: &PolicySign, host: &Host) -> Result<Terms, u8> {
     let not_before = arguments.not_before.unwrap_or_else(Timestamp::now);
     let length = SignedDuration::from_hours(i64::from(arguments.days).saturating_mul(24));
     let expires = match arguments.expires {
@@ -66,7 +68,7 @@ fn terms(arguments: &PolicySign) -> Result<Terms, u8> {
         })?,
     };
     let (name, version) = (arguments.name.clone(), arguments.version);
-    let keyring = arguments.keyring.as_deref().map(named).transpose()?;
+    let keyring = arguments.keyring.as_deref().map(|keyring| named(keyring, host)).transpose()?;
     Ok(Terms::New { name, version, keyring, not_before, expires })
 }
 
