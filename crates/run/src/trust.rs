@@ -1,8 +1,8 @@
 //! Which policy files a person has accepted: `claw policy trust`. A cloned repository must not grant itself egress.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use claw_model::digest::Digest;
@@ -99,13 +99,7 @@ impl Trust {
     fn replace(&self, list: &str) -> io::Result<()> {
         let parent = self.path.parent().unwrap_or(Path::new("."));
         fs::DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
-        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
-        let fresh = parent.join(format!(".{name}.{}", std::process::id()));
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
-        file.write_all(list.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&fresh, &self.path)?;
-        fs::File::open(parent)?.sync_all()
+        claw_sys::whole::replace(&self.path, list.as_bytes(), 0o600)
     }
 
     fn fail(&self, source: io::Error) -> TrustError {

@@ -30,6 +30,7 @@ pub mod socket;
 pub mod taken;
 pub mod terminal;
 pub mod watch;
+pub mod whole;
 
 use std::io;
 

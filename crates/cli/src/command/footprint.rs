@@ -1,6 +1,5 @@
 //! `claw footprint`.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use claw_footprint::against::{against, mark};
@@ -188,16 +187,8 @@ fn paths(files: &[PathBuf]) -> Vec<&Path> {
 
 /// Replaces a file whole: a reader never sees a part of it.
 fn save(file: &Path, text: &str) -> Result<(), u8> {
-    let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let name = file.file_name().unwrap_or_default().to_string_lossy();
-    let beside = directory.join(format!(".{name}.{}", std::process::id()));
-    let written = std::fs::File::create_new(&beside).and_then(|mut made| {
-        made.write_all(text.as_bytes())?;
-        made.sync_all()?;
-        std::fs::rename(&beside, file)
-    });
+    let written = claw_sys::whole::replace(file, text.as_bytes(), 0o666);
     written.map_err(|error| {
-        let _ = std::fs::remove_file(&beside);
         eprintln!("claw: cannot write {}: {error}", print::row(&file.display().to_string()));
         UNUSABLE
     })

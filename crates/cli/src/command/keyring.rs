@@ -147,7 +147,7 @@ fn approve(directory: &Path, file: &Named, about: About, term: TermArguments) ->
         let kept = directory.join("targets");
         std::fs::create_dir_all(&kept).map_err(|error| wrong(files::FileError::of(&kept, error)))?;
         let kept = kept.join(format!("{}.{}", digest.hex(), file.name));
-        crate::command::seen::replace(&kept, &bytes, 0o644)
+        claw_sys::whole::replace(&kept, &bytes, 0o644)
             .map_err(|error| wrong(files::FileError::of(&kept, error)))?;
     }
     change(directory, term, &mut |keyring, term| {

@@ -3,9 +3,8 @@
 //!
 //! A program that was made to lie says yes. So it says what it is, too, and docs/verify-claw.md asks other programs.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use claw_model::digest::Digest;
@@ -210,12 +209,7 @@ impl Memory {
             if let Some(directory) = self.path.parent() {
                 fs::create_dir_all(directory)?;
             }
-            let beside = self.path.with_extension("new");
-            let mut file =
-                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-            file.write_all(format!("{release}\n").as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&beside, &self.path)
+            claw_sys::whole::replace(&self.path, format!("{release}\n").as_bytes(), 0o600)
         };
         write().map_err(|cause| OwnError::Remember { path: self.path.clone(), cause })
     }

@@ -1,10 +1,11 @@
-//! What this machine has verified before, kept in its state directory, and files that are replaced whole.
+//! What this machine has verified before, kept in its state directory.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use claw_sys::whole;
 use claw_verify::Clock;
 use claw_verify::tuf::{Files, Seen, SeenError};
 use jiff::Timestamp;
@@ -79,25 +80,9 @@ impl Memory {
         if fs::read(&self.path).is_ok_and(|kept| kept == bytes) {
             return Ok(());
         }
-        replace(&self.path, &bytes, 0o600)
+        whole::replace(&self.path, &bytes, 0o600)
             .map_err(|source| MemoryError::Io { path: self.path.clone(), source })
     }
-}
-
-/// Replaces a file whole: after a crash it is the old one or the new one.
-pub(super) fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let parent = path.parent().unwrap_or(Path::new("."));
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let fresh = parent.join(format!(".{name}.{}", std::process::id()));
-    let mut options = OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(mode).open(&fresh)?;
-    let written =
-        file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&fresh, path));
-    if written.is_err() {
-        let _ = fs::remove_file(&fresh);
-    }
-    written?;
-    File::open(parent)?.sync_all()
 }
 
 /// No clock can be right that is before this: the source says it, so that two builds agree.

@@ -1,7 +1,7 @@
 //! From a directory with `adapter.toml` to a signed layout.
 
 use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -174,14 +174,7 @@ fn of(bytes: &[u8]) -> Blob {
 
 /// Puts a file in place, whole and on the disk.
 pub(super) fn place(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let fresh = beside(path);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&fresh)?;
-    let written =
-        file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&fresh, path));
-    if written.is_err() {
-        let _ = fs::remove_file(&fresh);
-    }
-    written
+    claw_sys::whole::replace(path, bytes, 0o644)
 }
 
 /// Copies a file to a new one, on the disk; what was copied.

@@ -1,8 +1,8 @@
 //! Files that bring the firewall back after a start of the machine. They are written, and never enabled.
 
 use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use claw_host::zones::Zones;
@@ -66,7 +66,7 @@ pub fn persist(
         (directory.join("claw-firewall.service"), unit.as_str()),
     ];
     for (path, content) in &files {
-        replace(path, content).map_err(fail(path))?;
+        claw_sys::whole::replace(path, content.as_bytes(), 0o644).map_err(fail(path))?;
     }
     Ok(files.into_iter().map(|(path, _)| path).collect())
 }
@@ -126,25 +126,4 @@ fn word(path: &Path) -> io::Result<&str> {
     path.to_str()
         .filter(|text| text.starts_with('/') && text.chars().all(plain))
         .ok_or_else(|| io::Error::other("its path holds characters that a unit file does not take plainly"))
-}
-
-/// A new file beside, of this call alone, in the place of what was there.
-fn replace(path: &Path, content: &str) -> io::Result<()> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".new");
-    let temporary = PathBuf::from(name);
-    // what an earlier call left, or a link that leads elsewhere: the name goes, not what it names
-    match fs::remove_file(&temporary) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o644)
-        .custom_flags(libc::O_NOFOLLOW)
-        .open(&temporary)?;
-    file.write_all(content.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)
 }

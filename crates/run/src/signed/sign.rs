@@ -1,12 +1,12 @@
 //! Signing a policy, or adding one's signature to those that it has.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use claw_model::digest::Digest;
 use claw_policy::Policy;
+use claw_sys::whole;
 use claw_verify::Error;
 use claw_verify::envelope::{Envelope, IN_TOTO};
 use claw_verify::policy::Release;
@@ -162,7 +162,7 @@ pub fn sign(what: &Signing<'_>, terms: Terms, keys: &[PathBuf]) -> Result<(Relea
         return Err(SignError::Differs { path: what.file.to_owned(), why: "there is no key" });
     };
     let place = signature_of(what.file);
-    put(&place, format!("{}\n", envelope.write()).as_bytes())
+    whole::replace(&place, format!("{}\n", envelope.write()).as_bytes(), 0o644)
         .map_err(|source| SignError::Unwritten { path: place, source })?;
     Ok((release, envelope.signatures()))
 }
@@ -171,20 +171,6 @@ fn secret(path: &Path) -> Result<String, SignedError> {
     let mut text = String::new();
     let read = fs::File::open(path).and_then(|file| file.take(LARGEST_KEY).read_to_string(&mut text));
     read.map(|_| text).map_err(|source| SignedError::Unread { path: path.to_owned(), source })
-}
-
-/// Replaces a file whole.
-fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let fresh = parent.join(format!(".{name}.{}", std::process::id()));
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&fresh)?;
-    let written = file.write_all(bytes).and_then(|()| file.sync_all());
-    let placed = written.and_then(|()| fs::rename(&fresh, path));
-    if placed.is_err() {
-        let _ = fs::remove_file(&fresh);
-    }
-    placed.and_then(|()| fs::File::open(parent)?.sync_all())
 }
 
 const LARGEST_KEY: u64 = 64 << 10;

@@ -6,9 +6,10 @@ use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use claw_sys::whole;
+
 use crate::command::bundle::failed;
 use crate::command::bundle::files::{FileError, names, small};
-use crate::command::seen::replace;
 
 /// A keyring's directory, locked.
 pub(super) struct Directory {
@@ -68,7 +69,7 @@ impl Directory {
                 fs::create_dir_all(parent).map_err(wrong)?;
             }
             let bytes = after.get(path).map(Vec::as_slice).unwrap_or_default();
-            replace(&place, bytes, 0o644).map_err(wrong)?;
+            whole::replace(&place, bytes, 0o644).map_err(wrong)?;
         }
         for path in before.keys().filter(|path| !after.contains_key(*path)) {
             let place = self.path.join(path);
