@@ -46,6 +46,7 @@ pub(crate) fn git() -> Surroundings {
         git_dir: path("GIT_DIR"),
         objects: path("GIT_OBJECT_DIRECTORY"),
         alternates: env::split_paths(&alternates).filter(|path| !path.as_os_str().is_empty()).collect(),
+        worktree: path("GIT_WORK_TREE"),
         namespace: env::var_os("GIT_NAMESPACE").filter(|value| !value.is_empty()),
     }
 }

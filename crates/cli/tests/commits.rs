@@ -628,8 +628,12 @@ fn sarif_names_every_commit() {
     let (git, allowed) = adas();
     let hidden = git.commit_with("a", "1", &["--no-gpg-sign"]);
     let path = git.path("out.sarif");
+    // the attack: a link where it is to be written
+    fs::write(git.path("victim"), "precious").unwrap();
+    std::os::unix::fs::symlink(git.path("victim"), &path).unwrap();
     let said = gate(&git, &["main", "--allowed", &allowed, "--sarif", &path.to_string_lossy()]);
     assert_eq!(said.code, 1);
+    assert_eq!(fs::read_to_string(git.path("victim")).unwrap(), "precious");
     let document: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
     assert_eq!(document["version"], "2.1.0");
     let result = &document["runs"][0]["results"][0];
@@ -1218,8 +1222,10 @@ fn a_merge_brings_back_nothing_of_a_history_with_a_beginning_of_its_own() {
     // and told
     assert!(said.level("note").contains(&("adopted".to_owned(), merge)), "{}", said.report);
     gate(&git, &[&format!("{mended}..main"), "--allowed", &allowed, "--since", &root]).clean();
-    // a branch with a beginning of its own is none
-    gate(&git, &["main~1..old", "--allowed", &allowed]).clean();
+    // a branch with a beginning of its own is none, and goes on from nothing
+    gate(&git, &["old", "--allowed", &allowed]).clean();
+    let tip = git.run(&["rev-parse", "old"]);
+    gate(&git, &["main~1..old", "--allowed", &allowed]).refuses(&[("unrelated", &tip)]);
 }
 
 #[test]
@@ -1333,21 +1339,112 @@ fn a_record_that_somebody_committed_or_cut_is_none() {
     std::os::unix::fs::symlink(&forged, git.repo().join("link")).unwrap();
     git.run(&["add", "link"]);
     git.commit("record/head", &fs::read_to_string(&forged).unwrap());
-    for name in ["record/head", "link"] {
-        let path = git.repo().join(name).to_string_lossy().into_owned();
-        gate(&git, &["main", "--allowed", &allowed, "--head", &path])
-            .unusable("of the history that is judged");
-        // also where it is judged no more and still checked out
-        gate(&git, &["main~1", "--allowed", &allowed, "--head", &path])
-            .unusable("of the history that is judged");
+    git.run(&["worktree", "add", "-q", &git.path("linked").to_string_lossy()]);
+    let (repo, linked) = (git.repo(), git.path("linked"));
+    let inside = [repo.join("record/head"), repo.join("not-there-yet"), linked.join("record/head")]
+        .map(|path| path.to_string_lossy().into_owned());
+    let dot = git.repo().join(".git").to_string_lossy().into_owned();
+    std::os::unix::fs::symlink(git.repo().join("record"), git.path("beside")).unwrap();
+    let beside = git.path("beside/head").to_string_lossy().into_owned();
+    for path in inside.iter().chain([&beside]) {
+        let judge = ["main", "--allowed", &allowed, "--head", path];
+        let within = "where files of the repository are checked out";
+        gate(&git, &judge).unusable(within);
+        // also where it is judged no more, and however the repository is named
+        gate(&git, &[&["main~1"], &judge[1..]].concat()).unusable(within);
+        gate(&git, &[&judge[..], &["--repo", &dot]].concat()).unusable(within);
+        for (name, value) in [("GIT_DIR", ".git"), ("GIT_DIR", &dot)] {
+            let mut command = git.command(CLAW);
+            command.env(name, value).args(["gate", "commits", "--json"]).args(judge);
+            said(&command.output().unwrap()).unusable(within);
+        }
     }
-    // beside the files it is the runner's
-    let own = git.repo().join("own").to_string_lossy().into_owned();
+    // a link elsewhere leads where somebody wants it to
+    let link = git.path("link").to_string_lossy().into_owned();
+    std::os::unix::fs::symlink(git.path("victim"), &link).unwrap();
+    gate(&git, &["main", "--allowed", &allowed, "--head", &link]).unusable("is a link");
+    // git's own directory is the runner's: no commit has a file there
+    let own = git.repo().join(".git/own").to_string_lossy().into_owned();
     gate(&git, &["main", "--allowed", &allowed, "--head", &own]).clean();
     let mut cut: Value = serde_json::from_str(&fs::read_to_string(&own).unwrap()).unwrap();
     cut.as_object_mut().unwrap().remove("tags");
     fs::write(&own, cut.to_string()).unwrap();
     gate(&git, &["main", "--allowed", &allowed, "--head", &own]).unusable("not its members");
+}
+
+#[test]
+fn a_tag_that_nobody_vouches_for_is_not_recorded() {
+    let (mut git, allowed) = adas();
+    let first = git.commit("a", "1");
+    git.run(&["tag", "-s", "-m", "one", "v1"]);
+    // the attack: whoever brings a tag past the gate takes its name for ever
+    git.run(&["tag", "light"]);
+    git.run(&["tag", "-a", "--no-sign", "-m", "x", "bare"]);
+    git.become_("eve");
+    git.run(&["tag", "-s", "-m", "x", "foreign"]);
+    git.become_("ada");
+    let head = git.path("head.json").to_string_lossy().into_owned();
+    gate(&git, &["main", "--allowed", &allowed, "--head", &head]).clean();
+    let recorded: Value = serde_json::from_str(&fs::read_to_string(&head).unwrap()).unwrap();
+    assert_eq!(recorded["tags"], serde_json::json!({"v1": first}));
+    // whoever may signs it anew, for another commit; from then on it stays
+    let second = git.commit("a", "2");
+    for name in ["light", "bare", "foreign"] {
+        git.run(&["tag", "-s", "-f", "-m", "mine", name, &second]);
+    }
+    gate(&git, &["main", "--allowed", &allowed, "--head", &head]).clean();
+    git.run(&["tag", "-s", "-f", "-m", "moved", "bare", &first]);
+    gate(&git, &["main", "--allowed", &allowed, "--head", &head]).refuses(&[("rewritten", &second)]);
+}
+
+#[test]
+fn of_two_runs_the_second_sees_what_the_first_recorded() {
+    let (git, allowed) = adas();
+    let first = git.commit("a", "1");
+    let head = git.path("head.json").to_string_lossy().into_owned();
+    gate(&git, &["main", "--allowed", &allowed, "--head", &head]).clean();
+    let before = fs::read_to_string(&head).unwrap();
+    // another run is at it: it has seen a second commit, which this history has not
+    let lock = fs::File::create(git.path(".head.json.lock")).unwrap();
+    lock.lock().unwrap();
+    let mut command = git.command(CLAW);
+    command.args(["gate", "commits", "--json", "main", "--allowed", &allowed, "--head", &head]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let waits = || {
+        let locks = fs::read_to_string("/proc/locks").unwrap();
+        locks.lines().any(|line| line.contains(" -> ") && line.contains(&format!(" {} ", child.id())))
+    };
+    while !waits() {
+        std::thread::yield_now();
+    }
+    let other = "1".repeat(40);
+    fs::write(&head, before.replace(&first, &other)).unwrap();
+    drop(lock);
+    said(&child.wait_with_output().unwrap()).refuses(&[("rewritten", &other)]);
+}
+
+#[test]
+fn a_server_whose_main_branch_would_be_none_takes_nothing() {
+    let (git, allowed) = adas();
+    let bare = guarded(&git);
+    bare.run(&["symbolic-ref", "HEAD", "refs/heads/master"]);
+    git.commit("a", "1");
+    // the attack: what stands for no branch is judged from no branch on, and every forced push is taken
+    let (taken, text) = push(&git, &allowed, &["main"]);
+    assert!(!taken && text.contains("HEAD stands for `refs/heads/master`"), "{text}");
+    assert!(text.contains("git symbolic-ref HEAD refs/heads/main"), "{text}");
+    bare.run(&["symbolic-ref", "HEAD", "refs/heads/main"]);
+    assert!(!push(&git, &allowed, &["main:refs/heads/side"]).0);
+    assert!(push(&git, &allowed, &["main", "main:refs/heads/side"]).0);
+}
+
+#[test]
+fn two_histories_with_nothing_in_common_are_no_range() {
+    let (git, allowed) = adas();
+    git.commit("a", "1");
+    git.run(&["checkout", "-q", "--orphan", "other"]);
+    let other = git.commit("b", "2");
+    gate(&git, &["main..other", "--allowed", &allowed]).refuses(&[("unrelated", &other)]);
 }
 
 #[test]

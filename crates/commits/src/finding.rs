@@ -1,6 +1,6 @@
 //! What the gate found: which commit, why, who could mend it, and the command to do so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::Serialize;
@@ -185,6 +185,9 @@ pub struct Report {
     pub ranges: Vec<Judged>,
     /// What was found: what refuses first, then in the history's order.
     pub findings: Vec<Finding>,
+    /// Names of tags that hold, of those that were to be looked at.
+    #[serde(skip)]
+    pub vouched: BTreeSet<String>,
 }
 
 /// One range that was judged.

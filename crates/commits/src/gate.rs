@@ -100,8 +100,19 @@ pub enum GateError {
     #[error("nothing was judged: no commit is in `{0}`")]
     Nothing(String),
     /// Whoever commits would write the record.
-    #[error("{} is a file of the history that is judged", .0.display())]
+    #[error("{} lies where files of the repository are checked out", .0.display())]
     HeadInside(PathBuf),
+    /// The record leads elsewhere.
+    #[error("{} is a link, or another thing that is no file", .0.display())]
+    HeadNoFile(PathBuf),
+    /// No branch is the main one, so nothing would be kept.
+    #[error("HEAD stands for `{head}`, which is not there, and would not be after this push")]
+    NoMain {
+        /// What HEAD stands for.
+        head: String,
+        /// A branch that is there, or is pushed.
+        branch: Option<String>,
+    },
     /// A client does not know what a server has.
     #[error("--head is for a range, or for what a server receives")]
     HeadOfPush,
@@ -120,6 +131,11 @@ impl GateError {
             GateError::HeadInside(_) => {
                 Some("keep the record outside of the working tree, where nobody who commits can write it".to_owned())
             }
+            GateError::HeadNoFile(_) => Some("name the file itself".to_owned()),
+            GateError::NoMain { head, branch } => Some(match branch {
+                Some(branch) => format!("say which branch is the main one: git symbolic-ref HEAD {branch}"),
+                None => format!("push {head} first"),
+            }),
             GateError::Unpinned => Some(
                 "a history cannot vouch for itself: give the first allowed signers with --allowed FILE, kept outside the repository"
                     .to_owned(),
@@ -149,6 +165,8 @@ pub fn run(options: &Options, tell: &mut dyn FnMut(Progress)) -> Result<Report, 
             .collect::<Result<Vec<_>, _>>()
     };
     let (since, mut trusted) = (ids(&options.since)?, ids(&options.trusted)?);
+    // order: before it is read
+    let place = options.head.as_deref().map(|path| Place::hold(path, &repository)).transpose()?;
     let recorded = recorded(options, &since)?;
     if let Some(path) = &options.head {
         report_first.extend(unrecorded(path, recorded.as_ref()));
@@ -162,6 +180,9 @@ pub fn run(options: &Options, tell: &mut dyn FnMut(Progress)) -> Result<Report, 
             };
             trusted.extend(main);
             updates = hook::read(*hook, input, repository.hash())?;
+            if *hook == Hook::PreReceive && main.is_none() {
+                begins(&repository, &updates)?;
+            }
             let judged = match &recorded {
                 Some(head) => {
                     let commit = commit_of(options, head)?;
@@ -178,13 +199,10 @@ pub fn run(options: &Options, tell: &mut dyn FnMut(Progress)) -> Result<Report, 
         None => {
             let range = asked(&repository, options.range.as_deref().unwrap_or("HEAD"))?;
             let tip = range.tip;
-            if let Some(path) = &options.head {
-                outside(path, &repository, tip)?;
-            }
             (vec![range], Vec::new(), Some(tip))
         }
     };
-    let mut tags = if options.head.is_some() { tags(&repository)? } else { BTreeMap::new() };
+    let named = if options.head.is_some() { tags(&repository)? } else { Vec::new() };
     if let Some(head) = &recorded {
         let commit = commit_of(options, head)?;
         match main {
@@ -194,16 +212,24 @@ pub fn run(options: &Options, tell: &mut dyn FnMut(Progress)) -> Result<Report, 
                 report_first.push(Finding::error(Code::Rewritten, why).on(commit));
             }
         }
-        tags = expected(head, tags, &updates);
-        report_first.extend(head.missed(&tags));
+        report_first.extend(head.missed(&expected(head, &named, &updates)));
     }
     if ranges.is_empty() && kept.is_empty() {
         return Ok(Report { findings: report_first, ..Report::default() }.finish());
     }
     let (signers, pinned) = first_signers(options, &repository, &since, &trusted, &ranges)?;
     let means = Means { now: options.now, sigstore: sigstore(options)? };
-    let request =
-        Request { ranges, kept, since, trusted, signers, pinned, means, contents: options.contents };
+    let request = Request {
+        ranges,
+        kept,
+        since,
+        trusted,
+        signers,
+        pinned,
+        means,
+        contents: options.contents,
+        tags: named,
+    };
     let mut report = judge(&repository, &request, tell)?;
     let none = report.ranges.iter().all(|range| range.commits == 0 && range.unjudged == 0);
     if options.hook.is_none() && none && request.ranges.iter().all(|range| range.tag.is_none()) {
@@ -211,7 +237,11 @@ pub fn run(options: &Options, tell: &mut dyn FnMut(Progress)) -> Result<Report, 
     }
     report.findings.append(&mut report_first);
     let report = report.finish();
-    if let (Some(path), true) = (&options.head, report.clean) {
+    if let (Some(path), Some(_), true) = (&options.head, &place, report.clean) {
+        // order: what nobody vouches for is not kept: else whoever brings a tag past the gate takes its name for ever
+        let mut tags = recorded.as_ref().map(|head| head.tags.clone()).unwrap_or_default();
+        let vouched = request.tags.iter().filter(|(tag, _)| report.vouched.contains(&tag.name));
+        tags.extend(vouched.map(|(tag, commit)| (tag.name.clone(), commit.to_string())));
         let judged = report.ranges.iter().find(|judged| {
             let of_main = |kept: &Kept| kept.why == Why::Pushed && kept.of.to_string() == judged.tip;
             options.hook.is_none()
@@ -255,7 +285,20 @@ fn asked(repository: &Repository, text: &str) -> Result<Range, GateError> {
         tip: tip.commit,
         exclude: base.into_iter().map(|base| base.commit).collect(),
         tag: tip.tag,
+        goes_on: true,
     })
+}
+
+/// Refuses a push after which HEAD would stand for no branch: every push is judged from the main branch on, and it is kept.
+fn begins(repository: &Repository, updates: &[Update]) -> Result<(), GateError> {
+    let head = repository.head_name()?.unwrap_or_else(|| "HEAD".to_owned());
+    let pushed = updates.iter().filter(|update| update.new.is_some()).map(|update| update.name.clone());
+    let pushed: Vec<String> = pushed.filter(|name| name.starts_with("refs/heads/")).collect();
+    if pushed.contains(&head) {
+        return Ok(());
+    }
+    let there = repository.ids("refs/heads/")?.into_iter().map(|(name, _)| format!("refs/heads/{name}"));
+    Err(GateError::NoMain { head, branch: there.chain(pushed).next() })
 }
 
 /// What is known where a hook runs, whatever is pushed.
@@ -324,7 +367,7 @@ fn from_hook(
         };
         // order: from what is known of the main branch on, never from a branch's own end: what it took before was judged, if it was, by
         // what held then, and perhaps by nobody
-        ranges.push(Range { label: name.clone(), tip, exclude: known.judged.clone(), tag });
+        ranges.push(Range { label: name.clone(), tip, exclude: known.judged.clone(), tag, goes_on: false });
     }
     Ok((ranges, kept))
 }
@@ -357,7 +400,9 @@ fn named(repository: &Repository, id: ObjectId) -> String {
 }
 
 /// What the tags name, with those that are pushed anew: these are judged one by one.
-fn expected(head: &Head, mut tags: BTreeMap<String, String>, updates: &[Update]) -> BTreeMap<String, String> {
+fn expected(head: &Head, named: &[(Named, ObjectId)], updates: &[Update]) -> BTreeMap<String, String> {
+    let now = named.iter().map(|(tag, commit)| (tag.name.clone(), commit.to_string()));
+    let mut tags: BTreeMap<String, String> = now.collect();
     for tag in updates.iter().filter_map(|update| update.name.strip_prefix("refs/tags/")) {
         if let Some(was) = head.tags.get(tag) {
             tags.entry(tag.to_owned()).or_insert_with(|| was.clone());
@@ -366,10 +411,10 @@ fn expected(head: &Head, mut tags: BTreeMap<String, String>, updates: &[Update])
     tags
 }
 
-/// What each tag of the repository names.
-fn tags(repository: &Repository) -> Result<BTreeMap<String, String>, GateError> {
-    let tags = repository.ids("refs/tags/")?;
-    Ok(tags.into_iter().map(|(name, id)| (name, named(repository, id))).collect())
+/// The tags of the repository, and what each names: the commit behind it; itself, where none is.
+fn tags(repository: &Repository) -> Result<Vec<(Named, ObjectId)>, GateError> {
+    let tags = repository.ids("refs/tags/")?.into_iter();
+    Ok(tags.map(|(name, id)| (Named { name, id }, peel(repository, id, "").unwrap_or(id))).collect())
 }
 
 /// The first version of the allowed signers: the given one, or that of the commit where judging begins.
@@ -427,23 +472,42 @@ fn unrecorded(path: &Path, recorded: Option<&Head>) -> Option<Finding> {
     Some(Finding::note(Code::Unrecorded, why))
 }
 
-/// Refuses a record that is a file of what is judged, or of what is checked out: whoever commits it would say what was judged before.
-fn outside(path: &Path, repository: &Repository, tip: ObjectId) -> Result<(), GateError> {
-    let Some(root) = repository.worktree() else { return Ok(()) };
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let failed = |source| GateError::File { path: path.to_owned(), source };
-    let place = fs::canonicalize(directory).map_err(failed)?.join(path.file_name().unwrap_or_default());
-    let root = fs::canonicalize(root).map_err(failed)?;
-    let Ok(within) = place.strip_prefix(&root) else { return Ok(()) };
-    let trees = Trees::new(repository);
-    for commit in repository.reference("HEAD")?.into_iter().chain([tip]) {
-        let data = repository.read(&commit, What::Commit)?;
-        let Ok((tree, _)) = crate::object::links(&data, repository.hash()) else { continue };
-        if trees.has(&tree, within)? {
+/// A record that is held while it is compared and written, so that of two runs the second sees what the first has written.
+struct Place {
+    _lock: fs::File,
+}
+
+impl Place {
+    /// Refuses a record that is a link, or lies where files of the repository do: whoever commits would say what was judged before,
+    /// or where it is written.
+    fn hold(path: &Path, repository: &Repository) -> Result<Place, GateError> {
+        let failed = |source| GateError::File { path: path.to_owned(), source };
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let parent = fs::canonicalize(parent).map_err(failed)?;
+        let name = path.file_name().ok_or_else(|| failed(io::ErrorKind::InvalidInput.into()))?;
+        match fs::symlink_metadata(parent.join(name)) {
+            Ok(there) if !there.is_file() => return Err(GateError::HeadNoFile(path.to_owned())),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
+        if repository.is_checked_out(&parent)? {
             return Err(GateError::HeadInside(path.to_owned()));
         }
+        // beside it, since the record itself is another file each time
+        let mut lock = std::ffi::OsString::from(".");
+        lock.push(name);
+        lock.push(".lock");
+        let lock = parent.join(lock);
+        // a directory can be named by nobody who commits into it, but a link could be
+        if fs::symlink_metadata(&lock).is_ok_and(|there| !there.is_file()) {
+            return Err(GateError::HeadNoFile(lock));
+        }
+        let mut open = fs::OpenOptions::new();
+        let open = open.write(true).create(true).truncate(false);
+        let file = open.open(&lock).map_err(|source| GateError::File { path: lock.clone(), source })?;
+        file.lock().map_err(|source| GateError::File { path: lock, source })?;
+        Ok(Place { _lock: file })
     }
-    Ok(())
 }
 
 fn commit_of(options: &Options, head: &Head) -> Result<ObjectId, GateError> {
@@ -451,15 +515,12 @@ fn commit_of(options: &Options, head: &Head) -> Result<ObjectId, GateError> {
     head.commit().map_err(|source| GateError::Head { path, source })
 }
 
-/// Writes the head beside and renames it, so that it is never half written.
+/// Writes the head whole.
 fn record(path: &Path, head: &Head, before: Option<&Head>) -> Result<(), GateError> {
     if before == Some(head) {
         return Ok(());
     }
     let text = head.text().map_err(|source| GateError::Head { path: path.to_owned(), source })?;
-    let refused = |source| GateError::File { path: path.to_owned(), source };
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
-    fs::write(&beside, text).map_err(refused)?;
-    fs::rename(&beside, path).map_err(refused)
+    claw_sys::whole::replace(path, text.as_bytes(), 0o644)
+        .map_err(|source| GateError::File { path: path.to_owned(), source })
 }

@@ -56,7 +56,7 @@ pub fn read(hook: Hook, input: &str, hash: Kind) -> Result<Vec<Update>, HookErro
         return Err(HookError::Cut);
     }
     let mut updates = Vec::new();
-    for (index, line) in input.lines().enumerate() {
+    for (index, line) in input.split_terminator('\n').enumerate() {
         let refused = HookError::Line { line: index.saturating_add(1) };
         let words: Vec<&str> = line.split(' ').collect();
         let (old, new, name) = match (hook, words.as_slice()) {
@@ -69,7 +69,7 @@ pub fn read(hook: Hook, input: &str, hash: Kind) -> Result<Vec<Update>, HookErro
             id.ok_or_else(|| refused.clone())
         };
         let (old, new) = (id(old)?, id(new)?);
-        if !name.starts_with("refs/") {
+        if !name.starts_with("refs/") || name.contains(char::is_control) {
             return Err(refused);
         }
         let some = |id: ObjectId| (!id.is_null()).then_some(id);
@@ -98,9 +98,14 @@ mod tests {
             read(Hook::PrePush, &format!("(delete) {zero} refs/heads/x {one}\n"), Kind::Sha1).unwrap(),
             [Update { name: name(), old: Some(id), new: None }]
         );
-        for bad in
-            ["x", "a b refs/heads/x", &format!("{zero} {one} x"), &format!("{zero} {one}  refs/heads/x")]
-        {
+        let carried = format!("{zero} {one} refs/heads/x\r");
+        for bad in [
+            &carried,
+            "x",
+            "a b refs/heads/x",
+            &format!("{zero} {one} x"),
+            &format!("{zero} {one}  refs/heads/x"),
+        ] {
             let bad = format!("{bad}\n");
             assert_eq!(read(Hook::PreReceive, &bad, Kind::Sha1), Err(HookError::Line { line: 1 }));
         }

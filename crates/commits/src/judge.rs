@@ -46,6 +46,8 @@ pub struct Request {
     pub means: Means,
     /// Whether every file's content is read, and its id recomputed.
     pub contents: bool,
+    /// Tags of the repository and the commits behind them: those of a range's history that hold are told.
+    pub tags: Vec<(Named, ObjectId)>,
 }
 
 /// What signatures are verified with, beside the allowed signers.
@@ -67,6 +69,8 @@ pub struct Range {
     pub exclude: Vec<ObjectId>,
     /// The tag that named the tip.
     pub tag: Option<Named>,
+    /// Whether somebody said that one history goes on from the other: then they have something in common.
+    pub goes_on: bool,
 }
 
 /// A commit that must be part of a history.
@@ -200,6 +204,7 @@ pub fn judge(
             contents: RefCell::default(),
         };
         judge.range(range, &unjudged, &mut report, tell)?;
+        judge.vouched(range, &mut report)?;
     }
     Ok(report.finish())
 }
@@ -232,6 +237,14 @@ impl Judge<'_> {
         let within = self.graph.ancestors([tip]);
         let excluded: Vec<u32> = range.exclude.iter().filter_map(|id| self.graph.find(id)).collect();
         let excluded = self.graph.ancestors(excluded);
+        let common = |number: u32| within.contains(number) && excluded.contains(number);
+        if range.goes_on && !range.exclude.is_empty() && !self.graph.all().any(common) {
+            let why = format!(
+                "`{}`: the two have no commit in common, so neither goes on from the other",
+                range.label
+            );
+            report.findings.push(Finding::error(Code::Unrelated, why).on(range.tip));
+        }
         let judged: Vec<u32> = self
             .graph
             .all()

@@ -28,6 +28,8 @@ pub struct Surroundings {
     pub objects: Option<PathBuf>,
     /// `GIT_ALTERNATE_OBJECT_DIRECTORIES`, split.
     pub alternates: Vec<PathBuf>,
+    /// `GIT_WORK_TREE`
+    pub worktree: Option<PathBuf>,
     /// `GIT_NAMESPACE`
     pub namespace: Option<OsString>,
 }
@@ -35,6 +37,7 @@ pub struct Surroundings {
 /// A repository.
 pub struct Repository {
     worktree: Option<PathBuf>,
+    git: PathBuf,
     common: PathBuf,
     hash: Kind,
     stores: Vec<gix_odb::Handle>,
@@ -109,7 +112,8 @@ impl Repository {
             return Err(RepoError::Namespace(namespace.to_string_lossy().into_owned()));
         }
         let (git, worktree) = match &around.git_dir {
-            Some(git) => (git.clone(), None),
+            // git takes the directory that it is called in for the files' one (git(1), GIT_DIR)
+            Some(git) => (git.clone(), Some(directory.to_owned())),
             None => discover(directory)?,
         };
         let common = match read(&git.join("commondir"))? {
@@ -135,16 +139,60 @@ impl Repository {
         }
         let options = gix_ref::store::init::Options { object_hash: hash, ..Default::default() };
         let refs = if git == common {
-            gix_ref::file::Store::at(git, options)
+            gix_ref::file::Store::at(git.clone(), options)
         } else {
-            gix_ref::file::Store::for_linked_worktree(git, common.clone(), options)
+            gix_ref::file::Store::for_linked_worktree(git.clone(), common.clone(), options)
         };
-        Ok(Repository { worktree, common, hash, stores, refs })
+        let worktree = around.worktree.clone().or(worktree);
+        Ok(Repository { worktree, git, common, hash, stores, refs })
     }
 
-    /// Where its files are checked out, if it was found by them.
-    pub fn worktree(&self) -> Option<&Path> {
-        self.worktree.as_deref()
+    /// Whether a directory is one into which files of the repository are checked out, however it was found. Its own
+    /// directory is none: no commit puts a file there.
+    pub fn is_checked_out(&self, directory: &Path) -> Result<bool, RepoError> {
+        let real = |path: &Path| match fs::canonicalize(path) {
+            Ok(path) => Ok(Some(path)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(RepoError::File { path: path.to_owned(), source }),
+        };
+        let Some(directory) = real(directory)? else { return Ok(false) };
+        let own: Vec<PathBuf> = [real(&self.git)?, real(&self.common)?].into_iter().flatten().collect();
+        if own.iter().any(|own| directory.starts_with(own)) {
+            return Ok(false);
+        }
+        let text = read(&self.common.join("config"))?.unwrap_or_default();
+        let settings = config::read(&text);
+        let bare = settings.iter().any(|entry| entry.name() == "core.bare" && entry.value == "true");
+        let mut roots: Vec<PathBuf> = self.worktree.iter().filter(|_| !bare).cloned().collect();
+        // git's own directory is in the files' one, unless it says otherwise
+        let beside = own.iter().filter(|own| own.ends_with(".git"));
+        roots.extend(beside.filter_map(|own| own.parent()).map(Path::to_owned));
+        let set = settings.into_iter().filter(|entry| entry.name() == "core.worktree");
+        roots.extend(set.map(|entry| self.common.join(entry.text)));
+        roots.extend(self.linked()?);
+        for root in roots {
+            if real(&root)?.is_some_and(|root| directory.starts_with(root)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Where further work trees are (gitrepository-layout(5), `worktrees`).
+    fn linked(&self) -> Result<Vec<PathBuf>, RepoError> {
+        let path = self.common.join("worktrees");
+        let entries = match fs::read_dir(&path) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(source) => return Err(RepoError::File { path, source }),
+        };
+        let mut roots = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(|source| RepoError::File { path: path.clone(), source })?.path();
+            let dot = read(&entry.join("gitdir"))?.map(|text| entry.join(text.trim()));
+            roots.extend(dot.as_deref().and_then(Path::parent).map(Path::to_owned));
+        }
+        Ok(roots)
     }
 
     /// What shows git another history than the one that is judged.

@@ -5,8 +5,6 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::rc::Rc;
 
 use gix_hash::ObjectId;
@@ -80,11 +78,6 @@ impl<'a> Trees<'a> {
         let names = path.split('/').map(str::as_bytes);
         let is_file = |at: &Entry| at.mode & 0o170_000 == 0o100_000;
         Ok(self.entry(root, names)?.filter(is_file).map(|at| at.id))
-    }
-
-    /// Whether there is anything at a path: a file, a link, a directory.
-    pub(crate) fn has(&self, root: &ObjectId, path: &Path) -> Result<bool, ReadError> {
-        Ok(self.entry(root, path.iter().map(OsStrExt::as_bytes))?.is_some())
     }
 
     fn entry<'p>(

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::stand::PURPOSE_GIT;
-use super::{Judge, JudgeError, Named, forgery, stands, written};
+use super::{Judge, JudgeError, Named, Range, forgery, stands, written};
 use crate::finding::{Code, Finding, Report};
 use crate::object::Tag;
 use crate::signature::Seal;
@@ -11,6 +11,22 @@ use crate::signers::Role;
 use crate::source::{ReadError, What};
 
 impl Judge<'_> {
+    /// Which of the repository's tags in this range's history hold.
+    pub(super) fn vouched(&self, range: &Range, report: &mut Report) -> Result<(), JudgeError> {
+        let within = self.graph.ancestors(self.graph.find(&range.tip));
+        for (named, commit) in &self.request.tags {
+            let Some(number) = self.graph.find(commit).filter(|number| within.contains(*number)) else {
+                continue;
+            };
+            let mut said = Report::default();
+            self.tag(named, number, &mut said)?;
+            if said.findings.is_empty() {
+                report.vouched.insert(named.name.clone());
+            }
+        }
+        Ok(())
+    }
+
     /// Judges the tag that named a tip, and the tags that it names.
     pub(super) fn tag(&self, named: &Named, tip: u32, report: &mut Report) -> Result<(), JudgeError> {
         let (mut id, mut name) = (named.id, Some(named.name.clone()));

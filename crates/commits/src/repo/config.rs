@@ -6,7 +6,10 @@ pub(super) struct Entry {
     pub(super) section: String,
     pub(super) sub: String,
     pub(super) key: String,
+    /// In lower case.
     pub(super) value: String,
+    /// As it is written.
+    pub(super) text: String,
 }
 
 impl Entry {
@@ -38,6 +41,7 @@ pub(super) fn read(text: &str) -> Vec<Entry> {
             sub: sub.clone(),
             key: key.trim().to_lowercase(),
             value: value.to_lowercase(),
+            text: value.to_owned(),
         });
     }
     entries
