@@ -558,3 +558,122 @@ fn where_no_overlay_can_be_made_nothing_runs() {
         lab.run("true").ends(2).warns("is no directory");
     });
 }
+
+/// What a path says is said by what stands above the tree too: up to the repository in which it lies.
+#[test]
+fn a_tree_that_begins_inside_of_a_protected_name_is_protected() {
+    each(CLAW, |lab| {
+        for name in [
+            ".github",
+            ".git",
+            ".github/workflows",
+            ".git/hooks",
+            ".git/objects",
+            ".git/refs",
+            ".husky",
+            ".vscode",
+            "src",
+        ] {
+            lab.directory(&format!("work/{name}"));
+        }
+        lab.write("work/.git/HEAD", "ref: refs/heads/main\n");
+        let trees = "[.github, .git/hooks, .husky, .vscode, src]";
+        let script = "set -e; echo x > .github/workflows/ci.yml; echo x > .git/hooks/pre-commit; echo x > .husky/pre-push; \
+             echo {} > .vscode/tasks.json; echo ok > src/plain";
+        let at = |name: &str| lab.path("work").join(name).exists();
+        let held =
+            [".github/workflows/ci.yml", ".git/hooks/pre-commit", ".husky/pre-push", ".vscode/tasks.json"];
+        lab.policy(&[], &format!("filesystem: {{review: {trees}}}\n"));
+        agent(lab, "one", script);
+        changes(lab, &["apply", "one"]).ends(1).says("name flagged paths one by one");
+        assert!(at("src/plain") && held.iter().all(|name| !at(name)));
+        changes(lab, &["discard", "one"]).ends(0);
+        lab.policy(&[], &format!("filesystem: {{review: {trees}, protect: standard}}\n"));
+        agent(lab, "two", script);
+        changes(lab, &["apply", "two", "--flagged"]).ends(1).says("the policy protects it");
+        assert!(held.iter().all(|name| !at(name)));
+    });
+}
+
+/// What takes the place of a protected file ends it, whatever it is; and a repository among the data of another is one.
+#[test]
+fn a_repository_is_neither_replaced_nor_hidden_among_the_data_of_another() {
+    each(CLAW, |lab| {
+        lab.directory("work/tree");
+        lab.write("work/tree/.git", "gitdir: /somewhere\n");
+        lab.directory("work/.git");
+        lab.directory("work/.git/objects");
+        lab.directory("work/.git/refs");
+        lab.write("work/.git/HEAD", "ref: refs/heads/main\n");
+        lab.policy(&[], "filesystem: {review: [.], protect: standard}\n");
+        std::thread::sleep(Duration::from_millis(20));
+        let script = "set -e; rm tree/.git; mkdir -p tree/.git/objects tree/.git/refs; echo 'ref: refs/heads/evil' > tree/.git/HEAD; \
+             for at in refs objects; do mkdir -p .git/$at/e/objects .git/$at/e/refs; echo 'ref: x' > .git/$at/e/HEAD; \
+             printf '[core]\\nfsmonitor=evil\\n' > .git/$at/e/config; done; mkdir -p .git/refs/heads; echo 1 > .git/refs/heads/main";
+        agent(lab, "one", script);
+        changes(lab, &["apply", "one", "--flagged"])
+            .ends(1)
+            .says("refused T tree/.git/: the policy protects it")
+            .says("refused A .git/refs/e/config: the policy protects it")
+            .says("applied A .git/refs/heads/main");
+        assert_eq!(fs::read_to_string(lab.path("work/tree/.git")).unwrap(), "gitdir: /somewhere\n");
+        for name in ["refs/e/config", "objects/e/config", "refs/e/HEAD"] {
+            assert!(!lab.path("work/.git").join(name).exists(), "{name}");
+        }
+    });
+}
+
+#[test]
+fn a_link_that_leads_out_over_another_is_flagged() {
+    each(CLAW, |lab| {
+        lab.directory("work/a");
+        lab.directory("work/lib");
+        lab.write("work/keep", "kept\n");
+        std::os::unix::fs::symlink("..", lab.path("work/host")).unwrap();
+        lab.policy(&[], REVIEW);
+        std::thread::sleep(Duration::from_millis(20));
+        let script = "set -e; mkdir a/b; ln -s ../.. a/b/s; ln -s a/b/s/../outside x; ln -s a/b/s/keep in; ln -s host/new over; \
+             ln -s over again; ln -s b/../../../out a/c; ln -s loop loop; \
+             ln -s libx.so.1 lib/libx.so; ln -s libx.so.1.2 lib/libx.so.1; echo x > lib/libx.so.1.2; ln -s ../a/b/../../keep lib/k";
+        agent(lab, "one", script);
+        let list = changes(lab, &["one", "--json"]).ends(1);
+        let list: serde_json::Value = serde_json::from_str(&list.stdout).unwrap();
+        let flagged = |path: &str| {
+            let change = list["changes"].as_array().unwrap().iter().find(|change| change["path"] == path);
+            change.unwrap_or_else(|| panic!("{path} in {list:#}"))["flagged"].is_string()
+        };
+        for path in ["x", "over", "again", "a/c", "loop"] {
+            assert!(flagged(path), "{path}");
+        }
+        for path in ["a/b/s", "in", "lib/libx.so", "lib/libx.so.1", "lib/k"] {
+            assert!(!flagged(path), "{path}");
+        }
+    });
+}
+
+/// An agent neither hides all that it did behind one name, nor makes looking at it endless.
+#[test]
+fn what_cannot_be_looked_at_is_told_by_name_and_the_rest_is_seen() {
+    each(CLAW, |lab| {
+        lab.policy(&[], REVIEW);
+        std::thread::sleep(Duration::from_millis(20));
+        let script = "set -e; echo x > file; chmod 0 file; for mode in 0 111 444; do mkdir d$mode; echo x > d$mode/f; \
+             chmod $mode d$mode; done; echo good > good; for n in 0 1 2 3 4 5 6 7; do truncate -s 1G large$n; done";
+        agent(lab, "one", script);
+        let list = changes(lab, &["one", "--json"]);
+        let list: serde_json::Value = serde_json::from_str(&list.stdout).unwrap();
+        let large = list["changes"].as_array().unwrap().iter().filter(|change| {
+            change["path"].as_str().unwrap().starts_with("large") && change["now"]["digest"].is_string()
+        });
+        assert!(large.count() <= 1, "{list:#}");
+        let run = changes(lab, &["apply", "one"]);
+        assert_eq!(fs::read_to_string(lab.path("work/good")).unwrap(), "good\n", "{run:#?}");
+        // root reads them all
+        if lab.user() == User::Ordinary {
+            let mut run = run.ends(1).says("refused A file: its permissions hide what it holds");
+            for name in ["d0", "d111", "d444"] {
+                run = run.says(&format!("refused A {name}/: its permissions hide what lies below"));
+            }
+        }
+    });
+}

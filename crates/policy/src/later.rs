@@ -22,7 +22,7 @@ pub enum Shape {
 }
 
 /// Why a file of this name makes somebody run code later; `None` if nothing is known of it.
-/// The path is relative to any directory: where the tree begins makes no difference.
+/// The path is relative to any directory: names above it may say more.
 pub fn why(path: &Path, shape: Shape) -> Option<&'static str> {
     let names = names(path);
     // one repository may lie among the data of another
@@ -165,10 +165,11 @@ fn names(path: &Path) -> Vec<String> {
     path.components().filter_map(normal).collect()
 }
 
-/// A name as the most lenient file system reads it.
+/// A name as the most lenient file system reads it: letters that differ by case alone are one, and those that nobody sees are none.
 fn fold(name: &str) -> String {
-    let seen = |c: &char| !matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-    let folded: String = name.chars().filter(seen).flat_map(char::to_lowercase).collect();
+    let seen = name.chars().filter(|c| !is_ignorable(*c));
+    // both ways: a ligature is two capital letters, and no small one
+    let folded: String = seen.flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect();
     let trimmed = folded.trim_end_matches(['.', ' ']);
     match trimmed {
         "" => folded,
@@ -176,6 +177,15 @@ fn fold(name: &str) -> String {
         "git~1" => ".git".to_owned(),
         other => other.to_owned(),
     }
+}
+
+/// `Default_Ignorable_Code_Point` (Unicode Standard Annex 44), which ext4 and f2fs drop in directories that fold names.
+fn is_ignorable(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
+        | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}'
+        | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+        | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]

@@ -6,12 +6,12 @@
 mod apply;
 mod diff;
 mod layers;
+mod links;
 mod tree;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use claw_model::digest::Digest;
 use serde::Serialize;
 
 pub(crate) use apply::remove_all;
@@ -248,11 +248,4 @@ fn shown<S: serde::Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::E
 
 fn shown_maybe<S: serde::Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&path.as_deref().map(text).unwrap_or_default())
-}
-
-/// The digest of a file up to this size.
-const SUMMED: u64 = 1 << 30;
-
-fn digest(file: &mut std::fs::File, size: u64) -> io::Result<Option<Digest>> {
-    if size > SUMMED { Ok(None) } else { Digest::of_reader(file).map(Some) }
 }

@@ -44,6 +44,20 @@ fn what_runs_later_is_known_at_any_depth_and_however_it_is_spelled() {
         "x.code-workspace",
         "node_modules/.bin/tsc",
         "docker-compose.dev.yaml",
+        "lefthook.yaml",
+        ".lefthook-local.yml",
+        ".justfile",
+        "Taskfile.dist.yml",
+        ".pytest.ini",
+        "gems.rb",
+        ".mise.local.toml",
+        "mise.toml",
+        "GEMINI.md",
+        "Cargo.toml",
+        ".en\u{fe0f}vrc",
+        "Make\u{fb01}le",
+        ".ba\u{17f}hrc",
+        "\u{e0061}setup.py",
     ] {
         assert!(file(path).is_some(), "{path}");
     }

@@ -7,20 +7,23 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
+use claw_model::digest::Digest;
 use claw_policy::later;
 use claw_sys::below::{self, Open};
 
 use super::layers::{Kept, Tree};
-use super::{Change, ChangesError, Kind, Node, Refusal, Shape, digest, system};
+use super::links::Links;
+use super::{Change, ChangesError, Kind, Node, Refusal, Shape, system};
 
 /// What the agent wrote in a run and the host does not have, in order of the paths.
 pub fn changes(kept: &Kept) -> Result<Vec<Change>, ChangesError> {
     let mut all = Vec::new();
     for (number, tree) in kept.trees.iter().enumerate() {
         let (upper, lower) = (kept.upper(number)?, kept.lower(tree)?);
-        let mut walk = Walk { kept, tree, number, found: Vec::new() };
+        let (above, links) = (above(&tree.path), Links::of(&upper, &lower));
+        let mut walk = Walk { kept, tree, number, above, links, found: Vec::new(), summed: 0 };
         let sides = Sides { upper: &upper, lower: Some(&lower), opaque: false, bare: false };
         walk.directory(&sides, Path::new("")).map_err(|wrong| match wrong {
             Wrong::TooMany => ChangesError::TooMany(MOST),
@@ -35,7 +38,12 @@ struct Walk<'a> {
     kept: &'a Kept,
     tree: &'a Tree,
     number: usize,
+    /// What stands above the tree's root, as far as names there say what its files do.
+    above: PathBuf,
+    links: Links<'a>,
     found: Vec<Change>,
+    /// Bytes of files whose digests were computed.
+    summed: u64,
 }
 
 /// One directory on both sides.
@@ -92,7 +100,7 @@ impl Found {
     }
 
     /// A deletion, as the kernel writes it down.
-    fn is_whiteout(&self) -> io::Result<bool> {
+    pub(super) fn is_whiteout(&self) -> io::Result<bool> {
         match self.shape() {
             Shape::Device => Ok(self.about.file_type().is_char_device() && self.about.rdev() == 0),
             Shape::File => {
@@ -103,7 +111,7 @@ impl Found {
     }
 
     /// Whether the host's directory of this name is hidden.
-    fn is_opaque(&self) -> io::Result<bool> {
+    pub(super) fn is_opaque(&self) -> io::Result<bool> {
         let value = self.attribute(c"user.overlay.opaque", c"trusted.overlay.opaque")?;
         Ok(value.is_some_and(|value| value == b"y"))
     }
@@ -134,7 +142,7 @@ impl Walk<'_> {
     fn directory(&mut self, sides: &Sides<'_>, path: &Path) -> Result<(), Wrong> {
         let wrong = |error| Wrong::System(path.to_owned(), error);
         let names = names(sides.upper).map_err(wrong)?;
-        let bare = sides.bare || is_repository(sides, &names, path);
+        let bare = sides.bare || is_repository(sides, &names, &self.above.join(path));
         let sides = &Sides { bare, ..*sides };
         for name in &names {
             self.entry(sides, &path.join(name), Path::new(name))?;
@@ -155,8 +163,16 @@ impl Walk<'_> {
             Some(lower) => Found::at(lower, name).map_err(wrong)?,
             None => None,
         };
-        if now.is_whiteout().map_err(wrong)? {
-            return was.map_or(Ok(()), |was| self.deleted(sides, path, &was));
+        match now.is_whiteout() {
+            Ok(true) => return was.map_or(Ok(()), |was| self.deleted(sides, path, &was)),
+            Ok(false) => {}
+            // its owner alone reads what the kernel wrote down beside it, and only with a permission to read
+            Err(error) if is_hidden(&error) => {
+                let kind = if was.is_some() { Kind::Modified } else { Kind::Added };
+                self.tell(kind, sides, path, was.as_ref(), Some(&now))?;
+                return self.refuse(sides, path, &now, "its permissions hide what it holds".to_owned());
+            }
+            Err(error) => return Err(wrong(error)),
         }
         if now.shape() != Shape::Directory {
             return self.file(sides, path, was.as_ref(), &now);
@@ -174,24 +190,27 @@ impl Walk<'_> {
             let why = format!("what lies below is deeper than {DEEPEST} directories");
             return self.refuse(sides, path, &now, why);
         }
-        let redirected =
-            now.attribute(c"user.overlay.redirect", c"trusted.overlay.redirect").map_err(wrong)?;
-        if redirected.is_some() {
-            return self.refuse(sides, path, &now, "it stands for another directory of the host".to_owned());
-        }
         let open = |directory: &OwnedFd| below::open(directory.as_fd(), name, Open::Directory);
-        let upper = match open(sides.upper) {
-            Ok(upper) => upper,
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+        // order: to be listed, searched, and asked for what the kernel wrote down beside it
+        let looked_into = open(sides.upper).and_then(|upper| {
+            Found::at(&upper, Path::new("."))?;
+            let redirected = now.attribute(c"user.overlay.redirect", c"trusted.overlay.redirect")?;
+            Ok((upper, redirected.is_some(), now.is_opaque()?))
+        });
+        let (upper, redirected, opaque) = match looked_into {
+            Ok(found) => found,
+            Err(error) if is_hidden(&error) => {
                 return self.refuse(sides, path, &now, "its permissions hide what lies below".to_owned());
             }
             Err(error) => return Err(wrong(error)),
         };
+        if redirected {
+            return self.refuse(sides, path, &now, "it stands for another directory of the host".to_owned());
+        }
         let lower = match (was_directory, sides.lower) {
             (Some(_), Some(lower)) => Some(open(lower).map_err(wrong)?),
             _ => None,
         };
-        let opaque = now.is_opaque().map_err(wrong)?;
         self.directory(&Sides { upper: &upper, lower: lower.as_ref(), opaque, bare: sides.bare }, path)
     }
 
@@ -256,7 +275,7 @@ impl Walk<'_> {
             if seen.entries > MOST as u64 || path.components().count() > DEEPEST {
                 return Err(io::Error::other("it holds too much"));
             }
-            if let Some(why) = self.kept.protect.covers(&path, found.later()) {
+            if let Some(why) = self.kept.protect.covers(&self.above.join(&path), found.later()) {
                 seen.refused.get_or_insert(Refusal::Protected(format!("`{}`: {why}", super::text(&path))));
             } else if let Some(why) = self.conflict(&found) {
                 seen.refused.get_or_insert(Refusal::Conflict(format!("`{}`: {why}", super::text(&path))));
@@ -286,26 +305,31 @@ impl Walk<'_> {
         if self.found.len() >= MOST {
             return Err(Wrong::TooMany);
         }
-        let node = |found: Option<&Found>| found.map(describe).transpose();
+        let mut node =
+            |found: Option<&Found>| found.map(|found| describe(found, &mut self.summed)).transpose();
         let wrong = |error| Wrong::System(path.to_owned(), error);
         let (before, after) = (node(was).map_err(wrong)?, node(now).map_err(wrong)?);
-        let shape = now.or(was).map_or(later::Shape::File, Found::later);
         let leads_out = after
             .as_ref()
             .and_then(|node| node.target.as_deref())
-            .is_some_and(|target| leads_out(path, target));
+            .is_some_and(|target| self.links.leads_out(path, target));
+        // what takes the place of something else ends that, and begins this
+        let shapes: Vec<later::Shape> = [now, was].into_iter().flatten().map(Found::later).collect();
+        let name = self.above.join(path);
         let flagged = match kind {
             Kind::Deleted => None,
             _ if sides.bare => {
                 Some("it belongs to a git repository, whose hooks and settings run".to_owned())
             }
-            _ => later::why(path, shape)
+            _ => shapes
+                .iter()
+                .find_map(|shape| later::why(&name, *shape))
                 .or(leads_out
                     .then_some("it leads out of the tree: what is written through it is written elsewhere"))
                 .map(str::to_owned),
         };
         let refused = self
-            .protected(sides, path, shape)
+            .protected(sides, &name, &shapes)
             .map(Refusal::Protected)
             .or_else(|| now.and_then(never).map(|why| Refusal::Kind(why.to_owned())))
             .or_else(|| was.and_then(|was| self.conflict(was)).map(|why| Refusal::Conflict(why.to_owned())));
@@ -322,8 +346,8 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn protected(&self, sides: &Sides<'_>, path: &Path, shape: later::Shape) -> Option<String> {
-        match self.kept.protect.covers(path, shape) {
+    fn protected(&self, sides: &Sides<'_>, name: &Path, shapes: &[later::Shape]) -> Option<String> {
+        match shapes.iter().find_map(|shape| self.kept.protect.covers(name, *shape)) {
             None if sides.bare && self.kept.protect.is_standard() => Some(
                 "the policy protects it: it belongs to a git repository, whose hooks and settings run"
                     .to_owned(),
@@ -362,8 +386,21 @@ fn never(now: &Found) -> Option<&'static str> {
     }
 }
 
+/// Names above a tree's root that say what its files do: those below the repository in which it lies, or else all of them. What
+/// a repository is called, and where it lies, says nothing of what is in it.
+fn above(root: &Path) -> PathBuf {
+    let repository = root.ancestors().find(|at| at.join(".git").symlink_metadata().is_ok());
+    let within = repository.and_then(|at| root.strip_prefix(at).ok());
+    within.unwrap_or_else(|| root.strip_prefix("/").unwrap_or(root)).to_owned()
+}
+
+/// Whether a permission is missing to look at something.
+fn is_hidden(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied
+}
+
 /// A git repository by what is in it, as git recognises one, whatever it is called. Where it is called `.git` its names say
-/// more.
+/// more; among the data of one it is another.
 fn is_repository(sides: &Sides<'_>, names: &BTreeSet<OsString>, path: &Path) -> bool {
     let there = |name: &str| {
         let gone = |found: &Found| found.is_whiteout().unwrap_or(true);
@@ -376,33 +413,19 @@ fn is_repository(sides: &Sides<'_>, names: &BTreeSet<OsString>, path: &Path) -> 
                 .is_some_and(|lower| Found::at(lower, Path::new(name)).is_ok_and(|found| found.is_some())),
         }
     };
-    let called = path.components().any(|part| part.as_os_str() == ".git");
-    !called && there("HEAD") && (there("commondir") || there("objects") && there("refs"))
+    !path.ends_with(".git") && there("HEAD") && (there("commondir") || there("objects") && there("refs"))
 }
 
-/// Whether a link at this path of a tree leads out of it.
-fn leads_out(path: &Path, target: &Path) -> bool {
-    let mut depth = path.components().count().saturating_sub(1);
-    for part in target.components() {
-        match part {
-            Component::Normal(_) => depth = depth.saturating_add(1),
-            Component::CurDir => {}
-            Component::ParentDir => match depth.checked_sub(1) {
-                Some(less) => depth = less,
-                None => return true,
-            },
-            Component::RootDir | Component::Prefix(_) => return true,
-        }
-    }
-    false
-}
-
-fn describe(found: &Found) -> io::Result<Node> {
+fn describe(found: &Found, summed: &mut u64) -> io::Result<Node> {
     let shape = found.shape();
     let size = if shape == Shape::File { found.about.size() } else { 0 };
+    let whole = summed.saturating_add(size);
     let digest = match shape {
-        // one that this user may not read has no digest; applying it will say why
-        Shape::File => open(found).and_then(|mut file| digest(&mut file, size)).unwrap_or_default(),
+        // one that this user may not read has no digest; applying it will say why. Enormous ones cost the agent nothing
+        Shape::File if whole <= MOST_SUMMED => {
+            *summed = whole;
+            open(found).and_then(|mut file| Digest::of_reader(&mut file)).ok()
+        }
         _ => None,
     };
     let target = match shape {
@@ -467,6 +490,8 @@ pub(crate) fn names(directory: &OwnedFd) -> io::Result<BTreeSet<OsString>> {
 }
 
 const CHUNK: usize = 1 << 18;
+/// Bytes of all files whose digests are told; the rest has none.
+const MOST_SUMMED: u64 = 1 << 30;
 /// Changes of one run.
 const MOST: usize = 1_000_000;
 /// Directories below each other, each of which holds descriptors open.
