@@ -11,7 +11,9 @@ use claw_ledger::record::{Decision as Verdict, Event};
 use claw_model::host::HostName;
 use claw_policy::{Denial, Host, PermitHost, Reason, Request as Asked, Rule, decide_request};
 use claw_wire::fields;
-use http::header::{CONNECTION, COOKIE, EXPECT, HOST, HeaderMap, HeaderValue, TE, UPGRADE};
+use http::header::{
+    CONNECTION, COOKIE, EXPECT, HOST, HeaderMap, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
+};
 use http::uri::{Authority, Scheme};
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body::Body as _;
@@ -455,7 +457,8 @@ fn fitted(
     Ok(request)
 }
 
-/// RFC 6455, section 4.1. Any other upgrade is left out, and the request goes on without it.
+/// RFC 6455, section 4.1. Any other upgrade is left out, and the request goes on without it; so does one with a body, which
+/// might be taken for what follows the upgrade.
 fn asks_for_web_socket(request: &Request<Incoming>, version: Version) -> bool {
     version == Version::One
         && request.method() == Method::GET
@@ -466,6 +469,10 @@ fn asks_for_web_socket(request: &Request<Incoming>, version: Version) -> bool {
 
 fn upgraded(response: Response<Incoming>) -> Response<Passed> {
     let (mut parts, _) = response.into_parts();
+    // the library takes a GET or HEAD of unknown length for one without a body
+    if !request.body().is_end_stream() && request.body().size_hint().exact().is_none() {
+        request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
     fields::strip(&mut parts.headers);
     parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     parts.headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
@@ -487,6 +494,7 @@ async fn tunnel(exchanging: Rc<Exchanging>, inside: OnUpgrade, outside: OnUpgrad
     };
     tokio::select! {
         biased;
+        && request.body().is_end_stream()
         () = flow.stop.called() => {
             flow.tally.tear();
             flow.ends("revoked");
