@@ -13,6 +13,7 @@ mod wire;
 use std::rc::Rc;
 use std::time::Duration;
 
+use claw_model::digest::Digest;
 use claw_policy::Permit;
 use hyper::rt::Executor;
 use hyper::service::service_fn;
@@ -141,6 +142,13 @@ pub(crate) fn longest_head(open: usize) -> usize {
         501..=4_000 => 16 * 1024,
         _ => 8 * 1024,
     }
+}
+
+/// A path in a record. What is cut says so, in words that no path can hold (it has no spaces), and which one it was.
+pub(crate) fn shown(path: &str, most: usize) -> String {
+    let Some((end, _)) = path.char_indices().nth(most) else { return path.to_owned() };
+    let (begin, length) = (path.get(..end).unwrap_or_default(), path.chars().count());
+    format!("{begin}… ({length} characters, {})", Digest::of(path.as_bytes()))
 }
 
 /// How long a head, or a handshake, may take.

@@ -136,7 +136,7 @@ impl Asked {
         Asked {
             seen: Rc::clone(seen),
             method: short(method, 32),
-            path: short(path, LONGEST_PATH),
+            path: web::shown(path, LONGEST_PATH),
             host: host.filter(other),
             user_agent: parts.headers.get(USER_AGENT).map(|value| short(&text(value), LONGEST_NAME)),
             credential: credential::kind(&parts.headers, &parts.uri).map(ToOwned::to_owned),

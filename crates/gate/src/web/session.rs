@@ -25,7 +25,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::body::Passed;
 use super::line::{Fault, Lines};
-use super::{Version, answer};
+use super::{Version, answer, shown};
 use crate::budget::{Counted, Way};
 use crate::flow::Slot;
 use crate::live::{Exchange, Flow, Open};
@@ -216,7 +216,7 @@ impl Session {
             destination: attempt.name(),
             port: attempt.port,
             method: short(method, 32),
-            path: short(path, LONGEST_SHOWN),
+            path: shown(path, LONGEST_SHOWN),
             phase: Some(self.shared.rules.borrow().phase.to_string()),
             plane: rule.filter(|_| decision == Verdict::Allow).map(|rule| rule.plane().to_string()),
             decision,
