@@ -1,6 +1,6 @@
 //! One connection of the agent, and each request on it: judged, written down, written anew, sent, answered.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -60,11 +60,17 @@ pub(super) struct Exchanging {
     _counted: Counted,
     /// The agent's body cannot be read as HTTP.
     unread: Cell<bool>,
+    /// The limit that was met; it is written down.
+    spent: RefCell<Option<String>>,
+    /// What the agent is still sending of a body that met it.
+    rest: Cell<Option<Incoming>>,
 }
 
 /// A request that goes no further.
 enum End {
     Denied(Denial),
+    /// Denied, and written down already.
+    Told(Denial),
     Failed(Fault),
 }
 
@@ -195,8 +201,14 @@ impl Session {
         })?;
         let exchange = Rc::new(Exchange::new(method, path, &rule, counted.budget().cloned()));
         self.flow().exchanges.borrow_mut().push(Rc::clone(&exchange));
-        let unread = Cell::new(false);
-        Ok(Rc::new(Exchanging { session: Rc::clone(self), exchange, _counted: counted, unread }))
+        Ok(Rc::new(Exchanging {
+            session: Rc::clone(self),
+            exchange,
+            _counted: counted,
+            unread: Cell::default(),
+            spent: RefCell::default(),
+            rest: Cell::default(),
+        }))
     }
 
     fn record(
@@ -234,22 +246,27 @@ impl Session {
         }
     }
 
-    /// Writes a refusal down, and says it to the agent without the place in the policy.
+    /// Writes a refusal down, and says it.
     fn deny(&self, method: &str, path: &str, denial: &Denial) -> Response<Passed> {
         let why = Some((denial.reason, denial.sentence.as_str()));
         let event = self.record(method, path, Verdict::Deny, denial.rule.as_deref(), why);
         // a refusal that cannot be written is still a refusal
         let _ = self.shared.journal.write(&event, denial.suggestion.as_deref());
-        let place = denial.rule.as_ref().map(|rule| format!(" ({})", rule.location())).unwrap_or_default();
-        let sentence = match denial.reason {
-            // where a name leads is not the agent's to know
-            Reason::PrivateAddress => denial.reason.sentence(),
-            _ => denial.sentence.strip_suffix(&place).unwrap_or(&denial.sentence),
-        };
-        match denial.reason {
-            Reason::NotHttp => answer::unreadable(denial.reason.code(), sentence),
-            reason => answer::refused(reason.code(), sentence),
-        }
+        said(denial)
+    }
+}
+
+/// A refusal as it is said to the agent: without the place in the policy.
+fn said(denial: &Denial) -> Response<Passed> {
+    let place = denial.rule.as_ref().map(|rule| format!(" ({})", rule.location())).unwrap_or_default();
+    let sentence = match denial.reason {
+        // where a name leads is not the agent's to know
+        Reason::PrivateAddress => denial.reason.sentence(),
+        _ => denial.sentence.strip_suffix(&place).unwrap_or(&denial.sentence),
+    };
+    match denial.reason {
+        Reason::NotHttp => answer::unreadable(denial.reason.code(), sentence),
+        reason => answer::refused(reason.code(), sentence),
     }
 }
 
@@ -280,11 +297,12 @@ pub(super) async fn exchange(
         }
         Err((End::Denied(denial), rest)) => {
             let response = session.deny(&method, &path, &denial);
-            // a client that is still sending would lose the answer to the reset
-            if let Some(rest) = rest.filter(|_| !waits) {
-                drain(rest).await;
-            }
+            drain(rest.filter(|_| !waits)).await;
             response
+        }
+        Err((End::Told(denial), rest)) => {
+            drain(rest).await;
+            said(&denial)
         }
         Err((End::Failed(fault), _)) => {
             session.flow().ends(fault.end);
@@ -308,11 +326,13 @@ async fn forward(
     method: &str,
     path: &str,
 ) -> Result<Response<Passed>, Stopped> {
-    let denied = |reason: Reason, why: String| {
+    let refusal = |reason: Reason, why: String| {
         let host = session.flow().attempt.name();
         let sentence = format!("{method} on {host} is refused: {why}");
-        End::Denied(Denial { reason, rule: None, sentence, suggestion: None })
+        Denial { reason, rule: None, sentence, suggestion: None }
     };
+    let denied = |reason: Reason, why: String| End::Denied(refusal(reason, why));
+    let spent = |sentence: String| End::Told(refusal(Reason::Limit, sentence));
     if request.method() == Method::CONNECT {
         return Err((denied(Reason::Method, "CONNECT asks for a proxy, and this is none".to_owned()), None));
     }
@@ -328,8 +348,10 @@ async fn forward(
     };
     let flow = session.flow();
     flow.on_plane(exchanging.exchange.rule().plane().as_str(), 1, Way::Out, 0);
-    if let Err(sentence) = exchanging.take(Way::Out, head_length(&request)) {
-        return Err((denied(Reason::Limit, sentence), Some(request.into_body())));
+    let head = head_length(&request);
+    if let Err(sentence) = exchanging.spend(Way::Out, head) {
+        let waits = request.headers().contains_key(EXPECT);
+        return Err((spent(sentence), Some(request.into_body()).filter(|_| !waits)));
     }
     let upgrade = asks_for_web_socket(&request, session.version).then(|| hyper::upgrade::on(&mut request));
     let mut outgoing = Some(anew(request, &exchanging, upgrade.is_some()).map_err(|end| (end, None))?);
@@ -342,6 +364,8 @@ async fn forward(
             let mut line = session.lines.take(session, fresh).await.map_err(Err)?;
             let request =
                 fitted(session, &exchanging.exchange.rule(), request, line.is_two()).map_err(Err)?;
+            // order: told as sent only where there is somebody to send it to
+            exchanging.count(Way::Out, if fresh { 0 } else { head });
             let response = line.send(request).await.map_err(Ok)?;
             if upgrade.is_none() || response.status() != StatusCode::SWITCHING_PROTOCOLS {
                 session.lines.keep(line);
@@ -361,6 +385,10 @@ async fn forward(
             Err(Ok((_, Some(again)))) if !fresh => {
                 fresh = true;
                 outgoing = Some(again);
+            }
+            Err(Ok(_)) if exchanging.spent.borrow().is_some() => {
+                let sentence = exchanging.spent.borrow().clone().unwrap_or_default();
+                return Err((spent(sentence), exchanging.rest.take()));
             }
             Err(Ok(_)) if exchanging.unread.get() => {
                 return Err((denied(Reason::NotHttp, "its body cannot be read".to_owned()), None));
@@ -386,7 +414,7 @@ async fn forward(
         };
     }
     if let Err(sentence) = exchanging.take(Way::Back, fields_length(response.headers())) {
-        return Err((denied(Reason::Limit, sentence), None));
+        return Err((spent(sentence), None));
     }
     fields::strip(response.headers_mut());
     response.extensions_mut().clear();
@@ -440,6 +468,10 @@ fn fitted(
     }
     *request.version_mut() = http::Version::HTTP_11;
     request.headers_mut().insert(HOST, host);
+    // the library takes a GET or HEAD of unknown length for one without a body
+    if !request.body().is_end_stream() && request.body().size_hint().exact().is_none() {
+        request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
     // one that comes back from a line of the other version has its host in the target
     if request.uri().authority().is_some() {
         *request.uri_mut() = request.uri().path_and_query().cloned().map(Uri::from).ok_or_else(lost)?;
@@ -462,6 +494,7 @@ fn fitted(
 fn asks_for_web_socket(request: &Request<Incoming>, version: Version) -> bool {
     version == Version::One
         && request.method() == Method::GET
+        && request.body().is_end_stream()
         && request.version() == http::Version::HTTP_11
         && request.headers().get_all(CONNECTION).iter().any(|value| fields::holds(value, "upgrade"))
         && fields::is_web_socket(request.headers())
@@ -469,10 +502,6 @@ fn asks_for_web_socket(request: &Request<Incoming>, version: Version) -> bool {
 
 fn upgraded(response: Response<Incoming>) -> Response<Passed> {
     let (mut parts, _) = response.into_parts();
-    // the library takes a GET or HEAD of unknown length for one without a body
-    if !request.body().is_end_stream() && request.body().size_hint().exact().is_none() {
-        request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-    }
     fields::strip(&mut parts.headers);
     parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     parts.headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
@@ -494,7 +523,6 @@ async fn tunnel(exchanging: Rc<Exchanging>, inside: OnUpgrade, outside: OnUpgrad
     };
     tokio::select! {
         biased;
-        && request.body().is_end_stream()
         () = flow.stop.called() => {
             flow.tally.tear();
             flow.ends("revoked");
@@ -538,8 +566,9 @@ pub(super) fn fields_length(headers: &HeaderMap) -> usize {
     fields.fold(16, usize::saturating_add)
 }
 
-/// Takes what a refused client still sends, up to a bound.
-async fn drain(mut body: Incoming) {
+/// Takes what a refused client still sends, up to a bound: it would lose the answer to the reset.
+async fn drain(body: Option<Incoming>) {
+    let Some(mut body) = body else { return };
     let read = async {
         let mut left = MOST_DRAINED;
         while let Some(Ok(frame)) =
@@ -576,17 +605,32 @@ impl Exchanging {
 
     /// Takes bytes of the rule's limits, and counts them on its plane.
     pub(super) fn take(&self, way: Way, bytes: usize) -> Result<(), String> {
-        let rule = self.exchange.rule();
-        if let Err(sentence) = self.exchange.take(way, bytes) {
+        self.spend(way, bytes)?;
+        self.count(way, bytes);
+        Ok(())
+    }
+
+    /// Takes bytes of the rule's limits. A limit that is met is written down, once for a request.
+    fn spend(&self, way: Way, bytes: usize) -> Result<(), String> {
+        let Err(sentence) = self.exchange.take(way, bytes) else { return Ok(()) };
+        if self.spent.replace(Some(sentence.clone())).is_none() {
             let Exchange { method, path, .. } = &*self.exchange;
             let why = Some((Reason::Limit, sentence.as_str()));
-            let event = self.session.record(method, path, Verdict::Deny, Some(&rule), why);
+            let event = self.session.record(method, path, Verdict::Deny, Some(&self.exchange.rule()), why);
             let _ = self.session.shared.journal.write(&event, None);
-            self.session.flow().ends("limit");
-            return Err(sentence);
         }
-        self.session.flow().on_plane(rule.plane().as_str(), 0, way, bytes);
-        Ok(())
+        self.session.flow().ends("limit");
+        Err(sentence)
+    }
+
+    /// Counts bytes on the rule's plane.
+    fn count(&self, way: Way, bytes: usize) {
+        self.session.flow().on_plane(self.exchange.rule().plane().as_str(), 0, way, bytes);
+    }
+
+    /// A body of the agent's goes no further.
+    pub(super) fn leaves(&self, body: Incoming) {
+        self.rest.set(Some(body));
     }
 }
 
