@@ -367,3 +367,56 @@ fn a_path_that_is_cut_in_a_record_says_so() {
         assert_eq!(told[1], expect);
     });
 }
+
+#[test]
+fn many_sessions_of_http_2_do_not_fill_the_memory() {
+    once(CLAW, User::Ordinary, |lab| {
+        let authority = Authority::new();
+        let server = web_over_tls(Lab::PRIVATE, &authority, &[NAME]);
+        lab.write("upstream.pem", &authority.pem());
+        policy(lab, &format!("{}, http: ['GET /**'], upstream_ca: ../upstream.pem", server.rule(NAME)));
+        // every session asks for large answers and takes nothing of them: by windows that stay closed, or by open ones whose
+        // connection is not read
+        for (window, most) in [("bytes(4)", 150), ("b'\\x7f\\xff\\xff\\xff'", 180)] {
+            let code = format!(
+                "def frame(kind, flags, stream, body=b''):
+    return len(body).to_bytes(3, 'big') + bytes([kind, flags]) + stream.to_bytes(4, 'big') + body
+def field(name, value): return b'\\x00' + bytes([len(name)]) + name + bytes([len(value)]) + value
+head = field(b':method', b'GET') + field(b':scheme', b'https') + field(b':path', b'/bytes/8000000') + field(b':authority', b'{NAME}:{0}')
+context = ssl.create_default_context(); context.set_alpn_protocols(['h2', 'http/1.1']); kept = []
+for number in range(160):
+    raw = socket.socket(); raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096); raw.connect(('{NAME}', {0}))
+    raw = context.wrap_socket(raw, server_hostname='{NAME}')
+    if raw.selected_alpn_protocol() != 'h2': break
+    raw.sendall(b'PRI * HTTP/2.0\\r\\n\\r\\nSM\\r\\n\\r\\n' + frame(4, 0, 0, b'\\x00\\x04' + {window}) + frame(8, 0, 0, b'\\x7f\\xff\\x00\\x00'))
+    raw.sendall(b''.join(frame(1, 5, n * 2 + 1, head) for n in range(16)))
+    kept.append(raw)
+time.sleep(2)
+print(len(kept))
+context.set_alpn_protocols(['h2'])
+try: context.wrap_socket(socket.create_connection(('{NAME}', {0})), server_hostname='{NAME}')
+except OSError as error: print(repr(error))",
+                server.port()
+            );
+            let file = lab.program_file(&code);
+            let running = lab.claw().within(100).start(&["python3", &file]);
+            let peak = peak(&running);
+            let run = running.end().ends(0).says("128\n");
+            assert!(peak < most * 1024, "claw grew to {peak} kB");
+            // what comes after them speaks HTTP/1.1, or nothing, and that is told
+            run.says("no application protocol").denied(NAME, server.port(), "limit");
+        }
+    });
+}
+
+/// The most memory that claw held while it ran, in kB.
+fn peak(running: &claw_testkit::Running<'_>) -> u64 {
+    let status = format!("/proc/{}/status", running.pid());
+    let mut peak = 0;
+    while let Ok(text) = std::fs::read_to_string(&status) {
+        let Some(line) = text.lines().find_map(|line| line.strip_prefix("VmHWM:")) else { break };
+        peak = line.trim().trim_end_matches(" kB").parse().unwrap();
+        thread::sleep(Duration::from_millis(20));
+    }
+    peak
+}

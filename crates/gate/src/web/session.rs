@@ -25,7 +25,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::body::Passed;
 use super::line::{Fault, Lines};
-use super::{Version, answer, shown};
+use super::{Place, Room, Version, answer, shown};
 use crate::budget::{Counted, Way};
 use crate::flow::Slot;
 use crate::live::{Exchange, Flow, Open};
@@ -43,6 +43,8 @@ pub(super) struct Session {
     lines: Lines,
     open: Open,
     _slot: Slot,
+    /// Where it speaks HTTP/2.
+    place: Option<Place>,
 }
 
 /// What every server behind the destination gets to see of where a request goes.
@@ -75,16 +77,32 @@ enum End {
 }
 
 impl Session {
-    pub(super) fn new(shared: &Rc<Shared>, open: Open, slot: Slot, version: Version) -> Rc<Session> {
+    /// Speaks HTTP/2 where it has a place for that.
+    pub(super) fn new(shared: &Rc<Shared>, open: Open, slot: Slot, place: Option<Place>) -> Rc<Session> {
+        let version = if place.is_some() { Version::Two } else { Version::One };
         let lines = Lines::default();
         let flow = open.flow();
         let own = spelled(&flow.attempt, &flow.rule()).map(|(own, _)| own).unwrap_or_default();
         let canonical = Default::default();
-        Rc::new(Session { shared: Rc::clone(shared), version, own, canonical, lines, open, _slot: slot })
+        Rc::new(Session {
+            shared: Rc::clone(shared),
+            version,
+            own,
+            canonical,
+            lines,
+            open,
+            _slot: slot,
+            place,
+        })
     }
 
     pub(super) fn flow(&self) -> &Rc<Flow> {
         self.open.flow()
+    }
+
+    /// What it may hold, where it speaks HTTP/2.
+    pub(super) fn room(&self) -> Option<Room> {
+        self.place.as_ref().map(|place| place.room)
     }
 
     /// How many connections are open, of all sessions.
