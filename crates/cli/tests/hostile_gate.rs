@@ -281,3 +281,142 @@ time.sleep(0.2)",
         assert!((200..450).contains(&count), "{count}");
     });
 }
+
+#[test]
+fn bytes_that_left_are_told_though_nobody_answered() {
+    once(CLAW, User::Ordinary, |lab| {
+        // a destination that takes everything and says nothing
+        let listener = std::net::TcpListener::bind((Lab::PRIVATE, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let taken = thread::spawn(move || {
+            let (mut connection, _) = listener.accept().unwrap();
+            let mut bytes = Vec::new();
+            let _ = std::io::Read::read_to_end(&mut connection, &mut bytes);
+            bytes.len()
+        });
+        let address = format!("destination: \"{NAME}:{port}\", addresses: [\"{}\"]", Lab::PRIVATE);
+        policy(lab, &format!("{address}, protocol: TCP/HTTP, http: ['POST /x', 'GET /y']"));
+        let code = format!(
+            "connection = socket.create_connection(('{NAME}', {port}))
+connection.sendall(b'POST /x HTTP/1.1\\r\\nHost: {NAME}:{port}\\r\\nContent-Length: 1000000\\r\\n\\r\\n' + b'x' * 1000000)
+time.sleep(0.5); connection.close()"
+        );
+        let run = lab.python(&code).ends(0);
+        let taken = taken.join().unwrap();
+        assert!(taken > 1_000_000, "{taken}");
+        let told = run.stderr.lines().find(|line| line.contains(&format!("{NAME}:{port}  tool  1x")));
+        let told = told.and_then(|line| line.split("  ").last()?.split(' ').next()?.parse::<u64>().ok());
+        assert!(told >= Some(1_000_000), "{run:#?}");
+        assert!(!run.stderr.contains("reached: nothing") && !run.stderr.contains("no answer"), "{run:#?}");
+    });
+}
+
+#[test]
+fn a_limit_that_is_met_is_told_once_and_as_a_limit() {
+    once(CLAW, User::Ordinary, |lab| {
+        let server = web(Lab::PRIVATE);
+        for (limits, body) in [
+            ("bytes_out: 200", 1_000),
+            ("bytes_out: 200", 3_000_000),
+            ("bytes_out: 20", 0),
+            ("bytes_in: 20", 0),
+        ] {
+            policy(
+                lab,
+                &format!("{}, protocol: TCP/HTTP, http: ['* /**'], limits: {{{limits}}}", server.rule(NAME)),
+            );
+            let code = format!(
+                "connection = socket.create_connection(('{NAME}', {0}))
+try: connection.sendall(b'POST /any HTTP/1.1\\r\\nHost: {NAME}:{0}\\r\\nContent-Length: {body}\\r\\n\\r\\n' + b'x' * {body})
+except OSError: pass
+print(connection.recv(4096).decode().replace('\\r\\n', ' '))",
+                server.port()
+            );
+            let run = lab.python(&code).ends(0).says(" 403 ").says("claw-denied: limit");
+            let denied: Vec<_> =
+                run.of_kind("request").into_iter().filter(|record| record["decision"] == "deny").collect();
+            assert_eq!(denied.len(), 1, "{limits}, {body}: {run:#?}");
+            assert_eq!(denied[0]["reason"], "limit");
+            assert!(denied[0]["rule"].is_string(), "the rule whose limit it is: {run:#?}");
+            assert!(run.of_kind("repeat").is_empty(), "{run:#?}");
+            assert_eq!(run.of_kind("close")[0]["end"], "limit", "{limits}, {body}: {run:#?}");
+            assert!(run.stderr.contains("limit  1x"), "{run:#?}");
+        }
+    });
+}
+
+#[test]
+fn a_path_that_is_cut_in_a_record_says_so() {
+    once(CLAW, User::Ordinary, |lab| {
+        let server = web(Lab::PRIVATE);
+        policy(lab, &format!("{}, protocol: TCP/HTTP, http: ['GET /any/**']", server.rule(NAME)));
+        let begin = format!("/any/{}", "a".repeat(2000));
+        let base = format!("http://{NAME}:{}", server.port());
+        let run = lab
+            .run(&format!("curl -sS -o /dev/null {base}{begin}/read {base}{begin}/delete-everything"))
+            .ends(0);
+        let told: Vec<_> =
+            run.of_kind("request").iter().map(|record| record["path"].as_str().unwrap().to_owned()).collect();
+        assert_eq!(told.len(), 2, "{run:#?}");
+        assert_ne!(told[0], told[1]);
+        let expect = format!(
+            "{}… (2023 characters, {})",
+            begin.get(..1000).unwrap(),
+            claw_model::digest::Digest::of(format!("{begin}/delete-everything").as_bytes())
+        );
+        assert_eq!(told[1], expect);
+    });
+}
+
+#[test]
+fn many_sessions_of_http_2_do_not_fill_the_memory() {
+    once(CLAW, User::Ordinary, |lab| {
+        let authority = Authority::new();
+        let server = web_over_tls(Lab::PRIVATE, &authority, &[NAME]);
+        lab.write("upstream.pem", &authority.pem());
+        policy(lab, &format!("{}, http: ['GET /**'], upstream_ca: ../upstream.pem", server.rule(NAME)));
+        // every session asks for large answers and takes nothing of them: by windows that stay closed, or by open ones whose
+        // connection is not read
+        for (window, most) in [("bytes(4)", 150), ("b'\\x7f\\xff\\xff\\xff'", 180)] {
+            let code = format!(
+                "def frame(kind, flags, stream, body=b''):
+    return len(body).to_bytes(3, 'big') + bytes([kind, flags]) + stream.to_bytes(4, 'big') + body
+def field(name, value): return b'\\x00' + bytes([len(name)]) + name + bytes([len(value)]) + value
+head = field(b':method', b'GET') + field(b':scheme', b'https') + field(b':path', b'/bytes/8000000') + field(b':authority', b'{NAME}:{0}')
+context = ssl.create_default_context(); context.set_alpn_protocols(['h2', 'http/1.1']); kept = []
+for number in range(160):
+    raw = socket.socket(); raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096); raw.connect(('{NAME}', {0}))
+    raw = context.wrap_socket(raw, server_hostname='{NAME}')
+    if raw.selected_alpn_protocol() != 'h2': break
+    raw.sendall(b'PRI * HTTP/2.0\\r\\n\\r\\nSM\\r\\n\\r\\n' + frame(4, 0, 0, b'\\x00\\x04' + {window}) + frame(8, 0, 0, b'\\x7f\\xff\\x00\\x00'))
+    raw.sendall(b''.join(frame(1, 5, n * 2 + 1, head) for n in range(16)))
+    kept.append(raw)
+time.sleep(2)
+print(len(kept))
+context.set_alpn_protocols(['h2'])
+try: context.wrap_socket(socket.create_connection(('{NAME}', {0})), server_hostname='{NAME}')
+except OSError as error: print(repr(error))",
+                server.port()
+            );
+            let file = lab.program_file(&code);
+            let running = lab.claw().within(100).start(&["python3", &file]);
+            let peak = peak(&running);
+            let run = running.end().ends(0).says("128\n");
+            assert!(peak < most * 1024, "claw grew to {peak} kB");
+            // what comes after them speaks HTTP/1.1, or nothing, and that is told
+            run.says("no application protocol").denied(NAME, server.port(), "limit");
+        }
+    });
+}
+
+/// The most memory that claw held while it ran, in kB.
+fn peak(running: &claw_testkit::Running<'_>) -> u64 {
+    let status = format!("/proc/{}/status", running.pid());
+    let mut peak = 0;
+    while let Ok(text) = std::fs::read_to_string(&status) {
+        let Some(line) = text.lines().find_map(|line| line.strip_prefix("VmHWM:")) else { break };
+        peak = line.trim().trim_end_matches(" kB").parse().unwrap();
+        thread::sleep(Duration::from_millis(20));
+    }
+    peak
+}

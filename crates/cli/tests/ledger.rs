@@ -194,6 +194,39 @@ fn the_ledger_names_who_asked_and_the_rule_that_answered() {
 }
 
 #[test]
+fn a_process_that_only_was_there_is_not_named_for_a_socket_that_is_gone() {
+    each(CLAW, |lab| {
+        let server = sink(Lab::PRIVATE, 0);
+        lab.policy(&[server.rule("api.lab.test")], "");
+        let gone = format!(
+            "#include <arpa/inet.h>
+            #include <netdb.h>
+            #include <sys/socket.h>
+            #include <unistd.h>
+            int main(void) {{
+                struct addrinfo *found, hints = {{.ai_family = AF_INET, .ai_socktype = SOCK_STREAM}};
+                struct linger now = {{1, 0}};
+                if (getaddrinfo(\"api.lab.test\", \"{}\", &hints, &found)) return 1;
+                int one = socket(AF_INET, SOCK_STREAM, 0);
+                connect(one, found->ai_addr, found->ai_addrlen);
+                setsockopt(one, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+                _exit(0);
+            }}",
+            server.port()
+        );
+        lab.compile("gone", &gone);
+        // Python opens nothing itself, and is all that is left when the program has ended
+        let run =
+            lab.python("for _ in range(40): subprocess.run(['./gone']).check_returncode(); time.sleep(0.02)");
+        let run = run.ends(0);
+        let connects = run.of_kind("connect");
+        assert!(connects.len() >= 8, "{run:#?}");
+        let named: Vec<_> = connects.iter().filter_map(|record| record["process"]["exe"].as_str()).collect();
+        assert!(named.iter().all(|exe| exe.ends_with("/gone")), "{named:?}");
+    });
+}
+
+#[test]
 fn a_flood_of_denials_is_counted_rather_than_written_out() {
     each(CLAW, |lab| {
         let code = "for number in range(2000):

@@ -4,7 +4,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
-use claw_testkit::{Authority, Lab, Outcome, Server, User, each, once, scripted, strict, web, web_over_tls};
+use claw_testkit::{
+    Authority, Lab, Outcome, Server, User, each, once, playing, scripted, strict, web, web_over_tls,
+};
 
 const CLAW: &str = env!("CARGO_BIN_EXE_claw");
 const NAME: &str = "api.lab.test";
@@ -360,5 +362,57 @@ fn a_request_in_plain_text_is_not_http_2() {
         assert_ne!(run.code, 0);
         run.denied(NAME, server.port(), "not-http");
         assert_eq!(server.arrivals(), 0);
+    });
+}
+
+#[test]
+fn a_body_of_unknown_length_arrives_whatever_its_method() {
+    once(CLAW, User::Ordinary, |lab| {
+        let rule = |server: &Server, more: &str| {
+            lab.policy(&[format!("{}, http: ['* /ok']{more}", server.rule(NAME))], "");
+        };
+        let server = strict(Lab::PRIVATE);
+        rule(&server, ", protocol: TCP/HTTP");
+        let run = sent(
+            lab,
+            &server,
+            r"
+for method in [b'GET', b'HEAD', b'DELETE']:
+    send(method.decode(), method + b' /ok HTTP/1.1\r\n' + H + b'Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n')
+send('empty', b'GET /ok HTTP/1.1\r\n' + H + b'\r\n')",
+        );
+        agree(&run, &server);
+        let server = web(Lab::PRIVATE);
+        rule(&server, ", protocol: TCP/HTTP");
+        let chunked = "-H 'Transfer-Encoding: chunked' -d hello";
+        let url = format!("http://{NAME}:{}/ok", server.port());
+        let run = lab.run(&format!("curl -sS -X GET {chunked} {url}; curl -sS {url}")).ends(0);
+        let run = run.says("GET /ok").says("body=5").says("body=0");
+        assert_eq!(run.stdout.matches("transfer-encoding").count(), 1, "{run:#?}");
+
+        // HTTP/2 inside, HTTP/1 outside
+        let authority = Authority::new();
+        let server = playing(Lab::PRIVATE, 0, &authority, &[NAME], |_, body| {
+            (200, "text/plain", format!("body={}\n", body.len()).into_bytes())
+        });
+        lab.write("work/upstream.pem", &authority.pem());
+        rule(&server, ", upstream_ca: upstream.pem");
+        let code = format!(
+            r"HOST, PORT = '{NAME}', {}
+{FRAMES}
+def talk(name, *frames):
+    context = ssl.create_default_context(); context.set_alpn_protocols(['h2'])
+    raw = context.wrap_socket(socket.create_connection((HOST, PORT)), server_hostname=HOST)
+    raw.sendall(b'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n' + frame(4, 0, 0) + b''.join(frames)); raw.settimeout(1); answer = b''
+    try:
+        while b'body=' not in answer: answer += raw.recv(65536)
+        answer += raw.recv(65536)
+    except OSError: pass
+    print(name, answer[answer.find(b'body='):][:6])
+talk('data', head(base, flags=4), frame(0, 1, 1, b'hello'))
+talk('none', head(base))",
+            server.port()
+        );
+        lab.python(&code).ends(0).says("data b'body=5'").says("none b'body=0'");
     });
 }

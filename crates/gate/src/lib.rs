@@ -97,6 +97,8 @@ pub(crate) struct Shared {
     /// Rules that were past their date then have been dealt with.
     expired: Cell<Timestamp>,
     open: Cell<usize>,
+    /// Connections that speak HTTP/2.
+    multiplexed: Cell<usize>,
     held: Cell<usize>,
     questions: Cell<usize>,
     /// Replies of the parts that an observed run plays.
@@ -200,6 +202,7 @@ impl Gate {
             journal: settings.journal,
             ceiling: settings.ceiling,
             open: Cell::new(0),
+            multiplexed: Cell::new(0),
             held: Cell::new(0),
             questions: Cell::new(0),
             replies: Cell::new(0),

@@ -260,9 +260,11 @@ impl Flow {
         self.limit.borrow().clone()
     }
 
-    /// How it ended, for the record.
+    /// How it ended, for the record. What breaks because of a limit, or of another policy, is not how it ended.
     pub(crate) fn ends(&self, end: &'static str) {
-        self.end.set(end);
+        if end == "revoked" || !matches!(self.end.get(), "limit" | "revoked") {
+            self.end.set(end);
+        }
     }
 
     /// A request was answered: what failed before it on the same connection is not how the connection ends.

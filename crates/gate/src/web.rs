@@ -7,21 +7,27 @@
 mod answer;
 mod body;
 mod line;
+mod room;
 mod session;
 mod wire;
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use claw_policy::Permit;
+use claw_model::digest::Digest;
+use claw_policy::{Permit, Reason};
+use claw_wire::tls::{self, Peek};
 use hyper::rt::Executor;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::ServerConfig;
 use tokio::net::TcpStream;
 
 use crate::flow::Slot;
 use crate::live::Open;
 use crate::{Shared, flow};
+pub(crate) use room::{Place, Room};
 use session::Session;
 use wire::Wire;
 
@@ -40,25 +46,39 @@ pub(crate) async fn serve(
     }
     let flow = Rc::clone(open.flow());
     let served = async {
+        let offered = permit.rule().ends_tls() && offers_two(&first);
         let wire = Wire::inside(stream, first, &flow.tally);
         if !permit.rule().ends_tls() {
-            let session = Session::new(shared, open, slot, Version::One);
+            let session = Session::new(shared, open, slot, None);
             return plain(&session, wire).await;
         }
         let Some(config) = shared.authority.as_ref().and_then(|known| known.serves(permit.host()).ok())
         else {
             return flow.ends("no-certificate");
         };
+        // what comes when HTTP/2 has no room left is offered HTTP/1
+        let place = if offered { Place::take(shared) } else { None };
+        let crowded = offered && place.is_none();
+        let config = if crowded { only_one(&config) } else { config };
         let accepted = tokio_rustls::TlsAcceptor::from(config).accept(wire);
-        let Ok(Ok(inside)) = tokio::time::timeout(PATIENCE, accepted).await else {
-            return flow.ends("not-trusted-inside");
+        let inside = match tokio::time::timeout(PATIENCE, accepted).await {
+            Ok(Ok(inside)) => inside,
+            Ok(Err(error)) if crowded && speaks_nothing_else(&error) => {
+                shared.denied_because(&flow.attempt, Some(&permit), Reason::Limit, CROWDED.to_owned());
+                return flow.ends("limit");
+            }
+            _ => return flow.ends("not-trusted-inside"),
         };
-        if inside.get_ref().1.alpn_protocol() == Some(b"h2") {
-            let session = Session::new(shared, open, slot, Version::Two);
-            multiplexed(&session, inside).await;
-        } else {
-            let session = Session::new(shared, open, slot, Version::One);
-            plain(&session, inside).await;
+        match place.filter(|_| inside.get_ref().1.alpn_protocol() == Some(b"h2")) {
+            Some(place) => {
+                let room = place.room;
+                let session = Session::new(shared, open, slot, Some(place));
+                multiplexed(&session, room, inside).await;
+            }
+            None => {
+                let session = Session::new(shared, open, slot, None);
+                plain(&session, inside).await;
+            }
         }
     };
     tokio::select! {
@@ -93,7 +113,7 @@ where
 }
 
 /// HTTP/2.
-async fn multiplexed<T>(session: &Rc<Session>, inside: T)
+async fn multiplexed<T>(session: &Rc<Session>, room: Room, inside: T)
 where
     T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + 'static,
 {
@@ -101,16 +121,37 @@ where
     let service = service_fn(move |request| session::exchange(Rc::clone(&own), request));
     let served = hyper::server::conn::http2::Builder::new(Local)
         .timer(TokioTimer::new())
-        .max_header_list_size(u32::try_from(LONGEST_HEAD).unwrap_or(u32::MAX))
-        .max_concurrent_streams(MOST_STREAMS)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_send_buf_size(MOST_UNSENT)
+        .max_header_list_size(u32::try_from(room.head).unwrap_or(u32::MAX))
+        .max_concurrent_streams(room.streams)
+        .initial_stream_window_size(room.stream)
+        .initial_connection_window_size(room.connection)
+        .max_send_buf_size(room.unsent)
         .serve_connection(TokioIo::new(inside), service)
         .await;
     if let Err(error) = served {
         session.broken(&error);
     }
+}
+
+/// Whether a TLS hello offers HTTP/2. One that was not looked at may.
+fn offers_two(hello: &[u8]) -> bool {
+    match tls::peek(hello) {
+        Peek::Hello(hello) => hello.alpn.iter().any(|name| name == b"h2"),
+        _ => true,
+    }
+}
+
+/// The same host, in HTTP/1.
+pub(crate) fn only_one(config: &ServerConfig) -> Arc<ServerConfig> {
+    let mut config = ServerConfig::clone(config);
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Arc::new(config)
+}
+
+/// A handshake failed since the client offers none of the protocols that it was offered.
+fn speaks_nothing_else(error: &std::io::Error) -> bool {
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(tls, Some(rustls::Error::NoApplicationProtocol))
 }
 
 /// Which version the agent speaks on a connection.
@@ -143,13 +184,16 @@ pub(crate) fn longest_head(open: usize) -> usize {
     }
 }
 
+/// A path in a record. What is cut says so, in words that no path can hold (it has no spaces), and which one it was.
+pub(crate) fn shown(path: &str, most: usize) -> String {
+    let Some((end, _)) = path.char_indices().nth(most) else { return path.to_owned() };
+    let (begin, length) = (path.get(..end).unwrap_or_default(), path.chars().count());
+    format!("{begin}… ({length} characters, {})", Digest::of(path.as_bytes()))
+}
+
 /// How long a head, or a handshake, may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of a head.
 pub(crate) const LONGEST_HEAD: usize = 64 * 1024;
-pub(crate) const MOST_STREAMS: u32 = 100;
-/// Bytes of HTTP/2 that may be on their way without having been taken, of a stream and of a connection; fixed, since what
-/// grows with a fast peer grows with a hostile one.
-pub(crate) const STREAM_WINDOW: u32 = 256 * 1024;
-pub(crate) const CONNECTION_WINDOW: u32 = 1024 * 1024;
-pub(crate) const MOST_UNSENT: usize = 64 * 1024;
+const CROWDED: &str =
+    "as many connections speak HTTP/2 as may at the same time, and the client speaks nothing else";

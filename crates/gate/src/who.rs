@@ -40,8 +40,8 @@ impl Who {
         }
     }
 
-    /// The process whose socket has this own address and that peer. A socket that is gone leaves the question open,
-    /// unless only one process is there.
+    /// The process whose socket has this own address and that peer. A socket that is gone leaves the question open: who
+    /// is there still need not be who opened it.
     pub(crate) fn process(
         &mut self,
         transport: Transport,
@@ -52,10 +52,8 @@ impl Who {
             Transport::Tcp => 6,
             Transport::Udp => 17,
         };
-        let pid = match diag::inode(&self.diagnosis, number, agent, peer).ok().flatten() {
-            Some(inode) => self.holder(inode)?,
-            None => self.only()?,
-        };
+        let inode = diag::inode(&self.diagnosis, number, agent, peer).ok().flatten()?;
+        let pid = self.holder(inode)?;
         let exe = self.link(&format!("{pid}/exe"))?.to_string_lossy().into_owned();
         let package = self.names_packages.then(|| self.package(pid, &exe)).flatten();
         Some(Process { pid, exe, package, via: None })
@@ -114,14 +112,6 @@ impl Who {
 
     fn link(&self, path: &str) -> Option<PathBuf> {
         beneath::link(self.processes.as_ref()?.as_fd(), Path::new(path)).ok()
-    }
-
-    /// The agent, if nothing but init and one process is there.
-    fn only(&self) -> Option<u32> {
-        match self.pids().as_slice() {
-            [pid] => Some(*pid),
-            _ => None,
-        }
     }
 
     /// Every process inside but init.

@@ -43,7 +43,7 @@ pub struct Reached {
     pub plane: Option<String>,
     /// How many connections, or requests where the gate reads them.
     pub count: u64,
-    /// How many of them found no address or no answer.
+    /// How many of them found no address or no answer, and nothing of them left.
     pub unanswered: u64,
     /// Bytes sent, of the connections that have ended.
     pub bytes_out: u64,
@@ -173,14 +173,15 @@ impl Summary {
                     self.index.remember(seq, Place::Ended(at));
                 }
             }
-            Event::Close { destination, port, planes, .. } if !planes.is_empty() => {
+            Event::Close { destination, port, bytes_out, planes, .. } if !planes.is_empty() => {
                 for tally in planes {
                     let key = (destination.clone(), *port, Some(tally.plane.clone()));
                     let at = self.index.reached.get(&key);
                     if let Some(entry) = at.and_then(|&at| self.reached.get_mut(at)) {
                         entry.bytes_out = entry.bytes_out.saturating_add(tally.bytes_out);
                         entry.bytes_in = entry.bytes_in.saturating_add(tally.bytes_in);
-                        if tally.bytes_in == 0 {
+                        // what left is told, whether or not anybody answered
+                        if tally.bytes_in == 0 && (tally.bytes_out == 0 || *bytes_out == 0) {
                             entry.unanswered = entry.unanswered.saturating_add(tally.requests);
                         }
                     }
@@ -440,6 +441,34 @@ mod tests {
             \"POST api.test:443/v1/x\"  path  1x\n  execve(2)  seccomp  1x\n  and 5 more\n";
         assert_eq!(summary.to_string(), text);
         assert_eq!(Summary::default().to_string(), "reached: nothing\ndenied: nothing\n");
+    }
+
+    #[test]
+    fn what_left_and_was_not_answered_is_told_with_its_bytes() {
+        let event = |json: &str| serde_json::from_str::<Event>(json).unwrap();
+        let request = event(
+            r#"{"kind": "request", "destination": "a.test", "port": 80, "method": "POST", "path": "/x",
+            "plane": "tool", "decision": "allow"}"#,
+        );
+        let close = |out: u64, of_plane: u64| {
+            event(&format!(
+                r#"{{"kind": "close", "destination": "a.test", "port": 80, "bytes_out": {out}, "bytes_in": 0,
+                "duration_ms": 1, "end": "unreachable",
+                "planes": [{{"plane": "tool", "requests": 1, "bytes_out": {of_plane}, "bytes_in": 0}}]}}"#
+            ))
+        };
+        let told = |out, of_plane| {
+            let mut summary = Summary::default();
+            summary.add(1, &request, None);
+            summary.add(2, &close(out, of_plane), None);
+            summary.to_string()
+        };
+        let silent = "reached: nothing\npermitted, but no answer:\n  a.test:80  1x\ndenied: nothing\n";
+        let left = "reached:\n  a.test:80  tool  1x  1000070 B out, 0 B in\ndenied: nothing\n";
+        assert_eq!(told(1_000_070, 1_000_070), left);
+        assert_eq!(told(0, 0), silent, "nothing was dialled");
+        assert_eq!(told(517, 0), silent, "a handshake that failed carried nothing of a request");
+        assert_eq!(told(0, 70), silent, "what was counted and never written");
     }
 
     #[test]

@@ -29,7 +29,10 @@ use crate::{Held, web};
 /// HTTP/1, or HTTP/2 of a client that knows without asking.
 pub(crate) async fn serve<T: AsyncRead + AsyncWrite + Unpin>(seen: &Rc<Seen>, wire: Again<T>) {
     if wire.seen().starts_with(b"PRI ") {
-        return multiplexed(seen, wire).await;
+        return match web::Place::take(&seen.shared) {
+            Some(place) => multiplexed(seen, wire, place).await,
+            None => seen.ends("limit"),
+        };
     }
     let own = Rc::clone(seen);
     let served = hyper::server::conn::http1::Builder::new()
@@ -43,15 +46,20 @@ pub(crate) async fn serve<T: AsyncRead + AsyncWrite + Unpin>(seen: &Rc<Seen>, wi
 }
 
 /// HTTP/2.
-pub(crate) async fn multiplexed<T: AsyncRead + AsyncWrite + Unpin>(seen: &Rc<Seen>, wire: T) {
+pub(crate) async fn multiplexed<T: AsyncRead + AsyncWrite + Unpin>(
+    seen: &Rc<Seen>,
+    wire: T,
+    place: web::Place,
+) {
+    let room = place.room;
     let own = Rc::clone(seen);
     let served = hyper::server::conn::http2::Builder::new(web::Local)
         .timer(TokioTimer::new())
-        .max_header_list_size(u32::try_from(web::LONGEST_HEAD).unwrap_or(u32::MAX))
-        .max_concurrent_streams(web::MOST_STREAMS)
-        .initial_stream_window_size(web::STREAM_WINDOW)
-        .initial_connection_window_size(web::CONNECTION_WINDOW)
-        .max_send_buf_size(web::MOST_UNSENT)
+        .max_header_list_size(u32::try_from(room.head).unwrap_or(u32::MAX))
+        .max_concurrent_streams(room.streams)
+        .initial_stream_window_size(room.stream)
+        .initial_connection_window_size(room.connection)
+        .max_send_buf_size(room.unsent)
         .serve_connection(TokioIo::new(wire), service_fn(move |request| take(Rc::clone(&own), request)))
         .await;
     ended(seen, served);
@@ -136,7 +144,7 @@ impl Asked {
         Asked {
             seen: Rc::clone(seen),
             method: short(method, 32),
-            path: short(path, LONGEST_PATH),
+            path: web::shown(path, LONGEST_PATH),
             host: host.filter(other),
             user_agent: parts.headers.get(USER_AGENT).map(|value| short(&text(value), LONGEST_NAME)),
             credential: credential::kind(&parts.headers, &parts.uri).map(ToOwned::to_owned),

@@ -19,7 +19,7 @@ use super::request;
 use super::seen::Seen;
 use super::wire::{Again, Counted};
 use crate::flow::{self, Slot};
-use crate::{Attempt, Held, Shared, Target};
+use crate::{Attempt, Held, Shared, Target, web};
 
 /// Takes one connection.
 pub(crate) async fn carry(shared: Rc<Shared>, stream: TcpStream, attempt: Attempt, slot: Slot) {
@@ -89,9 +89,12 @@ async fn named<T: AsyncRead + Unpin>(wire: &mut Again<T>, held: &mut Held<'_>) -
 async fn secure(seen: &Rc<Seen>, mut wire: Again<Counted<TcpStream>>, mut held: Held<'_>) {
     let Some(hello) = hello(&mut wire, &mut held).await else { return seen.ends("not-tls") };
     seen.greets(&hello);
+    let offered = hello.alpn.iter().any(|name| name == b"h2");
+    let place = if offered { web::Place::take(&seen.shared) } else { None };
     let config = seen.shared.authority.as_ref().and_then(|authority| {
         let known = authority.serves(&host(&seen.attempt, &hello)?).ok()?;
-        Some(fitted(known, &hello))
+        // what comes when HTTP/2 has no room left is offered HTTP/1
+        Some(if offered && place.is_none() { web::only_one(&known) } else { fitted(known, &hello) })
     });
     let Some(config) = config else { return seen.ends("no-certificate") };
     let accepted = tokio_rustls::TlsAcceptor::from(config).accept(wire);
@@ -101,8 +104,8 @@ async fn secure(seen: &Rc<Seen>, mut wire: Again<Counted<TcpStream>>, mut held: 
         Err(_) => return seen.ends("silence"),
     };
     drop(held);
-    if inside.get_ref().1.alpn_protocol() == Some(b"h2") {
-        return request::multiplexed(seen, inside).await;
+    if let Some(place) = place.filter(|_| inside.get_ref().1.alpn_protocol() == Some(b"h2")) {
+        return request::multiplexed(seen, inside, place).await;
     }
     let mut held = Held::new(&seen.shared);
     let mut inner = Again::new(&mut inside);

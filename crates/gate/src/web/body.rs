@@ -30,8 +30,8 @@ impl Body for Passed {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        match &mut *self {
-            Passed::Own(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+        let spent = match &mut *self {
+            Passed::Own(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Passed::Theirs { body, way, exchange } => {
                 if exchange.stopped(context.waker()) {
                     return Poll::Ready(Some(Err("the request is no longer permitted".into())));
@@ -49,11 +49,17 @@ impl Body for Passed {
                     Bytes::len,
                 );
                 match exchange.take(*way, length) {
-                    Ok(()) => Poll::Ready(Some(Ok(frame))),
-                    Err(sentence) => Poll::Ready(Some(Err(sentence.into()))),
+                    Ok(()) => return Poll::Ready(Some(Ok(frame))),
+                    Err(sentence) => sentence,
                 }
             }
+        };
+        if let Passed::Theirs { body, way: Way::Out, exchange } =
+            std::mem::replace(&mut *self, Passed::Own(None))
+        {
+            exchange.leaves(body);
         }
+        Poll::Ready(Some(Err(spent.into())))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -18,7 +18,7 @@ use tokio_rustls::TlsConnector;
 use super::body::Passed;
 use super::session::Session;
 use super::wire::Wire;
-use super::{Local, PATIENCE, Version};
+use super::{Local, PATIENCE, Room, Version};
 use crate::dial::{self, DialError};
 use crate::flow::Slot;
 
@@ -38,6 +38,8 @@ pub(super) struct Lines {
     tasks: RefCell<Vec<AbortHandle>>,
     /// Lines that are open or are being opened.
     count: Rc<Cell<usize>>,
+    /// Those that are open and speak HTTP/2.
+    multiplexed: Rc<Cell<usize>>,
     /// The destination has been seen to speak HTTP/1 only.
     only_one: Cell<bool>,
 }
@@ -127,11 +129,8 @@ impl Lines {
     }
 
     async fn free(&self, version: Version) -> Option<Line> {
-        let two = self.two.borrow().clone();
-        if let Some(mut line) = two
-            && line.ready().await.is_ok()
-        {
-            return Some(Line::Two(line));
+        if let Some(line) = self.shared().await {
+            return Some(line);
         }
         // the requests of an HTTP/1 session come one after the other: its one line is, or is about to be, free
         if version == Version::One {
@@ -142,6 +141,12 @@ impl Lines {
         lines.retain(|line| !line.is_closed());
         let at = lines.iter().position(http1::SendRequest::is_ready)?;
         Some(Line::One(lines.swap_remove(at)))
+    }
+
+    /// The line of HTTP/2 that all requests share.
+    async fn shared(&self) -> Option<Line> {
+        let mut line = self.two.borrow().clone()?;
+        line.ready().await.is_ok().then_some(Line::Two(line))
     }
 
     async fn open(&self, session: &Rc<Session>) -> Result<Line, Fault> {
@@ -175,47 +180,58 @@ impl Lines {
         let stream = session.shared.dialer.dial(&permit, &addresses, &[]).await.map_err(unreachable)?;
         let wire = Wire::outside(stream, &flow.tally);
         if !permit.rule().ends_tls() {
-            return self.one(TokioIo::new(wire), place).await;
+            return self.one(TokioIo::new(wire), place, session.room()).await;
         }
         let both = session.version == Version::Two && !self.only_one.get();
         let tls = secure(session, &permit, wire, both).await?;
-        if tls.get_ref().1.alpn_protocol() == Some(b"h2") {
-            return self.two(TokioIo::new(tls), place).await;
+        if let Some(room) = session.room().filter(|_| tls.get_ref().1.alpn_protocol() == Some(b"h2")) {
+            // requests that came together opened one each: the first that is there is enough
+            if let Some(line) = self.shared().await {
+                return Ok(line);
+            }
+            return self.two(TokioIo::new(tls), place, room).await;
         }
         self.only_one.set(true);
-        self.one(TokioIo::new(tls), place).await
+        self.one(TokioIo::new(tls), place, session.room()).await
     }
 
-    async fn one<T>(&self, io: T, place: Place) -> Result<Line, Fault>
+    async fn one<T>(&self, io: T, place: Place, room: Option<Room>) -> Result<Line, Fault>
     where
         T: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
     {
+        let head = room.map_or(super::LONGEST_HEAD, |room| room.head);
         let (line, connection) =
-            http1::Builder::new().max_buf_size(super::LONGEST_HEAD).handshake(io).await.map_err(broken)?;
+            http1::Builder::new().max_buf_size(head).handshake(io).await.map_err(broken)?;
         self.drive(connection.with_upgrades(), place);
         Ok(Line::One(line))
     }
 
-    async fn two<T>(&self, io: T, place: Place) -> Result<Line, Fault>
+    async fn two<T>(&self, io: T, place: Place, room: Room) -> Result<Line, Fault>
     where
         T: hyper::rt::Read + hyper::rt::Write + Unpin + 'static,
     {
+        let counted = Place::take(&self.multiplexed);
+        let room = room.of_line(self.multiplexed.get().saturating_sub(1));
         let (line, connection) = http2::Builder::new(Local)
             .timer(TokioTimer::new())
-            .initial_stream_window_size(super::STREAM_WINDOW)
-            .initial_connection_window_size(super::CONNECTION_WINDOW)
-            .max_send_buf_size(super::MOST_UNSENT)
-            .max_header_list_size(u32::try_from(super::LONGEST_HEAD).unwrap_or(u32::MAX))
+            .initial_stream_window_size(room.stream)
+            .initial_connection_window_size(room.connection)
+            .max_send_buf_size(room.unsent)
+            .max_header_list_size(u32::try_from(room.head).unwrap_or(u32::MAX))
             .handshake(io)
             .await
             .map_err(broken)?;
-        self.drive(connection, place);
+        self.drive(connection, (place, counted));
         self.two.borrow_mut().replace(line.clone());
         Ok(Line::Two(line))
     }
 
     /// Runs a connection beside its session, and never longer than it.
-    fn drive(&self, connection: impl Future<Output = Result<(), hyper::Error>> + 'static, place: Place) {
+    fn drive<P: 'static>(
+        &self,
+        connection: impl Future<Output = Result<(), hyper::Error>> + 'static,
+        place: P,
+    ) {
         let task = tokio::task::spawn_local(async move {
             let _ = connection.await;
             drop(place);

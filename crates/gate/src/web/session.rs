@@ -1,6 +1,6 @@
 //! One connection of the agent, and each request on it: judged, written down, written anew, sent, answered.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,7 +11,9 @@ use claw_ledger::record::{Decision as Verdict, Event};
 use claw_model::host::HostName;
 use claw_policy::{Denial, Host, PermitHost, Reason, Request as Asked, Rule, decide_request};
 use claw_wire::fields;
-use http::header::{CONNECTION, COOKIE, EXPECT, HOST, HeaderMap, HeaderValue, TE, UPGRADE};
+use http::header::{
+    CONNECTION, COOKIE, EXPECT, HOST, HeaderMap, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
+};
 use http::uri::{Authority, Scheme};
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body::Body as _;
@@ -23,7 +25,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::body::Passed;
 use super::line::{Fault, Lines};
-use super::{Version, answer};
+use super::{Place, Room, Version, answer, shown};
 use crate::budget::{Counted, Way};
 use crate::flow::Slot;
 use crate::live::{Exchange, Flow, Open};
@@ -41,6 +43,8 @@ pub(super) struct Session {
     lines: Lines,
     open: Open,
     _slot: Slot,
+    /// Where it speaks HTTP/2.
+    place: Option<Place>,
 }
 
 /// What every server behind the destination gets to see of where a request goes.
@@ -58,25 +62,47 @@ pub(super) struct Exchanging {
     _counted: Counted,
     /// The agent's body cannot be read as HTTP.
     unread: Cell<bool>,
+    /// The limit that was met; it is written down.
+    spent: RefCell<Option<String>>,
+    /// What the agent is still sending of a body that met it.
+    rest: Cell<Option<Incoming>>,
 }
 
 /// A request that goes no further.
 enum End {
     Denied(Denial),
+    /// Denied, and written down already.
+    Told(Denial),
     Failed(Fault),
 }
 
 impl Session {
-    pub(super) fn new(shared: &Rc<Shared>, open: Open, slot: Slot, version: Version) -> Rc<Session> {
+    /// Speaks HTTP/2 where it has a place for that.
+    pub(super) fn new(shared: &Rc<Shared>, open: Open, slot: Slot, place: Option<Place>) -> Rc<Session> {
+        let version = if place.is_some() { Version::Two } else { Version::One };
         let lines = Lines::default();
         let flow = open.flow();
         let own = spelled(&flow.attempt, &flow.rule()).map(|(own, _)| own).unwrap_or_default();
         let canonical = Default::default();
-        Rc::new(Session { shared: Rc::clone(shared), version, own, canonical, lines, open, _slot: slot })
+        Rc::new(Session {
+            shared: Rc::clone(shared),
+            version,
+            own,
+            canonical,
+            lines,
+            open,
+            _slot: slot,
+            place,
+        })
     }
 
     pub(super) fn flow(&self) -> &Rc<Flow> {
         self.open.flow()
+    }
+
+    /// What it may hold, where it speaks HTTP/2.
+    pub(super) fn room(&self) -> Option<Room> {
+        self.place.as_ref().map(|place| place.room)
     }
 
     /// How many connections are open, of all sessions.
@@ -193,8 +219,14 @@ impl Session {
         })?;
         let exchange = Rc::new(Exchange::new(method, path, &rule, counted.budget().cloned()));
         self.flow().exchanges.borrow_mut().push(Rc::clone(&exchange));
-        let unread = Cell::new(false);
-        Ok(Rc::new(Exchanging { session: Rc::clone(self), exchange, _counted: counted, unread }))
+        Ok(Rc::new(Exchanging {
+            session: Rc::clone(self),
+            exchange,
+            _counted: counted,
+            unread: Cell::default(),
+            spent: RefCell::default(),
+            rest: Cell::default(),
+        }))
     }
 
     fn record(
@@ -214,7 +246,7 @@ impl Session {
             destination: attempt.name(),
             port: attempt.port,
             method: short(method, 32),
-            path: short(path, LONGEST_SHOWN),
+            path: shown(path, LONGEST_SHOWN),
             phase: Some(self.shared.rules.borrow().phase.to_string()),
             plane: rule.filter(|_| decision == Verdict::Allow).map(|rule| rule.plane().to_string()),
             decision,
@@ -232,22 +264,27 @@ impl Session {
         }
     }
 
-    /// Writes a refusal down, and says it to the agent without the place in the policy.
+    /// Writes a refusal down, and says it.
     fn deny(&self, method: &str, path: &str, denial: &Denial) -> Response<Passed> {
         let why = Some((denial.reason, denial.sentence.as_str()));
         let event = self.record(method, path, Verdict::Deny, denial.rule.as_deref(), why);
         // a refusal that cannot be written is still a refusal
         let _ = self.shared.journal.write(&event, denial.suggestion.as_deref());
-        let place = denial.rule.as_ref().map(|rule| format!(" ({})", rule.location())).unwrap_or_default();
-        let sentence = match denial.reason {
-            // where a name leads is not the agent's to know
-            Reason::PrivateAddress => denial.reason.sentence(),
-            _ => denial.sentence.strip_suffix(&place).unwrap_or(&denial.sentence),
-        };
-        match denial.reason {
-            Reason::NotHttp => answer::unreadable(denial.reason.code(), sentence),
-            reason => answer::refused(reason.code(), sentence),
-        }
+        said(denial)
+    }
+}
+
+/// A refusal as it is said to the agent: without the place in the policy.
+fn said(denial: &Denial) -> Response<Passed> {
+    let place = denial.rule.as_ref().map(|rule| format!(" ({})", rule.location())).unwrap_or_default();
+    let sentence = match denial.reason {
+        // where a name leads is not the agent's to know
+        Reason::PrivateAddress => denial.reason.sentence(),
+        _ => denial.sentence.strip_suffix(&place).unwrap_or(&denial.sentence),
+    };
+    match denial.reason {
+        Reason::NotHttp => answer::unreadable(denial.reason.code(), sentence),
+        reason => answer::refused(reason.code(), sentence),
     }
 }
 
@@ -278,11 +315,12 @@ pub(super) async fn exchange(
         }
         Err((End::Denied(denial), rest)) => {
             let response = session.deny(&method, &path, &denial);
-            // a client that is still sending would lose the answer to the reset
-            if let Some(rest) = rest.filter(|_| !waits) {
-                drain(rest).await;
-            }
+            drain(rest.filter(|_| !waits)).await;
             response
+        }
+        Err((End::Told(denial), rest)) => {
+            drain(rest).await;
+            said(&denial)
         }
         Err((End::Failed(fault), _)) => {
             session.flow().ends(fault.end);
@@ -306,11 +344,13 @@ async fn forward(
     method: &str,
     path: &str,
 ) -> Result<Response<Passed>, Stopped> {
-    let denied = |reason: Reason, why: String| {
+    let refusal = |reason: Reason, why: String| {
         let host = session.flow().attempt.name();
         let sentence = format!("{method} on {host} is refused: {why}");
-        End::Denied(Denial { reason, rule: None, sentence, suggestion: None })
+        Denial { reason, rule: None, sentence, suggestion: None }
     };
+    let denied = |reason: Reason, why: String| End::Denied(refusal(reason, why));
+    let spent = |sentence: String| End::Told(refusal(Reason::Limit, sentence));
     if request.method() == Method::CONNECT {
         return Err((denied(Reason::Method, "CONNECT asks for a proxy, and this is none".to_owned()), None));
     }
@@ -326,8 +366,10 @@ async fn forward(
     };
     let flow = session.flow();
     flow.on_plane(exchanging.exchange.rule().plane().as_str(), 1, Way::Out, 0);
-    if let Err(sentence) = exchanging.take(Way::Out, head_length(&request)) {
-        return Err((denied(Reason::Limit, sentence), Some(request.into_body())));
+    let head = head_length(&request);
+    if let Err(sentence) = exchanging.spend(Way::Out, head) {
+        let waits = request.headers().contains_key(EXPECT);
+        return Err((spent(sentence), Some(request.into_body()).filter(|_| !waits)));
     }
     let upgrade = asks_for_web_socket(&request, session.version).then(|| hyper::upgrade::on(&mut request));
     let mut outgoing = Some(anew(request, &exchanging, upgrade.is_some()).map_err(|end| (end, None))?);
@@ -340,6 +382,8 @@ async fn forward(
             let mut line = session.lines.take(session, fresh).await.map_err(Err)?;
             let request =
                 fitted(session, &exchanging.exchange.rule(), request, line.is_two()).map_err(Err)?;
+            // order: told as sent only where there is somebody to send it to
+            exchanging.count(Way::Out, if fresh { 0 } else { head });
             let response = line.send(request).await.map_err(Ok)?;
             if upgrade.is_none() || response.status() != StatusCode::SWITCHING_PROTOCOLS {
                 session.lines.keep(line);
@@ -359,6 +403,10 @@ async fn forward(
             Err(Ok((_, Some(again)))) if !fresh => {
                 fresh = true;
                 outgoing = Some(again);
+            }
+            Err(Ok(_)) if exchanging.spent.borrow().is_some() => {
+                let sentence = exchanging.spent.borrow().clone().unwrap_or_default();
+                return Err((spent(sentence), exchanging.rest.take()));
             }
             Err(Ok(_)) if exchanging.unread.get() => {
                 return Err((denied(Reason::NotHttp, "its body cannot be read".to_owned()), None));
@@ -384,7 +432,7 @@ async fn forward(
         };
     }
     if let Err(sentence) = exchanging.take(Way::Back, fields_length(response.headers())) {
-        return Err((denied(Reason::Limit, sentence), None));
+        return Err((spent(sentence), None));
     }
     fields::strip(response.headers_mut());
     response.extensions_mut().clear();
@@ -438,6 +486,10 @@ fn fitted(
     }
     *request.version_mut() = http::Version::HTTP_11;
     request.headers_mut().insert(HOST, host);
+    // the library takes a GET or HEAD of unknown length for one without a body
+    if !request.body().is_end_stream() && request.body().size_hint().exact().is_none() {
+        request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
     // one that comes back from a line of the other version has its host in the target
     if request.uri().authority().is_some() {
         *request.uri_mut() = request.uri().path_and_query().cloned().map(Uri::from).ok_or_else(lost)?;
@@ -455,10 +507,12 @@ fn fitted(
     Ok(request)
 }
 
-/// RFC 6455, section 4.1. Any other upgrade is left out, and the request goes on without it.
+/// RFC 6455, section 4.1. Any other upgrade is left out, and the request goes on without it; so does one with a body, which
+/// might be taken for what follows the upgrade.
 fn asks_for_web_socket(request: &Request<Incoming>, version: Version) -> bool {
     version == Version::One
         && request.method() == Method::GET
+        && request.body().is_end_stream()
         && request.version() == http::Version::HTTP_11
         && request.headers().get_all(CONNECTION).iter().any(|value| fields::holds(value, "upgrade"))
         && fields::is_web_socket(request.headers())
@@ -530,8 +584,9 @@ pub(super) fn fields_length(headers: &HeaderMap) -> usize {
     fields.fold(16, usize::saturating_add)
 }
 
-/// Takes what a refused client still sends, up to a bound.
-async fn drain(mut body: Incoming) {
+/// Takes what a refused client still sends, up to a bound: it would lose the answer to the reset.
+async fn drain(body: Option<Incoming>) {
+    let Some(mut body) = body else { return };
     let read = async {
         let mut left = MOST_DRAINED;
         while let Some(Ok(frame)) =
@@ -568,17 +623,32 @@ impl Exchanging {
 
     /// Takes bytes of the rule's limits, and counts them on its plane.
     pub(super) fn take(&self, way: Way, bytes: usize) -> Result<(), String> {
-        let rule = self.exchange.rule();
-        if let Err(sentence) = self.exchange.take(way, bytes) {
+        self.spend(way, bytes)?;
+        self.count(way, bytes);
+        Ok(())
+    }
+
+    /// Takes bytes of the rule's limits. A limit that is met is written down, once for a request.
+    fn spend(&self, way: Way, bytes: usize) -> Result<(), String> {
+        let Err(sentence) = self.exchange.take(way, bytes) else { return Ok(()) };
+        if self.spent.replace(Some(sentence.clone())).is_none() {
             let Exchange { method, path, .. } = &*self.exchange;
             let why = Some((Reason::Limit, sentence.as_str()));
-            let event = self.session.record(method, path, Verdict::Deny, Some(&rule), why);
+            let event = self.session.record(method, path, Verdict::Deny, Some(&self.exchange.rule()), why);
             let _ = self.session.shared.journal.write(&event, None);
-            self.session.flow().ends("limit");
-            return Err(sentence);
         }
-        self.session.flow().on_plane(rule.plane().as_str(), 0, way, bytes);
-        Ok(())
+        self.session.flow().ends("limit");
+        Err(sentence)
+    }
+
+    /// Counts bytes on the rule's plane.
+    fn count(&self, way: Way, bytes: usize) {
+        self.session.flow().on_plane(self.exchange.rule().plane().as_str(), 0, way, bytes);
+    }
+
+    /// A body of the agent's goes no further.
+    pub(super) fn leaves(&self, body: Incoming) {
+        self.rest.set(Some(body));
     }
 }
 
