@@ -280,6 +280,54 @@ fn a_request_that_goes_on_ends_when_its_rule_does_and_its_neighbour_does_not() {
     });
 }
 
+/// Speaks HTTP/1.1 on one connection: once, and again when the file `go` is there.
+const ASK_AGAIN: &str = r"
+def ask(path):
+    try:
+        connection.sendall(b'GET %s HTTP/1.1\r\nHost: %s:%d\r\n\r\n' % (path, NAME.encode(), PORT))
+        return connection.recv(65536)[:15]
+    except OSError as error: return type(error).__name__
+print('first', ask(b'/first')); open('up', 'w').close()
+while not os.path.exists('go'): time.sleep(0.01)
+print('second', ask(b'/second'))
+";
+
+#[test]
+fn a_rule_that_now_asks_for_tls_ends_what_goes_in_plain_text() {
+    each(CLAW, |lab| {
+        let (named, ranged) = (web(Lab::PRIVATE), echo(Lab::PUBLIC));
+        let requests = |protocol: &str| {
+            format!("{}, protocol: {protocol}, http: ['GET /**']", named.rule("api.test"))
+        };
+        let network =
+            |protocol: &str| format!("destination: '8.8.8.0/24:{}', protocol: {protocol}", ranged.port());
+        // some rule ends TLS from the start, so that one may later
+        let other = "destination: 'other.test:443', http: ['GET /']".to_owned();
+        policy(lab, &[], &[requests("TCP/HTTP"), network("TCP"), other.clone()]);
+        let code = format!(
+            "NAME, PORT = 'api.test', {}
+connection = socket.create_connection((NAME, PORT)); raw = socket.create_connection(('8.8.8.8', {}))
+raw.sendall(b'x'); raw.recv(1)
+{ASK_AGAIN}
+try: raw.sendall(b'plain'); print('raw', raw.recv(5))
+except OSError: print('raw closed')",
+            named.port(),
+            ranged.port()
+        );
+        let file = lab.program_file(&code);
+        let running = lab.claw().start(&["python3", &file]);
+        wait_for(lab, "up");
+        policy(lab, &[], &[requests("TCP/TLS"), network("TCP/TLS"), other]);
+        thread::sleep(Duration::from_millis(300));
+        lab.write("work/go", "");
+        let run = running.end().ends(0).says("first b'HTTP/1.1 200 OK'");
+        let seen = String::from_utf8(named.received()).unwrap();
+        assert!(seen.contains("/first") && !seen.contains("/second"), "{seen}: {run:#?}");
+        assert_eq!(ranged.received(), b"x", "{run:#?}");
+        run.says("raw closed").warns("policy changed (the file changed): 2 flows closed");
+    });
+}
+
 #[test]
 fn a_policy_that_this_sandbox_cannot_carry_changes_nothing() {
     once(CLAW, User::Ordinary, |lab| {

@@ -229,16 +229,21 @@ impl Shared {
 }
 
 /// A flow that was opened under a rule that reads HTTP cannot go on under one that checks the hello only, or does not
-/// look at all, and the other way round: what was let through was let through for its reason.
+/// look at all, and the other way round: what was let through was let through for its reason. Nor does one in plain text
+/// become one over TLS.
 fn same_look(permit: &claw_policy::Permit, flow: &Flow) -> bool {
     let (old, new) = (flow.rule(), permit.rule());
     let narrower = old.private_allowed() && !new.private_allowed();
+    // of a network, a rule that asks for TLS is no more assured than one that does not
+    let unchecked = new.protocol().is_tls() && !old.protocol().is_tls();
     old.assurance() >= new.assurance()
         && old.reads_http() == new.reads_http()
+        && old.ends_tls() == new.ends_tls()
         && old.travel() == new.travel()
         && old.addresses() == new.addresses()
         && old.upstream_ca() == new.upstream_ca()
         && !narrower
+        && !unchecked
 }
 
 fn target(flow: &Flow) -> String {

@@ -35,8 +35,8 @@ pub(super) struct Session {
     pub(super) version: Version,
     /// The connection's own authority, with its port where that is not the scheme's.
     own: String,
-    /// The same as it is sent on, in plain text and where TLS is ended: a changed policy may turn one into the other.
-    canonical: [OnceCell<Option<Canonical>>; 2],
+    /// The same as it is sent on.
+    canonical: OnceCell<Option<Canonical>>,
     // dropped first: nothing of the session outlives it
     lines: Lines,
     open: Open,
@@ -71,7 +71,7 @@ impl Session {
         let lines = Lines::default();
         let flow = open.flow();
         let own = spelled(&flow.attempt, &flow.rule()).map(|(own, _)| own).unwrap_or_default();
-        let canonical = Default::default();
+        let canonical = OnceCell::new();
         Rc::new(Session { shared: Rc::clone(shared), version, own, canonical, lines, open, _slot: slot })
     }
 
@@ -155,13 +155,12 @@ impl Session {
 
     /// The canonical authority. It is spelled once: each request needs it.
     fn canonical(&self, rule: &Rule) -> Option<&Canonical> {
-        let place = self.canonical.get(usize::from(rule.ends_tls()))?;
         let spell = || {
             let (text, scheme) = spelled(&self.flow().attempt, rule)?;
             let host = HeaderValue::from_str(&text).ok()?;
             Some(Canonical { authority: text.parse().ok()?, scheme, host })
         };
-        place.get_or_init(spell).as_ref()
+        self.canonical.get_or_init(spell).as_ref()
     }
 
     /// What the policy says of a request, as it is now.
