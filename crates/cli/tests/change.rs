@@ -285,7 +285,12 @@ const ASK_AGAIN: &str = r"
 def ask(path):
     try:
         connection.sendall(b'GET %s HTTP/1.1\r\nHost: %s:%d\r\n\r\n' % (path, NAME.encode(), PORT))
-        return connection.recv(65536)[:15]
+        answer = b''
+        while not answer.endswith(b'0\r\n\r\n'):
+            part = connection.recv(65536)
+            if not part: return 'ended'
+            answer += part
+        return answer[:15]
     except OSError as error: return type(error).__name__
 print('first', ask(b'/first')); open('up', 'w').close()
 while not os.path.exists('go'): time.sleep(0.01)
@@ -325,6 +330,47 @@ except OSError: print('raw closed')",
         assert!(seen.contains("/first") && !seen.contains("/second"), "{seen}: {run:#?}");
         assert_eq!(ranged.received(), b"x", "{run:#?}");
         run.says("raw closed").warns("policy changed (the file changed): 2 flows closed");
+    });
+}
+
+#[test]
+fn a_connection_verified_by_certificates_that_were_replaced_ends() {
+    once(CLAW, User::Ordinary, |lab| {
+        let (old, new) = (Authority::new(), Authority::new());
+        let server = web_over_tls(Lab::PRIVATE, &old, &["api.test"]);
+        lab.write("upstream.pem", &old.pem());
+        let requests = |more: &str| {
+            format!("{}, upstream_ca: ../upstream.pem, http: ['GET /**'{more}]", server.rule("api.test"))
+        };
+        policy(lab, &[], &[requests("")]);
+        let code = format!(
+            "import ssl
+NAME, PORT = 'api.test', {}
+connection = socket.create_connection((NAME, PORT))
+connection = ssl.create_default_context().wrap_socket(connection, server_hostname=NAME)
+{ASK_AGAIN}
+open('kept', 'w').close()
+while not os.path.exists('replaced'): time.sleep(0.01)
+print('third', ask(b'/third'))",
+            server.port()
+        );
+        let file = lab.program_file(&code);
+        let running = lab.claw().start(&["python3", &file]);
+        wait_for(lab, "up");
+        // another policy with the same certificates: nothing ends
+        policy(lab, &[], &[requests(", 'POST /more'")]);
+        thread::sleep(Duration::from_millis(300));
+        lab.write("work/go", "");
+        wait_for(lab, "kept");
+        // the same path, other certificates
+        lab.write("upstream.pem", &new.pem());
+        policy(lab, &[], &[requests(", 'POST /less'")]);
+        thread::sleep(Duration::from_millis(300));
+        lab.write("work/replaced", "");
+        let run = running.end().ends(0).says("second b'HTTP/1.1 200 OK'");
+        let seen = String::from_utf8(server.received()).unwrap();
+        assert!(seen.contains("/second") && !seen.contains("/third"), "{seen}: {run:#?}");
+        run.warns("0 flows closed").warns("1 flows closed");
     });
 }
 
