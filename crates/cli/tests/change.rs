@@ -301,9 +301,8 @@ print('second', ask(b'/second'))
 fn a_rule_that_now_asks_for_tls_ends_what_goes_in_plain_text() {
     each(CLAW, |lab| {
         let (named, ranged) = (web(Lab::PRIVATE), echo(Lab::PUBLIC));
-        let requests = |protocol: &str| {
-            format!("{}, protocol: {protocol}, http: ['GET /**']", named.rule("api.test"))
-        };
+        let requests =
+            |protocol: &str| format!("{}, protocol: {protocol}, http: ['GET /**']", named.rule("api.test"));
         let network =
             |protocol: &str| format!("destination: '8.8.8.0/24:{}', protocol: {protocol}", ranged.port());
         // some rule ends TLS from the start, so that one may later
@@ -554,6 +553,55 @@ for number in range(3):
         for name in ["out.test", "in.test", "few.test", "rate.test"] {
             assert!(run.decided(name, server.port(), "deny", "limit"), "{name}: {run:#?}");
         }
+    });
+}
+
+/// What is used of a limit is what was used of the rule, also before it had one, and whatever else of it changed.
+#[test]
+fn limits_hold_for_what_was_open_before_the_policy_changed() {
+    each(CLAW, |lab| {
+        let server = echo(Lab::PRIVATE);
+        let rule = |name: &str, more: &str| format!("{}{more}", server.rule(name));
+        policy(lab, &[], &[rule("few.test", ""), rule("much.test", "")]);
+        let code = format!(
+            "def opened(name, data=b'x'):
+    try:
+        connection = socket.create_connection((name, {})); connection.sendall(data)
+        kept.append(connection)
+        return connection.recv(len(data), socket.MSG_WAITALL) == data
+    except OSError: return False
+def goes(connection):
+    try:
+        connection.sendall(b'x'); return connection.recv(1) == b'x'
+    except OSError: return False
+kept = []
+print('before', sum(opened('few.test') for _ in range(5)))
+print('much', opened('much.test', b'x' * 5000))
+open('up', 'w').close()
+while not os.path.exists('go'): time.sleep(0.01)
+print('after', sum(opened('few.test') for _ in range(3)), 'on', sum(goes(one) for one in kept[:5]))
+print('much', opened('much.test'))
+for connection in kept[:4]: connection.close()
+time.sleep(0.3)
+print('closed', sum(opened('few.test') for _ in range(3)))",
+            server.port()
+        );
+        let file = lab.program_file(&code);
+        let running = lab.claw().start(&["python3", &file]);
+        wait_for(lab, "up");
+        // another plane, and a rule before it
+        let text = format!(
+            "version: 1\nnetwork_policy:\n  workload:\n    - {{{}, plane: tool, purpose: x}}\n    - {{{}, plane: control, purpose: x}}\n    - {{{}, plane: tool, purpose: x}}\nfilesystem: {{write: [.]}}\n",
+            rule("first.test", ", limits: {connections: 1}"),
+            rule("few.test", ", limits: {connections: 2}"),
+            rule("much.test", ", limits: {bytes_out: 4000}")
+        );
+        lab.write("policy.yaml", &text);
+        thread::sleep(Duration::from_millis(300));
+        lab.write("work/go", "");
+        let run = running.end().ends(0).says("before 5").says("much True");
+        let run = run.says("after 0 on 5").says("much False").says("closed 1");
+        run.denied("few.test", server.port(), "limit").denied("much.test", server.port(), "limit");
     });
 }
 

@@ -25,7 +25,6 @@ use claw_policy::{Decision, Permit, Reason, Travel};
 use claw_sys::beneath::Names;
 use claw_sys::notify::{self, Call, Reply};
 
-use crate::budget::Counted;
 use crate::dial::{self, DialError};
 use crate::flow::Slot;
 use crate::live::Open;
@@ -53,7 +52,6 @@ struct Handed {
     missed: u32,
     permit: Permit,
     open: Open,
-    _counted: Counted,
     _slot: Slot,
 }
 
@@ -194,7 +192,7 @@ impl Broker {
             Ok(counted) => counted,
             Err(sentence) => return deny(&attempt, Reason::Limit, sentence),
         };
-        let open = Open::enter(shared, attempt, &permit, counted.budget().cloned());
+        let open = Open::enter(shared, attempt, &permit, counted);
         let flow = Rc::clone(open.flow());
         // in the list from here on; the policy may have changed since the call was read
         if !matches!(shared.decide(&flow.attempt), Decision::Allow(now) if now.rule().travel() == Travel::Brokered)
@@ -245,7 +243,7 @@ impl Broker {
         self.next.set(key.saturating_add(1));
         let seen = format!("{}/fd/{number}", call.thread);
         let outside = Rc::clone(&socket);
-        let handed = Handed { socket, inode, seen, missed: 0, permit, open, _counted: counted, _slot: slot };
+        let handed = Handed { socket, inode, seen, missed: 0, permit, open, _slot: slot };
         self.handed.borrow_mut().insert(key, handed);
         notify::replace(self.calls.listener.as_fd(), call, outside.as_fd(), number, close_on_exec)
             .inspect_err(|_| drop(self.handed.borrow_mut().remove(&key)))?;

@@ -95,6 +95,7 @@ impl Gate {
             let _ = shared.steering.replace(&steered(shared, &old));
             return Err(error.into());
         }
+        shared.budgets.follow(&old.policy, &new.policy);
         shared.rules.replace(new);
         let believed = Rc::clone(&shared.roots.borrow());
         if let Some(roots) = roots {
@@ -186,7 +187,7 @@ impl Shared {
                     if same_look(&flow.rule(), permit.rule()) && verified(&flow.rule(), permit.rule()) =>
                 {
                     let rule = permit.rule();
-                    let budget = if rule.reads_http() { None } else { self.budgets.of(rule) };
+                    let budget = (!rule.reads_http()).then(|| self.budgets.of(rule));
                     flow.moved(rule, budget);
                     self.judge_requests(&flow, &mut closed);
                 }
@@ -223,7 +224,7 @@ impl Shared {
             let judged = decide_request(&rules.policy, &request, &exchange.method, &exchange.path);
             if let Ok(permit) = &judged {
                 // its limits, and its plane, are those of the rule that permits it now
-                exchange.moved(permit.rule(), self.budgets.of(permit.rule()));
+                exchange.moved(permit.rule(), Some(self.budgets.of(permit.rule())));
             } else {
                 let what = format!("{} {} {}", target(flow), exchange.method, exchange.path);
                 let count = closed.entry(what).or_default();

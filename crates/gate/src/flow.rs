@@ -14,7 +14,7 @@ use claw_wire::tls::{self, Answered, Peek, Sni, Then};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::budget::Way;
+use crate::budget::{Counted, Way};
 use crate::dial::{self, DialError};
 use crate::live::{Flow, Open};
 use crate::{Attempt, Held, Mode, Shared, Target, observe, page, relay, web};
@@ -97,8 +97,8 @@ pub(crate) async fn carry(shared: Rc<Shared>, mut stream: TcpStream, attempt: At
     };
     // where requests are read, they are what is counted
     let counted = match permit.rule().reads_http() {
-        true => Ok(None),
-        false => shared.budgets.begin(permit.rule()).map(Some),
+        true => Ok(Counted::default()),
+        false => shared.budgets.begin(permit.rule()),
     };
     let counted = match counted {
         Ok(counted) => counted,
@@ -109,8 +109,7 @@ pub(crate) async fn carry(shared: Rc<Shared>, mut stream: TcpStream, attempt: At
     };
     let _ = stream.set_nodelay(true);
     // order: in the list before anything is waited for, so that a change of the policy meets it
-    let budget = counted.as_ref().and_then(|counted| counted.budget().cloned());
-    let open = Open::enter(&shared, attempt, &permit, budget);
+    let open = Open::enter(&shared, attempt, &permit, counted);
     let flow = Rc::clone(open.flow());
     let attempt = &flow.attempt;
     let mut first = Vec::new();
@@ -198,7 +197,7 @@ pub(crate) async fn carry(shared: Rc<Shared>, mut stream: TcpStream, attempt: At
         shared.denied_because(&flow.attempt, Some(&permit), Reason::Limit, sentence);
     }
     flow.ends(end);
-    drop((open, counted, slot));
+    drop((open, slot));
 }
 
 /// The policy changed before the flow was written down: what holds now says why.

@@ -24,7 +24,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use super::body::Passed;
 use super::line::{Fault, Lines};
 use super::{Version, answer};
-use crate::budget::{Counted, Way};
+use crate::budget::Way;
 use crate::flow::Slot;
 use crate::live::{Exchange, Flow, Open};
 use crate::{Attempt, Rules, Shared, Target};
@@ -55,7 +55,6 @@ struct Canonical {
 pub(super) struct Exchanging {
     session: Rc<Session>,
     exchange: Rc<Exchange>,
-    _counted: Counted,
     /// The agent's body cannot be read as HTTP.
     unread: Cell<bool>,
 }
@@ -190,10 +189,10 @@ impl Session {
             sentence: Reason::Ledger.sentence().to_owned(),
             suggestion: None,
         })?;
-        let exchange = Rc::new(Exchange::new(method, path, &rule, counted.budget().cloned()));
+        let exchange = Rc::new(Exchange::new(method, path, &rule, counted));
         self.flow().exchanges.borrow_mut().push(Rc::clone(&exchange));
         let unread = Cell::new(false);
-        Ok(Rc::new(Exchanging { session: Rc::clone(self), exchange, _counted: counted, unread }))
+        Ok(Rc::new(Exchanging { session: Rc::clone(self), exchange, unread }))
     }
 
     fn record(
