@@ -605,6 +605,89 @@ print('closed', sum(opened('few.test') for _ in range(3)))",
     });
 }
 
+/// A name server that keeps its questions, and answers with this test's address when it is told to.
+struct Late {
+    socket: std::net::UdpSocket,
+    kept: Vec<(Vec<u8>, std::net::SocketAddr)>,
+}
+
+impl Late {
+    fn serve(lab: &Lab) -> Late {
+        lab.write("resolv.conf", &format!("nameserver {}\noptions timeout:20 attempts:1\n", Lab::PRIVATE));
+        let socket = std::net::UdpSocket::bind((Lab::PRIVATE, 53)).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        Late { socket, kept: Vec::new() }
+    }
+
+    /// Waits for the two questions of one name.
+    fn asked(&mut self) {
+        for _ in 0..2 {
+            let mut question = [0; 512];
+            let (length, from) = self.socket.recv_from(&mut question).expect("a question");
+            self.kept.push((question[..length].to_vec(), from));
+        }
+    }
+
+    fn answer(&self) {
+        for (question, from) in &self.kept {
+            // the flags of an answer with one record; the question, its root name of additional records cut off; the name by
+            // where it stands, type A, class IN, a minute, four bytes
+            let end = 12 + question[12..].iter().position(|byte| *byte == 0).unwrap() + 5;
+            let mut answer = question[..end].to_vec();
+            answer[2..12].copy_from_slice(&[0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0]);
+            if question[end - 3] == 1 {
+                answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 10, 77, 0, 1]);
+            } else {
+                answer[7] = 0;
+            }
+            self.socket.send_to(&answer, from).unwrap();
+        }
+    }
+}
+
+#[test]
+fn what_begins_after_a_change_is_written_down_under_the_rule_that_permits_it_then() {
+    once(CLAW, User::Ordinary, |lab| {
+        let mut names = Late::serve(lab);
+        let server = echo(Lab::PRIVATE);
+        let rule = format!("destination: 'slow.test:{}', private: allow, protocol: TCP", server.port());
+        policy(lab, &[], std::slice::from_ref(&rule));
+        let code = format!("attempt(lambda: talk(('slow.test', {})))", server.port());
+        let file = lab.program_file(&code);
+        let running = lab.claw().start(&["python3", &file]);
+        names.asked();
+        let other = "destination: 'other.test:443'".to_owned();
+        policy(lab, &[], &[other, format!("{rule}, owner: somebody")]);
+        let text = std::fs::read_to_string(lab.path("policy.yaml")).unwrap();
+        let line = text.lines().position(|line| line.contains("slow.test")).unwrap() + 1;
+        thread::sleep(Duration::from_millis(300));
+        names.answer();
+        let run = running.end().ends(0).says("REACHED").warns("policy changed");
+        let connect = run.of_kind("connect")[0];
+        let rule = connect["rule"].as_str().unwrap();
+        assert!(rule.ends_with(&format!("policy.yaml:{line}")), "{rule} is not line {line}: {run:#?}");
+    });
+}
+
+#[test]
+fn a_connection_whose_name_is_still_looked_up_at_the_end_is_written_down() {
+    each(CLAW, |lab| {
+        let mut names = Late::serve(lab);
+        policy(lab, &[], &["destination: 'slow.test:443', protocol: TCP".to_owned()]);
+        let code = "connection = socket.create_connection(('slow.test', 443))
+while not os.path.exists('go'): time.sleep(0.01)";
+        let file = lab.program_file(code);
+        let running = lab.claw().start(&["python3", &file]);
+        names.asked();
+        lab.write("work/go", "");
+        let run = running.end().ends(0).allowed("slow.test", 443);
+        let close = run.of_kind("close");
+        assert_eq!(close.len(), 1, "{run:#?}");
+        assert_eq!((&close[0]["destination"], &close[0]["end"]), (&"slow.test".into(), &"no-address".into()));
+        run.warns("slow.test:443");
+    });
+}
+
 /// A policy that lies where the agent may write: whoever saves it outside takes the mount away that kept the agent off.
 #[test]
 fn a_policy_in_a_writable_place_counts_only_when_it_was_accepted() {

@@ -186,7 +186,7 @@ impl Flows {
         let counted = match counted {
             Ok(counted) => counted,
             Err(sentence) => {
-                self.shared.denied_because(&attempt, Some(&permit), Reason::Limit, sentence);
+                self.shared.denied_because(&attempt, Some(permit.rule()), Reason::Limit, sentence);
                 return None;
             }
         };
@@ -215,21 +215,26 @@ impl Flows {
     async fn carry(&self, open: &Open, permit: claw_policy::Permit, queue: &mut mpsc::Receiver<Vec<u8>>) {
         let flow = open.flow();
         let attempt = &flow.attempt;
-        let addresses = match self.shared.dialer.addresses(&permit).await {
+        let addresses = match open.resolve(&permit).await {
             Ok(addresses) => addresses,
             Err(DialError::Refused(address)) => {
                 let sentence = dial::private(&attempt.name(), address);
-                return self.shared.denied_because(attempt, Some(&permit), Reason::PrivateAddress, sentence);
+                return self.shared.denied_because(
+                    attempt,
+                    Some(&flow.rule()),
+                    Reason::PrivateAddress,
+                    sentence,
+                );
             }
             Err(DialError::NoAddress) => {
                 let sentence = format!("`{}` has no address", attempt.name());
-                return self.shared.denied_because(attempt, Some(&permit), Reason::NoAddress, sentence);
+                return self.shared.denied_because(attempt, Some(&flow.rule()), Reason::NoAddress, sentence);
             }
         };
         if flow.stop.is_called() {
             return;
         }
-        match self.shared.allowed(attempt, &permit) {
+        match self.shared.allowed(flow, &permit) {
             Ok(begun) => open.begun(begun),
             Err(_) => return,
         }
@@ -275,7 +280,7 @@ impl Flows {
             }
         }
         if let Some(sentence) = flow.limit() {
-            self.shared.denied_because(attempt, Some(&permit), Reason::Limit, sentence);
+            self.shared.denied_because(attempt, Some(&flow.rule()), Reason::Limit, sentence);
         }
         flow.ends(end);
     }

@@ -103,7 +103,7 @@ pub(crate) async fn carry(shared: Rc<Shared>, mut stream: TcpStream, attempt: At
     let counted = match counted {
         Ok(counted) => counted,
         Err(sentence) => {
-            shared.denied_because(&attempt, Some(&permit), Reason::Limit, sentence);
+            shared.denied_because(&attempt, Some(permit.rule()), Reason::Limit, sentence);
             return reset(stream);
         }
     };
@@ -127,7 +127,7 @@ pub(crate) async fn carry(shared: Rc<Shared>, mut stream: TcpStream, attempt: At
             Err(refusal) => Err(refusal),
         };
         if let Err(Refusal { reason, sentence, alert }) = refusal {
-            shared.denied_because(attempt, Some(&permit), reason, sentence);
+            shared.denied_because(attempt, Some(&flow.rule()), reason, sentence);
             return Box::pin(alert_and_close(stream, alert)).await;
         }
     }
@@ -139,14 +139,14 @@ pub(crate) async fn carry(shared: Rc<Shared>, mut stream: TcpStream, attempt: At
     let addresses = tokio::select! {
         biased;
         () = flow.stop.called() => return taken_back(&shared, attempt, stream),
-        addresses = Box::pin(shared.dialer.addresses(&permit)) => addresses,
+        addresses = Box::pin(open.resolve(&permit)) => addresses,
     };
     let addresses = match addresses {
         Ok(addresses) => addresses,
         Err(error) => return not_dialled(&shared, &open, &permit, error, stream),
     };
     // order: written down before it takes effect
-    match shared.allowed(attempt, &permit) {
+    match shared.allowed(&flow, &permit) {
         Ok(begun) => open.begun(begun),
         Err(_) => return reset(stream),
     }
@@ -172,7 +172,7 @@ pub(crate) async fn carry(shared: Rc<Shared>, mut stream: TcpStream, attempt: At
             match settled {
                 Settled::Goes => relay::run(stream, upstream, &flow).await,
                 Settled::Refused(Refusal { reason, sentence, alert }) => {
-                    shared.denied_because(&flow.attempt, Some(&permit), reason, sentence);
+                    shared.denied_because(&flow.attempt, Some(&flow.rule()), reason, sentence);
                     reset(upstream);
                     Box::pin(alert_and_close(stream, alert)).await;
                     reason.code()
@@ -194,7 +194,7 @@ pub(crate) async fn carry(shared: Rc<Shared>, mut stream: TcpStream, attempt: At
         }
     };
     if let Some(sentence) = flow.limit() {
-        shared.denied_because(&flow.attempt, Some(&permit), Reason::Limit, sentence);
+        shared.denied_because(&flow.attempt, Some(&flow.rule()), Reason::Limit, sentence);
     }
     flow.ends(end);
     drop((open, slot));
@@ -216,16 +216,17 @@ pub(crate) fn not_dialled(
     error: DialError,
     stream: TcpStream,
 ) {
-    let attempt = &open.flow().attempt;
+    let flow = open.flow();
+    let attempt = &flow.attempt;
     match error {
         DialError::Refused(address) => {
             let sentence = dial::private(&attempt.name(), address);
-            shared.denied_because(attempt, Some(permit), Reason::PrivateAddress, sentence);
+            shared.denied_because(attempt, Some(&flow.rule()), Reason::PrivateAddress, sentence);
         }
         DialError::NoAddress => {
-            if let Ok(begun) = shared.allowed(attempt, permit) {
+            if let Ok(begun) = shared.allowed(flow, permit) {
                 open.begun(begun);
-                open.flow().ends("no-address");
+                flow.ends("no-address");
             }
         }
     }

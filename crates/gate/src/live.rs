@@ -14,6 +14,7 @@ use claw_policy::{Permit, Rule};
 use serde::Serialize;
 
 use crate::budget::{Budget, Counted, Way};
+use crate::dial::{DialError, Judged};
 use crate::observe::{Begun, Said};
 use crate::{Attempt, Shared};
 
@@ -157,6 +158,8 @@ pub(crate) struct Open {
     shared: Rc<Shared>,
     flow: Rc<Flow>,
     written: Cell<bool>,
+    /// What its name is looked up for.
+    asks: RefCell<Option<Permit>>,
 }
 
 /// The list.
@@ -195,12 +198,29 @@ impl Open {
             said: RefCell::default(),
         });
         shared.flows.open.borrow_mut().insert(number, Rc::clone(&flow));
-        Open { shared: Rc::clone(shared), flow, written: Cell::new(false) }
+        Open { shared: Rc::clone(shared), flow, written: Cell::new(false), asks: RefCell::default() }
     }
 
     /// The flow.
     pub(crate) fn flow(&self) -> &Rc<Flow> {
         &self.flow
+    }
+
+    /// Looks up where it goes. If the run ends meanwhile, there is a record all the same.
+    pub(crate) async fn resolve(&self, permit: &Permit) -> Result<Judged, DialError> {
+        self.asks.replace(Some(permit.clone()));
+        let addresses = self.shared.dialer.addresses(permit).await;
+        self.asks.replace(None);
+        addresses
+    }
+
+    /// Nobody waits for its address any more, and nothing was written down.
+    fn unanswered(&self) {
+        let asks = self.asks.take().filter(|_| !self.flow.stop.is_called());
+        if let Some(begun) = asks.and_then(|permit| self.shared.allowed(&self.flow, &permit).ok()) {
+            self.begun(begun);
+            self.flow.ends("no-address");
+        }
     }
 
     /// From here on there is a record of its beginning, and there will be one of its end.
@@ -215,6 +235,7 @@ impl Drop for Open {
     fn drop(&mut self) {
         self.shared.flows.open.borrow_mut().remove(&self.flow.number);
         self.flow.counted.moved(None);
+        self.unanswered();
         if self.written.get() {
             let event = self.flow.closed();
             // it has ended already; a ledger that cannot be written stops the next one

@@ -34,7 +34,7 @@ pub(crate) async fn serve(
     first: Vec<u8>,
     slot: Slot,
 ) {
-    match shared.allowed(&open.flow().attempt, &permit) {
+    match shared.allowed(open.flow(), &permit) {
         Ok(begun) => open.begun(begun),
         Err(_) => return flow::reset(stream),
     }

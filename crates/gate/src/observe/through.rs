@@ -27,12 +27,12 @@ pub(crate) async fn carry(shared: Rc<Shared>, stream: TcpStream, attempt: Attemp
     };
     let open = Open::enter(&shared, attempt, &permit, Counted::default());
     let flow = Rc::clone(open.flow());
-    let addresses = match Box::pin(shared.dialer.addresses(&permit)).await {
+    let addresses = match Box::pin(open.resolve(&permit)).await {
         Ok(addresses) => addresses,
         Err(error) => return flow::not_dialled(&shared, &open, &permit, error, stream),
     };
     // order: written down before it takes effect
-    match shared.allowed(&flow.attempt, &permit) {
+    match shared.allowed(&flow, &permit) {
         Ok(begun) => open.begun(begun),
         Err(_) => return flow::reset(stream),
     }
