@@ -280,6 +280,99 @@ fn a_request_that_goes_on_ends_when_its_rule_does_and_its_neighbour_does_not() {
     });
 }
 
+/// Speaks HTTP/1.1 on one connection: once, and again when the file `go` is there.
+const ASK_AGAIN: &str = r"
+def ask(path):
+    try:
+        connection.sendall(b'GET %s HTTP/1.1\r\nHost: %s:%d\r\n\r\n' % (path, NAME.encode(), PORT))
+        answer = b''
+        while not answer.endswith(b'0\r\n\r\n'):
+            part = connection.recv(65536)
+            if not part: return 'ended'
+            answer += part
+        return answer[:15]
+    except OSError as error: return type(error).__name__
+print('first', ask(b'/first')); open('up', 'w').close()
+while not os.path.exists('go'): time.sleep(0.01)
+print('second', ask(b'/second'))
+";
+
+#[test]
+fn a_rule_that_now_asks_for_tls_ends_what_goes_in_plain_text() {
+    each(CLAW, |lab| {
+        let (named, ranged) = (web(Lab::PRIVATE), echo(Lab::PUBLIC));
+        let requests =
+            |protocol: &str| format!("{}, protocol: {protocol}, http: ['GET /**']", named.rule("api.test"));
+        let network =
+            |protocol: &str| format!("destination: '8.8.8.0/24:{}', protocol: {protocol}", ranged.port());
+        // some rule ends TLS from the start, so that one may later
+        let other = "destination: 'other.test:443', http: ['GET /']".to_owned();
+        policy(lab, &[], &[requests("TCP/HTTP"), network("TCP"), other.clone()]);
+        let code = format!(
+            "NAME, PORT = 'api.test', {}
+connection = socket.create_connection((NAME, PORT)); raw = socket.create_connection(('8.8.8.8', {}))
+raw.sendall(b'x'); raw.recv(1)
+{ASK_AGAIN}
+try: raw.sendall(b'plain'); print('raw', raw.recv(5))
+except OSError: print('raw closed')",
+            named.port(),
+            ranged.port()
+        );
+        let file = lab.program_file(&code);
+        let running = lab.claw().start(&["python3", &file]);
+        wait_for(lab, "up");
+        policy(lab, &[], &[requests("TCP/TLS"), network("TCP/TLS"), other]);
+        thread::sleep(Duration::from_millis(300));
+        lab.write("work/go", "");
+        let run = running.end().ends(0).says("first b'HTTP/1.1 200 OK'");
+        let seen = String::from_utf8(named.received()).unwrap();
+        assert!(seen.contains("/first") && !seen.contains("/second"), "{seen}: {run:#?}");
+        assert_eq!(ranged.received(), b"x", "{run:#?}");
+        run.says("raw closed").warns("policy changed (the file changed): 2 flows closed");
+    });
+}
+
+#[test]
+fn a_connection_verified_by_certificates_that_were_replaced_ends() {
+    once(CLAW, User::Ordinary, |lab| {
+        let (old, new) = (Authority::new(), Authority::new());
+        let server = web_over_tls(Lab::PRIVATE, &old, &["api.test"]);
+        lab.write("upstream.pem", &old.pem());
+        let requests = |more: &str| {
+            format!("{}, upstream_ca: ../upstream.pem, http: ['GET /**'{more}]", server.rule("api.test"))
+        };
+        policy(lab, &[], &[requests("")]);
+        let code = format!(
+            "import ssl
+NAME, PORT = 'api.test', {}
+connection = socket.create_connection((NAME, PORT))
+connection = ssl.create_default_context().wrap_socket(connection, server_hostname=NAME)
+{ASK_AGAIN}
+open('kept', 'w').close()
+while not os.path.exists('replaced'): time.sleep(0.01)
+print('third', ask(b'/third'))",
+            server.port()
+        );
+        let file = lab.program_file(&code);
+        let running = lab.claw().start(&["python3", &file]);
+        wait_for(lab, "up");
+        // another policy with the same certificates: nothing ends
+        policy(lab, &[], &[requests(", 'POST /more'")]);
+        thread::sleep(Duration::from_millis(300));
+        lab.write("work/go", "");
+        wait_for(lab, "kept");
+        // the same path, other certificates
+        lab.write("upstream.pem", &new.pem());
+        policy(lab, &[], &[requests(", 'POST /less'")]);
+        thread::sleep(Duration::from_millis(300));
+        lab.write("work/replaced", "");
+        let run = running.end().ends(0).says("second b'HTTP/1.1 200 OK'");
+        let seen = String::from_utf8(server.received()).unwrap();
+        assert!(seen.contains("/second") && !seen.contains("/third"), "{seen}: {run:#?}");
+        run.warns("0 flows closed").warns("1 flows closed");
+    });
+}
+
 #[test]
 fn a_policy_that_this_sandbox_cannot_carry_changes_nothing() {
     once(CLAW, User::Ordinary, |lab| {
@@ -460,6 +553,138 @@ for number in range(3):
         for name in ["out.test", "in.test", "few.test", "rate.test"] {
             assert!(run.decided(name, server.port(), "deny", "limit"), "{name}: {run:#?}");
         }
+    });
+}
+
+/// What is used of a limit is what was used of the rule, also before it had one, and whatever else of it changed.
+#[test]
+fn limits_hold_for_what_was_open_before_the_policy_changed() {
+    each(CLAW, |lab| {
+        let server = echo(Lab::PRIVATE);
+        let rule = |name: &str, more: &str| format!("{}{more}", server.rule(name));
+        policy(lab, &[], &[rule("few.test", ""), rule("much.test", "")]);
+        let code = format!(
+            "def opened(name, data=b'x'):
+    try:
+        connection = socket.create_connection((name, {})); connection.sendall(data)
+        kept.append(connection)
+        return connection.recv(len(data), socket.MSG_WAITALL) == data
+    except OSError: return False
+def goes(connection):
+    try:
+        connection.sendall(b'x'); return connection.recv(1) == b'x'
+    except OSError: return False
+kept = []
+print('before', sum(opened('few.test') for _ in range(5)))
+print('much', opened('much.test', b'x' * 5000))
+open('up', 'w').close()
+while not os.path.exists('go'): time.sleep(0.01)
+print('after', sum(opened('few.test') for _ in range(3)), 'on', sum(goes(one) for one in kept[:5]))
+print('much', opened('much.test'))
+for connection in kept[:4]: connection.close()
+time.sleep(0.3)
+print('closed', sum(opened('few.test') for _ in range(3)))",
+            server.port()
+        );
+        let file = lab.program_file(&code);
+        let running = lab.claw().start(&["python3", &file]);
+        wait_for(lab, "up");
+        // another plane, and a rule before it
+        let text = format!(
+            "version: 1\nnetwork_policy:\n  workload:\n    - {{{}, plane: tool, purpose: x}}\n    - {{{}, plane: control, purpose: x}}\n    - {{{}, plane: tool, purpose: x}}\nfilesystem: {{write: [.]}}\n",
+            rule("first.test", ", limits: {connections: 1}"),
+            rule("few.test", ", limits: {connections: 2}"),
+            rule("much.test", ", limits: {bytes_out: 4000}")
+        );
+        lab.write("policy.yaml", &text);
+        thread::sleep(Duration::from_millis(300));
+        lab.write("work/go", "");
+        let run = running.end().ends(0).says("before 5").says("much True");
+        let run = run.says("after 0 on 5").says("much False").says("closed 1");
+        run.denied("few.test", server.port(), "limit").denied("much.test", server.port(), "limit");
+    });
+}
+
+/// A name server that keeps its questions, and answers with this test's address when it is told to.
+struct Late {
+    socket: std::net::UdpSocket,
+    kept: Vec<(Vec<u8>, std::net::SocketAddr)>,
+}
+
+impl Late {
+    fn serve(lab: &Lab) -> Late {
+        lab.write("resolv.conf", &format!("nameserver {}\noptions timeout:20 attempts:1\n", Lab::PRIVATE));
+        let socket = std::net::UdpSocket::bind((Lab::PRIVATE, 53)).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        Late { socket, kept: Vec::new() }
+    }
+
+    /// Waits for the two questions of one name.
+    fn asked(&mut self) {
+        for _ in 0..2 {
+            let mut question = [0; 512];
+            let (length, from) = self.socket.recv_from(&mut question).expect("a question");
+            self.kept.push((question[..length].to_vec(), from));
+        }
+    }
+
+    fn answer(&self) {
+        for (question, from) in &self.kept {
+            // the flags of an answer with one record; the question, its root name of additional records cut off; the name by
+            // where it stands, type A, class IN, a minute, four bytes
+            let end = 12 + question[12..].iter().position(|byte| *byte == 0).unwrap() + 5;
+            let mut answer = question[..end].to_vec();
+            answer[2..12].copy_from_slice(&[0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0]);
+            if question[end - 3] == 1 {
+                answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 10, 77, 0, 1]);
+            } else {
+                answer[7] = 0;
+            }
+            self.socket.send_to(&answer, from).unwrap();
+        }
+    }
+}
+
+#[test]
+fn what_begins_after_a_change_is_written_down_under_the_rule_that_permits_it_then() {
+    once(CLAW, User::Ordinary, |lab| {
+        let mut names = Late::serve(lab);
+        let server = echo(Lab::PRIVATE);
+        let rule = format!("destination: 'slow.test:{}', private: allow, protocol: TCP", server.port());
+        policy(lab, &[], std::slice::from_ref(&rule));
+        let code = format!("attempt(lambda: talk(('slow.test', {})))", server.port());
+        let file = lab.program_file(&code);
+        let running = lab.claw().start(&["python3", &file]);
+        names.asked();
+        let other = "destination: 'other.test:443'".to_owned();
+        policy(lab, &[], &[other, format!("{rule}, owner: somebody")]);
+        let text = std::fs::read_to_string(lab.path("policy.yaml")).unwrap();
+        let line = text.lines().position(|line| line.contains("slow.test")).unwrap() + 1;
+        thread::sleep(Duration::from_millis(300));
+        names.answer();
+        let run = running.end().ends(0).says("REACHED").warns("policy changed");
+        let connect = run.of_kind("connect")[0];
+        let rule = connect["rule"].as_str().unwrap();
+        assert!(rule.ends_with(&format!("policy.yaml:{line}")), "{rule} is not line {line}: {run:#?}");
+    });
+}
+
+#[test]
+fn a_connection_whose_name_is_still_looked_up_at_the_end_is_written_down() {
+    each(CLAW, |lab| {
+        let mut names = Late::serve(lab);
+        policy(lab, &[], &["destination: 'slow.test:443', protocol: TCP".to_owned()]);
+        let code = "connection = socket.create_connection(('slow.test', 443))
+while not os.path.exists('go'): time.sleep(0.01)";
+        let file = lab.program_file(code);
+        let running = lab.claw().start(&["python3", &file]);
+        names.asked();
+        lab.write("work/go", "");
+        let run = running.end().ends(0).allowed("slow.test", 443);
+        let close = run.of_kind("close");
+        assert_eq!(close.len(), 1, "{run:#?}");
+        assert_eq!((&close[0]["destination"], &close[0]["end"]), (&"slow.test".into(), &"no-address".into()));
+        run.warns("slow.test:443");
     });
 }
 

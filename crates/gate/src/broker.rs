@@ -15,17 +15,17 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
 use claw_enforce::{Calls, Connecting};
 use claw_ledger::record::Process;
 use claw_model::protocol::Transport;
-use claw_policy::{Decision, Permit, Reason, Travel};
+use claw_policy::{Decision, Permit, Reason, Rule, Travel};
 use claw_sys::beneath::Names;
 use claw_sys::notify::{self, Call, Reply};
 
-use crate::budget::Counted;
 use crate::dial::{self, DialError};
 use crate::flow::Slot;
 use crate::live::Open;
@@ -51,9 +51,7 @@ struct Handed {
     seen: String,
     /// How often it was not found.
     missed: u32,
-    permit: Permit,
     open: Open,
-    _counted: Counted,
     _slot: Slot,
 }
 
@@ -179,36 +177,37 @@ impl Broker {
     ) -> io::Result<bool> {
         let shared = &self.shared;
         let refused = |number: i32| io::Error::from_raw_os_error(number);
-        let deny = |attempt: &Attempt, reason, sentence| {
-            shared.denied_because(attempt, Some(&permit), reason, sentence);
+        let deny = |attempt: &Attempt, rule: &Arc<Rule>, reason, sentence| {
+            shared.denied_because(attempt, Some(rule), reason, sentence);
             Err(refused(libc::ECONNREFUSED))
         };
         let Some(slot) = Slot::take(shared) else {
             return deny(
                 &attempt,
+                permit.rule(),
                 Reason::Limit,
                 "as many flows are open as the descriptor limit allows".to_owned(),
             );
         };
         let counted = match shared.budgets.begin(permit.rule()) {
             Ok(counted) => counted,
-            Err(sentence) => return deny(&attempt, Reason::Limit, sentence),
+            Err(sentence) => return deny(&attempt, permit.rule(), Reason::Limit, sentence),
         };
-        let open = Open::enter(shared, attempt, &permit, counted.budget().cloned());
+        let open = Open::enter(shared, attempt, &permit, counted);
         let flow = Rc::clone(open.flow());
         // in the list from here on; the policy may have changed since the call was read
         if !matches!(shared.decide(&flow.attempt), Decision::Allow(now) if now.rule().travel() == Travel::Brokered)
         {
             return Ok(false);
         }
-        let addresses = match shared.dialer.addresses(&permit).await {
+        let addresses = match open.resolve(&permit).await {
             Ok(addresses) => addresses,
             Err(DialError::Refused(address)) => {
                 let sentence = dial::private(&flow.attempt.name(), address);
-                return deny(&flow.attempt, Reason::PrivateAddress, sentence);
+                return deny(&flow.attempt, &flow.rule(), Reason::PrivateAddress, sentence);
             }
             Err(DialError::NoAddress) => {
-                let process = shared.allowed(&flow.attempt, &permit);
+                let process = shared.allowed(&flow, &permit);
                 open.begun(process.map_err(|_| refused(libc::ECONNREFUSED))?);
                 flow.ends("no-address");
                 return Err(refused(libc::ENETUNREACH));
@@ -218,7 +217,7 @@ impl Broker {
             return Ok(false);
         }
         // order: written down before it takes effect
-        let process = shared.allowed(&flow.attempt, &permit).map_err(|_| refused(libc::ECONNREFUSED))?;
+        let process = shared.allowed(&flow, &permit).map_err(|_| refused(libc::ECONNREFUSED))?;
         open.begun(process);
         let reached = tokio::select! {
             biased;
@@ -245,7 +244,7 @@ impl Broker {
         self.next.set(key.saturating_add(1));
         let seen = format!("{}/fd/{number}", call.thread);
         let outside = Rc::clone(&socket);
-        let handed = Handed { socket, inode, seen, missed: 0, permit, open, _counted: counted, _slot: slot };
+        let handed = Handed { socket, inode, seen, missed: 0, open, _slot: slot };
         self.handed.borrow_mut().insert(key, handed);
         notify::replace(self.calls.listener.as_fd(), call, outside.as_fd(), number, close_on_exec)
             .inspect_err(|_| drop(self.handed.borrow_mut().remove(&key)))?;
@@ -281,7 +280,7 @@ impl Broker {
                 gone.push(*key);
             } else if let Some(sentence) = flow.limit() {
                 flow.ends("limit");
-                self.shared.denied_because(&flow.attempt, Some(&one.permit), Reason::Limit, sentence);
+                self.shared.denied_because(&flow.attempt, Some(&flow.rule()), Reason::Limit, sentence);
                 gone.push(*key);
             } else if self.shared.who.borrow().socket_inode(&one.seen) != Some(one.inode) {
                 one.missed = one.missed.saturating_add(1);

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use claw_ledger::record::{Event, Signed};
 use claw_ledger::summary::Summary;
 use claw_model::phase::Phase;
-use claw_policy::{Change, Decision, Host, Policy, Request, decide_request};
+use claw_policy::{Change, Decision, Host, Policy, Request, Rule, decide_request};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -95,12 +95,13 @@ impl Gate {
             let _ = shared.steering.replace(&steered(shared, &old));
             return Err(error.into());
         }
-        let roots_differ = old.policy.upstream_ca() != new.policy.upstream_ca();
+        shared.budgets.follow(&old.policy, &new.policy);
         shared.rules.replace(new);
+        let believed = Rc::clone(&shared.roots.borrow());
         if let Some(roots) = roots {
             shared.roots.replace(Rc::new(roots));
         }
-        Ok(shared.judge_again(&cause.why, roots_differ))
+        Ok(shared.judge_again(&cause.why, &old.policy, &believed))
     }
 
     /// The policy that was offered is not taken.
@@ -120,7 +121,8 @@ impl Gate {
         let next = rules.policy.next_expiry(shared.expired.get());
         if next.is_some_and(|next| now >= next) {
             shared.expired.set(now);
-            shared.judge_again("a rule is past its date", false);
+            let believed = Rc::clone(&shared.roots.borrow());
+            shared.judge_again("a rule is past its date", &rules.policy, &believed);
         }
     }
 
@@ -168,19 +170,24 @@ impl Shared {
         Ok(())
     }
 
-    /// Judges every open flow, and every request on it, by the rules as they are now. Where other roots are believed now,
-    /// no connection goes on that was verified by the old ones.
-    fn judge_again(&self, why: &str, roots_differ: bool) -> u64 {
+    /// Judges every open flow, and every request on it, by the rules as they are now. Where other certificates are believed
+    /// now than under the old policy, no connection goes on that was verified by those.
+    fn judge_again(&self, why: &str, old: &Policy, believed: &Roots) -> u64 {
+        let policy = self.rules().policy;
+        let roots = Rc::clone(&self.roots.borrow());
+        let verified = |before: &Rule, now: &Rule| {
+            !now.ends_tls() || believed.believe_as((old, before), &roots, (&policy, now))
+        };
         let mut closed: BTreeMap<String, u64> = BTreeMap::new();
         let mut stopped: Vec<Rc<Flow>> = Vec::new();
         for flow in self.flows.all() {
             match self.decide(&flow.attempt) {
                 // how a flow is looked into is settled when it begins
                 Decision::Allow(permit)
-                    if same_look(&permit, &flow) && !(roots_differ && flow.rule().ends_tls()) =>
+                    if same_look(&flow.rule(), permit.rule()) && verified(&flow.rule(), permit.rule()) =>
                 {
                     let rule = permit.rule();
-                    let budget = if rule.reads_http() { None } else { self.budgets.of(rule) };
+                    let budget = (!rule.reads_http()).then(|| self.budgets.of(rule));
                     flow.moved(rule, budget);
                     self.judge_requests(&flow, &mut closed);
                 }
@@ -217,7 +224,7 @@ impl Shared {
             let judged = decide_request(&rules.policy, &request, &exchange.method, &exchange.path);
             if let Ok(permit) = &judged {
                 // its limits, and its plane, are those of the rule that permits it now
-                exchange.moved(permit.rule(), self.budgets.of(permit.rule()));
+                exchange.moved(permit.rule(), Some(self.budgets.of(permit.rule())));
             } else {
                 let what = format!("{} {} {}", target(flow), exchange.method, exchange.path);
                 let count = closed.entry(what).or_default();
@@ -229,16 +236,19 @@ impl Shared {
 }
 
 /// A flow that was opened under a rule that reads HTTP cannot go on under one that checks the hello only, or does not
-/// look at all, and the other way round: what was let through was let through for its reason.
-fn same_look(permit: &claw_policy::Permit, flow: &Flow) -> bool {
-    let (old, new) = (flow.rule(), permit.rule());
+/// look at all, and the other way round: what was let through was let through for its reason. Nor does one in plain text
+/// become one over TLS.
+fn same_look(old: &Rule, new: &Rule) -> bool {
     let narrower = old.private_allowed() && !new.private_allowed();
+    // of a network, a rule that asks for TLS is no more assured than one that does not
+    let unchecked = new.protocol().is_tls() && !old.protocol().is_tls();
     old.assurance() >= new.assurance()
         && old.reads_http() == new.reads_http()
+        && old.ends_tls() == new.ends_tls()
         && old.travel() == new.travel()
         && old.addresses() == new.addresses()
-        && old.upstream_ca() == new.upstream_ca()
         && !narrower
+        && !unchecked
 }
 
 fn target(flow: &Flow) -> String {

@@ -18,12 +18,12 @@ use tokio::io::unix::AsyncFd;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
-use crate::budget::Way;
+use crate::budget::{Counted, Way};
 use crate::dial::{self, DialError};
 use crate::flow::Slot;
 use crate::live::{Open, Spent};
 use crate::observe::Said;
-use crate::{Attempt, Shared, Target, relay, waitable};
+use crate::{Attempt, Mode, Shared, Target, relay, waitable};
 
 /// Starts to receive on the ports that rules name.
 pub(crate) fn serve(shared: &Rc<Shared>, sockets: Vec<(u16, OwnedFd, OwnedFd)>) -> io::Result<()> {
@@ -178,14 +178,19 @@ impl Flows {
                 return None;
             }
         };
-        let counted = match self.shared.budgets.begin(permit.rule()) {
+        let counted = match self.shared.mode() {
+            // what an observed run lets through has no rule, and no limit
+            Some(Mode::Allow) => Ok(Counted::default()),
+            _ => self.shared.budgets.begin(permit.rule()),
+        };
+        let counted = match counted {
             Ok(counted) => counted,
             Err(sentence) => {
-                self.shared.denied_because(&attempt, Some(&permit), Reason::Limit, sentence);
+                self.shared.denied_because(&attempt, Some(permit.rule()), Reason::Limit, sentence);
                 return None;
             }
         };
-        let open = Open::enter(&self.shared, attempt, &permit, counted.budget().cloned());
+        let open = Open::enter(&self.shared, attempt, &permit, counted);
         if self.shared.observe.is_some() {
             let application = Some(application::datagram(first, open.flow().attempt.port));
             *open.flow().said.borrow_mut() = Some(Said { application, ..Said::default() });
@@ -201,7 +206,7 @@ impl Flows {
                 flows.queued.set(flows.queued.get().saturating_sub(datagram.len()));
             }
             flows.live.borrow_mut().remove(&key);
-            drop((open, counted, slot));
+            drop((open, slot));
         });
         Some(sender)
     }
@@ -210,21 +215,26 @@ impl Flows {
     async fn carry(&self, open: &Open, permit: claw_policy::Permit, queue: &mut mpsc::Receiver<Vec<u8>>) {
         let flow = open.flow();
         let attempt = &flow.attempt;
-        let addresses = match self.shared.dialer.addresses(&permit).await {
+        let addresses = match open.resolve(&permit).await {
             Ok(addresses) => addresses,
             Err(DialError::Refused(address)) => {
                 let sentence = dial::private(&attempt.name(), address);
-                return self.shared.denied_because(attempt, Some(&permit), Reason::PrivateAddress, sentence);
+                return self.shared.denied_because(
+                    attempt,
+                    Some(&flow.rule()),
+                    Reason::PrivateAddress,
+                    sentence,
+                );
             }
             Err(DialError::NoAddress) => {
                 let sentence = format!("`{}` has no address", attempt.name());
-                return self.shared.denied_because(attempt, Some(&permit), Reason::NoAddress, sentence);
+                return self.shared.denied_because(attempt, Some(&flow.rule()), Reason::NoAddress, sentence);
             }
         };
         if flow.stop.is_called() {
             return;
         }
-        match self.shared.allowed(attempt, &permit) {
+        match self.shared.allowed(flow, &permit) {
             Ok(begun) => open.begun(begun),
             Err(_) => return,
         }
@@ -270,7 +280,7 @@ impl Flows {
             }
         }
         if let Some(sentence) = flow.limit() {
-            self.shared.denied_because(attempt, Some(&permit), Reason::Limit, sentence);
+            self.shared.denied_because(attempt, Some(&flow.rule()), Reason::Limit, sentence);
         }
         flow.ends(end);
     }

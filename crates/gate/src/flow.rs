@@ -14,7 +14,7 @@ use claw_wire::tls::{self, Answered, Peek, Sni, Then};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::budget::Way;
+use crate::budget::{Counted, Way};
 use crate::dial::{self, DialError};
 use crate::live::{Flow, Open};
 use crate::{Attempt, Held, Mode, Shared, Target, observe, page, relay, web};
@@ -97,20 +97,19 @@ pub(crate) async fn carry(shared: Rc<Shared>, mut stream: TcpStream, attempt: At
     };
     // where requests are read, they are what is counted
     let counted = match permit.rule().reads_http() {
-        true => Ok(None),
-        false => shared.budgets.begin(permit.rule()).map(Some),
+        true => Ok(Counted::default()),
+        false => shared.budgets.begin(permit.rule()),
     };
     let counted = match counted {
         Ok(counted) => counted,
         Err(sentence) => {
-            shared.denied_because(&attempt, Some(&permit), Reason::Limit, sentence);
+            shared.denied_because(&attempt, Some(permit.rule()), Reason::Limit, sentence);
             return reset(stream);
         }
     };
     let _ = stream.set_nodelay(true);
     // order: in the list before anything is waited for, so that a change of the policy meets it
-    let budget = counted.as_ref().and_then(|counted| counted.budget().cloned());
-    let open = Open::enter(&shared, attempt, &permit, budget);
+    let open = Open::enter(&shared, attempt, &permit, counted);
     let flow = Rc::clone(open.flow());
     let attempt = &flow.attempt;
     let mut first = Vec::new();
@@ -128,7 +127,7 @@ pub(crate) async fn carry(shared: Rc<Shared>, mut stream: TcpStream, attempt: At
             Err(refusal) => Err(refusal),
         };
         if let Err(Refusal { reason, sentence, alert }) = refusal {
-            shared.denied_because(attempt, Some(&permit), reason, sentence);
+            shared.denied_because(attempt, Some(&flow.rule()), reason, sentence);
             return Box::pin(alert_and_close(stream, alert)).await;
         }
     }
@@ -140,14 +139,14 @@ pub(crate) async fn carry(shared: Rc<Shared>, mut stream: TcpStream, attempt: At
     let addresses = tokio::select! {
         biased;
         () = flow.stop.called() => return taken_back(&shared, attempt, stream),
-        addresses = Box::pin(shared.dialer.addresses(&permit)) => addresses,
+        addresses = Box::pin(open.resolve(&permit)) => addresses,
     };
     let addresses = match addresses {
         Ok(addresses) => addresses,
         Err(error) => return not_dialled(&shared, &open, &permit, error, stream),
     };
     // order: written down before it takes effect
-    match shared.allowed(attempt, &permit) {
+    match shared.allowed(&flow, &permit) {
         Ok(begun) => open.begun(begun),
         Err(_) => return reset(stream),
     }
@@ -173,7 +172,7 @@ pub(crate) async fn carry(shared: Rc<Shared>, mut stream: TcpStream, attempt: At
             match settled {
                 Settled::Goes => relay::run(stream, upstream, &flow).await,
                 Settled::Refused(Refusal { reason, sentence, alert }) => {
-                    shared.denied_because(&flow.attempt, Some(&permit), reason, sentence);
+                    shared.denied_because(&flow.attempt, Some(&flow.rule()), reason, sentence);
                     reset(upstream);
                     Box::pin(alert_and_close(stream, alert)).await;
                     reason.code()
@@ -195,10 +194,10 @@ pub(crate) async fn carry(shared: Rc<Shared>, mut stream: TcpStream, attempt: At
         }
     };
     if let Some(sentence) = flow.limit() {
-        shared.denied_because(&flow.attempt, Some(&permit), Reason::Limit, sentence);
+        shared.denied_because(&flow.attempt, Some(&flow.rule()), Reason::Limit, sentence);
     }
     flow.ends(end);
-    drop((open, counted, slot));
+    drop((open, slot));
 }
 
 /// The policy changed before the flow was written down: what holds now says why.
@@ -217,16 +216,17 @@ pub(crate) fn not_dialled(
     error: DialError,
     stream: TcpStream,
 ) {
-    let attempt = &open.flow().attempt;
+    let flow = open.flow();
+    let attempt = &flow.attempt;
     match error {
         DialError::Refused(address) => {
             let sentence = dial::private(&attempt.name(), address);
-            shared.denied_because(attempt, Some(permit), Reason::PrivateAddress, sentence);
+            shared.denied_because(attempt, Some(&flow.rule()), Reason::PrivateAddress, sentence);
         }
         DialError::NoAddress => {
-            if let Ok(begun) = shared.allowed(attempt, permit) {
+            if let Ok(begun) = shared.allowed(flow, permit) {
                 open.begun(begun);
-                open.flow().ends("no-address");
+                flow.ends("no-address");
             }
         }
     }

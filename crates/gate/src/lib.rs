@@ -36,6 +36,7 @@ use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use claw_enforce::{Door, Steering};
@@ -46,13 +47,14 @@ use claw_model::phase::Phase;
 use claw_model::protocol::Transport;
 use claw_plan::Network;
 use claw_policy::{
-    Decision, Denial, Host, Permit, PermitHost, Policy, Reason, Regime as Rules, Request, decide,
+    Decision, Denial, Host, Permit, PermitHost, Policy, Reason, Regime as Rules, Request, Rule, decide,
 };
 use jiff::Timestamp;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use crate::dial::Dialer;
+use crate::live::Flow;
 use crate::names::Names;
 use crate::observe::{Begun, Hints};
 use crate::who::Who;
@@ -293,9 +295,9 @@ impl Shared {
         self.rules.borrow().clone()
     }
 
-    /// Writes an allowed connection down. Only then may it be dialled.
-    fn allowed(&self, attempt: &Attempt, permit: &Permit) -> Result<Begun, Unwritable> {
-        let rule = permit.rule();
+    /// Writes an allowed connection down, under the rule that permits it now. Only then may it be dialled.
+    fn allowed(&self, flow: &Flow, permit: &Permit) -> Result<Begun, Unwritable> {
+        let (attempt, rule) = (&flow.attempt, flow.rule());
         let Rules { policy, phase } = self.rules();
         let event = self.connect(attempt, Verdict::Allow, |fields| {
             // no rule let it through
@@ -303,10 +305,10 @@ impl Shared {
                 return fields.plane = self.label(attempt).plane;
             }
             // a connection whose requests may be on several planes is on none by itself
-            let planes = policy.planes(phase, rule);
+            let planes = policy.planes(phase, &rule);
             fields.plane = (planes.len() < 2).then(|| rule.plane().to_string());
             fields.rule = Some(rule.location());
-            fields.assurance = Some(assurance(permit).to_string());
+            fields.assurance = Some(assurance(permit.host(), &rule).to_string());
         });
         let record = self.journal.write(&event, None)?;
         Ok(Begun::of(event, record))
@@ -326,8 +328,8 @@ impl Shared {
     }
 
     /// Refuses by a reason that only the gate can see.
-    fn denied_because(&self, attempt: &Attempt, permit: Option<&Permit>, reason: Reason, sentence: String) {
-        let rule = permit.map(|permit| permit.rule().clone());
+    fn denied_because(&self, attempt: &Attempt, rule: Option<&Arc<Rule>>, reason: Reason, sentence: String) {
+        let rule = rule.cloned();
         self.denied(attempt, &Denial { reason, rule, sentence, suggestion: None });
     }
 
@@ -394,11 +396,11 @@ struct Fields {
 }
 
 /// How strongly the destination is bound: a literal address never more than `network`.
-fn assurance(permit: &Permit) -> Assurance {
-    match permit.host() {
-        PermitHost::Address(_) if !permit.rule().reads_http() => Assurance::Network,
+fn assurance(host: &PermitHost, rule: &Rule) -> Assurance {
+    match host {
+        PermitHost::Address(_) if !rule.reads_http() => Assurance::Network,
         PermitHost::Address(_) => Assurance::Http,
-        PermitHost::Name(_) => permit.rule().assurance(),
+        PermitHost::Name(_) => rule.assurance(),
     }
 }
 

@@ -13,7 +13,8 @@ use claw_ledger::record::{Event, PlaneTally, Process};
 use claw_policy::{Permit, Rule};
 use serde::Serialize;
 
-use crate::budget::{Budget, Way};
+use crate::budget::{Budget, Counted, Way};
+use crate::dial::{DialError, Judged};
 use crate::observe::{Begun, Said};
 use crate::{Attempt, Shared};
 
@@ -100,7 +101,7 @@ pub(crate) struct Flow {
     pub(crate) begun: Instant,
     pub(crate) stop: Stop,
     rule: RefCell<Arc<Rule>>,
-    budget: RefCell<Option<Rc<Budget>>>,
+    counted: Counted,
     /// The limit that ended it.
     limit: RefCell<Option<String>>,
     process: RefCell<Option<Process>>,
@@ -121,17 +122,17 @@ pub(crate) struct Exchange {
     pub(crate) path: String,
     pub(crate) stop: Stop,
     rule: RefCell<Arc<Rule>>,
-    budget: RefCell<Option<Rc<Budget>>>,
+    counted: Counted,
 }
 
 impl Exchange {
-    pub(crate) fn new(method: &str, path: &str, rule: &Arc<Rule>, budget: Option<Rc<Budget>>) -> Exchange {
+    pub(crate) fn new(method: &str, path: &str, rule: &Arc<Rule>, counted: Counted) -> Exchange {
         Exchange {
             method: method.to_owned(),
             path: path.to_owned(),
             stop: Stop::default(),
             rule: RefCell::new(Arc::clone(rule)),
-            budget: RefCell::new(budget),
+            counted,
         }
     }
 
@@ -142,16 +143,13 @@ impl Exchange {
 
     /// Takes bytes of the rule's limits; the sentence says which is reached.
     pub(crate) fn take(&self, way: Way, bytes: usize) -> Result<(), String> {
-        match &*self.budget.borrow() {
-            Some(budget) => budget.take(way, u64::try_from(bytes).unwrap_or_default()),
-            None => Ok(()),
-        }
+        self.counted.take(way, bytes)
     }
 
     /// Another rule permits it now.
     pub(crate) fn moved(&self, rule: &Arc<Rule>, budget: Option<Rc<Budget>>) {
         *self.rule.borrow_mut() = Arc::clone(rule);
-        *self.budget.borrow_mut() = budget;
+        self.counted.moved(budget);
     }
 }
 
@@ -160,6 +158,8 @@ pub(crate) struct Open {
     shared: Rc<Shared>,
     flow: Rc<Flow>,
     written: Cell<bool>,
+    /// What its name is looked up for.
+    asks: RefCell<Option<Permit>>,
 }
 
 /// The list.
@@ -178,12 +178,7 @@ impl Flows {
 
 impl Open {
     /// Enters a flow into the list.
-    pub(crate) fn enter(
-        shared: &Rc<Shared>,
-        attempt: Attempt,
-        permit: &Permit,
-        budget: Option<Rc<Budget>>,
-    ) -> Open {
+    pub(crate) fn enter(shared: &Rc<Shared>, attempt: Attempt, permit: &Permit, counted: Counted) -> Open {
         let number = shared.flows.next.get();
         shared.flows.next.set(number.saturating_add(1));
         let flow = Rc::new(Flow {
@@ -193,7 +188,7 @@ impl Open {
             begun: Instant::now(),
             stop: Stop::default(),
             rule: RefCell::new(Arc::clone(permit.rule())),
-            budget: RefCell::new(budget),
+            counted,
             limit: RefCell::default(),
             process: RefCell::default(),
             exchanges: RefCell::default(),
@@ -203,12 +198,29 @@ impl Open {
             said: RefCell::default(),
         });
         shared.flows.open.borrow_mut().insert(number, Rc::clone(&flow));
-        Open { shared: Rc::clone(shared), flow, written: Cell::new(false) }
+        Open { shared: Rc::clone(shared), flow, written: Cell::new(false), asks: RefCell::default() }
     }
 
     /// The flow.
     pub(crate) fn flow(&self) -> &Rc<Flow> {
         &self.flow
+    }
+
+    /// Looks up where it goes. If the run ends meanwhile, there is a record all the same.
+    pub(crate) async fn resolve(&self, permit: &Permit) -> Result<Judged, DialError> {
+        self.asks.replace(Some(permit.clone()));
+        let addresses = self.shared.dialer.addresses(permit).await;
+        self.asks.replace(None);
+        addresses
+    }
+
+    /// Nobody waits for its address any more, and nothing was written down.
+    fn unanswered(&self) {
+        let asks = self.asks.take().filter(|_| !self.flow.stop.is_called());
+        if let Some(begun) = asks.and_then(|permit| self.shared.allowed(&self.flow, &permit).ok()) {
+            self.begun(begun);
+            self.flow.ends("no-address");
+        }
     }
 
     /// From here on there is a record of its beginning, and there will be one of its end.
@@ -222,6 +234,8 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         self.shared.flows.open.borrow_mut().remove(&self.flow.number);
+        self.flow.counted.moved(None);
+        self.unanswered();
         if self.written.get() {
             let event = self.flow.closed();
             // it has ended already; a ledger that cannot be written stops the next one
@@ -233,9 +247,7 @@ impl Drop for Open {
 impl Flow {
     /// Takes bytes of the rule's limits before they travel, and counts them.
     pub(crate) fn take(&self, way: Way, bytes: usize) -> Result<(), Spent> {
-        if let Some(budget) = &*self.budget.borrow()
-            && let Err(sentence) = budget.take(way, u64::try_from(bytes).unwrap_or_default())
-        {
+        if let Err(sentence) = self.counted.take(way, bytes) {
             *self.limit.borrow_mut() = Some(sentence);
             return Err(Spent);
         }
@@ -247,9 +259,7 @@ impl Flow {
     pub(crate) fn count(&self, out: usize, back: usize) {
         for (way, bytes) in [(Way::Out, out), (Way::Back, back)] {
             self.tally.add(way, bytes);
-            if let Some(budget) = &*self.budget.borrow()
-                && let Err(sentence) = budget.take(way, u64::try_from(bytes).unwrap_or_default())
-            {
+            if let Err(sentence) = self.counted.take(way, bytes) {
                 *self.limit.borrow_mut() = Some(sentence);
             }
         }
@@ -282,7 +292,7 @@ impl Flow {
     /// Another rule permits it now.
     pub(crate) fn moved(&self, rule: &Arc<Rule>, budget: Option<Rc<Budget>>) {
         *self.rule.borrow_mut() = Arc::clone(rule);
-        *self.budget.borrow_mut() = budget;
+        self.counted.moved(budget);
     }
 
     /// Counts one permitted request, and its bytes as they come.

@@ -125,7 +125,7 @@ fn take(shared: &Shared, refused: &Refused) {
         // permitted by the policy, but at an address that no look-up gave out for it
         Decision::Allow(permit) => {
             let sentence = "the address was not looked up in this run".to_owned();
-            shared.denied_because(&attempt, Some(&permit), Reason::RawAddress, sentence);
+            shared.denied_because(&attempt, Some(permit.rule()), Reason::RawAddress, sentence);
         }
     }
 }

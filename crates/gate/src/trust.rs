@@ -15,7 +15,14 @@ use rustls::{ClientConfig, RootCertStore};
 /// How to speak to the destinations of a policy. Everything is read when it is made: what is wrong is known then, and
 /// nothing that happens to the files later changes whom the gate believes.
 #[derive(Debug, Default)]
-pub struct Roots(HashMap<Key, Arc<ClientConfig>>);
+pub struct Roots(HashMap<Key, Believed>);
+
+/// The certificates that are believed for a rule's destination, and how it is spoken to.
+#[derive(Debug)]
+struct Believed {
+    anchors: Arc<RootCertStore>,
+    client: Arc<ClientConfig>,
+}
 
 /// The policy's own file, the rule's own file, and whether HTTP/2 may be spoken.
 type Key = (Option<PathBuf>, Option<PathBuf>, bool);
@@ -147,8 +154,10 @@ impl Roots {
             if store.is_empty() {
                 return Err(RootsError::System);
             }
+            let anchors = Arc::new(store);
             for http2 in [false, true] {
-                roots.0.insert(key(policy, rule, http2), Arc::new(client(store.clone(), http2)?));
+                let client = Arc::new(client(&anchors, http2)?);
+                roots.0.insert(key(policy, rule, http2), Believed { anchors: Arc::clone(&anchors), client });
             }
         }
         Ok(roots)
@@ -156,8 +165,37 @@ impl Roots {
 
     /// How to speak to the destination of a rule of this policy.
     pub(crate) fn client(&self, policy: &Policy, rule: &Rule, http2: bool) -> Option<Arc<ClientConfig>> {
-        self.0.get(&key(policy, rule, http2)).cloned()
+        self.0.get(&key(policy, rule, http2)).map(|believed| Arc::clone(&believed.client))
     }
+
+    /// Whether the same certificates are believed for a rule of this policy as for one of another policy under its roots.
+    /// What they are is compared, not where they were read.
+    pub(crate) fn believe_as(
+        &self,
+        (policy, rule): (&Policy, &Rule),
+        other: &Roots,
+        (others, its): (&Policy, &Rule),
+    ) -> bool {
+        match (self.0.get(&key(policy, rule, false)), other.0.get(&key(others, its, false))) {
+            (Some(one), Some(other)) => {
+                Arc::ptr_eq(&one.anchors, &other.anchors) || sorted(&one.anchors) == sorted(&other.anchors)
+            }
+            (None, None) => true,
+            _ => false,
+        }
+    }
+}
+
+/// What makes a certificate believed (RFC 5280, section 6.1.1), in an order of its own.
+fn sorted(store: &RootCertStore) -> Vec<[&[u8]; 3]> {
+    let parts = store.roots.iter().map(|anchor| {
+        let constraints = anchor.name_constraints.as_deref().unwrap_or_default();
+        [&*anchor.subject, &*anchor.subject_public_key_info, constraints]
+    });
+    let mut parts: Vec<[&[u8]; 3]> = parts.collect();
+    parts.sort_unstable();
+    parts.dedup();
+    parts
 }
 
 fn key(policy: &Policy, rule: &Rule, http2: bool) -> Key {
@@ -165,10 +203,10 @@ fn key(policy: &Policy, rule: &Rule, http2: bool) -> Key {
     (own(policy.upstream_ca()), own(rule.upstream_ca()), http2)
 }
 
-fn client(store: RootCertStore, http2: bool) -> Result<ClientConfig, RootsError> {
+fn client(anchors: &Arc<RootCertStore>, http2: bool) -> Result<ClientConfig, RootsError> {
     let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()?
-        .with_root_certificates(store)
+        .with_root_certificates(Arc::clone(anchors))
         .with_no_client_auth();
     config.alpn_protocols = if http2 { vec![b"h2".to_vec()] } else { Vec::new() };
     config.alpn_protocols.push(b"http/1.1".to_vec());

@@ -40,7 +40,7 @@ pub(crate) async fn serve(
     first: Vec<u8>,
     slot: Slot,
 ) {
-    match shared.allowed(&open.flow().attempt, &permit) {
+    match shared.allowed(open.flow(), &permit) {
         Ok(begun) => open.begun(begun),
         Err(_) => return flow::reset(stream),
     }
@@ -64,7 +64,7 @@ pub(crate) async fn serve(
         let inside = match tokio::time::timeout(PATIENCE, accepted).await {
             Ok(Ok(inside)) => inside,
             Ok(Err(error)) if crowded && speaks_nothing_else(&error) => {
-                shared.denied_because(&flow.attempt, Some(&permit), Reason::Limit, CROWDED.to_owned());
+                shared.denied_because(&flow.attempt, Some(&flow.rule()), Reason::Limit, CROWDED.to_owned());
                 return flow.ends("limit");
             }
             _ => return flow.ends("not-trusted-inside"),

@@ -3,11 +3,9 @@
 //! Order: read the YAML, check each rule alone, then the rules together (conflicts, world-open unions, UDP ports), then the
 //! whole (`never`, the ceiling). The second step runs only on rules that are right alone, so that one slip is told once.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use claw_model::digest::Digest;
-use claw_model::plane::Plane;
 
 use crate::ceiling::Chain;
 use crate::error::{Place, PolicyError, Problem};
@@ -32,8 +30,6 @@ pub(crate) struct Loader<'a> {
     pub(crate) rules: Vec<Arc<Rule>>,
     /// Where each rule's destination stands, by the rule's id.
     pub(crate) places: Vec<Place>,
-    /// Limited rules so far, by list, destination and plane.
-    pub(crate) limited: HashMap<(RuleList, String, Option<Plane>), u32>,
     /// Where the ceiling is named.
     pub(crate) ceiling_place: Place,
 }
@@ -49,7 +45,6 @@ pub(crate) fn load(text: &str, name: &str, chain: Option<&Chain<'_>>) -> Result<
         problems: Vec::new(),
         rules: Vec::new(),
         places: Vec::new(),
-        limited: HashMap::new(),
         ceiling_place: Place::default(),
     };
     let named = raw.ceiling.clone();

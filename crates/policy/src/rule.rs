@@ -63,8 +63,6 @@ pub struct Rule {
     /// Which requests: `Some` makes the gate read HTTP.
     pub(crate) http: Option<Box<[RequestPattern]>>,
     pub(crate) limits: FlowLimits,
-    /// Which of the limited rules for this destination on this plane it is, in file order.
-    pub(crate) ordinal: u32,
     pub(crate) upstream_ca: Option<Box<Path>>,
     pub(crate) travel: Travel,
     pub(crate) required: Option<Box<str>>,
@@ -184,12 +182,6 @@ impl Rule {
     /// How much may flow.
     pub fn limits(&self) -> &FlowLimits {
         &self.limits
-    }
-
-    /// Which of the limited rules for this destination on this plane it is: what was used of its limits is carried over to
-    /// the same one of another policy.
-    pub fn ordinal(&self) -> u32 {
-        self.ordinal
     }
 
     /// A file of certificates that are trusted for its destination beside the system's.

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 
 use super::seen::Said;
 use super::wire::Again;
-use crate::budget::Way;
+use crate::budget::{Counted, Way};
 use crate::flow::{self, Slot};
 use crate::live::Open;
 use crate::{Attempt, Held, Shared, relay};
@@ -25,14 +25,14 @@ pub(crate) async fn carry(shared: Rc<Shared>, stream: TcpStream, attempt: Attemp
             return flow::reset(stream);
         }
     };
-    let open = Open::enter(&shared, attempt, &permit, None);
+    let open = Open::enter(&shared, attempt, &permit, Counted::default());
     let flow = Rc::clone(open.flow());
-    let addresses = match Box::pin(shared.dialer.addresses(&permit)).await {
+    let addresses = match Box::pin(open.resolve(&permit)).await {
         Ok(addresses) => addresses,
         Err(error) => return flow::not_dialled(&shared, &open, &permit, error, stream),
     };
     // order: written down before it takes effect
-    match shared.allowed(&flow.attempt, &permit) {
+    match shared.allowed(&flow, &permit) {
         Ok(begun) => open.begun(begun),
         Err(_) => return flow::reset(stream),
     }

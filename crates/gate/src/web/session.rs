@@ -26,7 +26,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use super::body::Passed;
 use super::line::{Fault, Lines};
 use super::{Place, Room, Version, answer, shown};
-use crate::budget::{Counted, Way};
+use crate::budget::Way;
 use crate::flow::Slot;
 use crate::live::{Exchange, Flow, Open};
 use crate::{Attempt, Rules, Shared, Target};
@@ -37,8 +37,8 @@ pub(super) struct Session {
     pub(super) version: Version,
     /// The connection's own authority, with its port where that is not the scheme's.
     own: String,
-    /// The same as it is sent on, in plain text and where TLS is ended: a changed policy may turn one into the other.
-    canonical: [OnceCell<Option<Canonical>>; 2],
+    /// The same as it is sent on.
+    canonical: OnceCell<Option<Canonical>>,
     // dropped first: nothing of the session outlives it
     lines: Lines,
     open: Open,
@@ -59,7 +59,6 @@ struct Canonical {
 pub(super) struct Exchanging {
     session: Rc<Session>,
     exchange: Rc<Exchange>,
-    _counted: Counted,
     /// The agent's body cannot be read as HTTP.
     unread: Cell<bool>,
     /// The limit that was met; it is written down.
@@ -83,7 +82,7 @@ impl Session {
         let lines = Lines::default();
         let flow = open.flow();
         let own = spelled(&flow.attempt, &flow.rule()).map(|(own, _)| own).unwrap_or_default();
-        let canonical = Default::default();
+        let canonical = OnceCell::new();
         Rc::new(Session {
             shared: Rc::clone(shared),
             version,
@@ -181,13 +180,12 @@ impl Session {
 
     /// The canonical authority. It is spelled once: each request needs it.
     fn canonical(&self, rule: &Rule) -> Option<&Canonical> {
-        let place = self.canonical.get(usize::from(rule.ends_tls()))?;
         let spell = || {
             let (text, scheme) = spelled(&self.flow().attempt, rule)?;
             let host = HeaderValue::from_str(&text).ok()?;
             Some(Canonical { authority: text.parse().ok()?, scheme, host })
         };
-        place.get_or_init(spell).as_ref()
+        self.canonical.get_or_init(spell).as_ref()
     }
 
     /// What the policy says of a request, as it is now.
@@ -217,12 +215,11 @@ impl Session {
             sentence: Reason::Ledger.sentence().to_owned(),
             suggestion: None,
         })?;
-        let exchange = Rc::new(Exchange::new(method, path, &rule, counted.budget().cloned()));
+        let exchange = Rc::new(Exchange::new(method, path, &rule, counted));
         self.flow().exchanges.borrow_mut().push(Rc::clone(&exchange));
         Ok(Rc::new(Exchanging {
             session: Rc::clone(self),
             exchange,
-            _counted: counted,
             unread: Cell::default(),
             spent: RefCell::default(),
             rest: Cell::default(),

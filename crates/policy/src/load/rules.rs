@@ -69,14 +69,6 @@ impl Loader<'_> {
         if before != self.problems.len() {
             return;
         }
-        let ordinal = match limits == FlowLimits::default() {
-            true => 0,
-            false => {
-                let count = self.limited.entry((list, destination.to_string(), plane)).or_default();
-                *count = count.saturating_add(1);
-                *count
-            }
-        };
         let pointed = raw.destination.map_or(place, |destination| destination.place);
         self.places.push(pointed);
         self.rules.push(Arc::new(Rule {
@@ -90,7 +82,6 @@ impl Loader<'_> {
             private,
             http: http.map(Vec::into_boxed_slice),
             limits,
-            ordinal,
             upstream_ca,
             travel,
             required: raw.required.map(|text| text.value.into()),
