@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -495,11 +496,53 @@ fn a_policy_that_is_signed_for_one_keyring_runs_under_no_other_with_the_same_key
         sign(lab, &ann, &[]);
         refused(run(lab, &staging), "it was signed for no keyring");
         run(lab, &format!("{ann}.pub")).ends(0).says("ran");
-        sign(lab, &ann, &["--keyring", &production]);
+        sign(lab, &ann, &["--keyring", &root]);
         run(lab, &root).ends(0).says("ran");
         // and a keyring's first root under another's name is another keyring
         lab.cli(&["keyring", "verify", &production, "--root", &format!("{staging}/metadata/1.root.json")])
             .ends(1);
+    });
+}
+
+/// Whoever carries a keyring can put another one's first root into it: then a policy for one would count in the other.
+#[test]
+fn a_policy_is_signed_for_the_pinned_keyring_whatever_the_directory_says() {
+    once(CLAW, User::Root, |lab| {
+        policy(lab, &[]);
+        let production = lab.path("production").to_string_lossy().into_owned();
+        let (staging, ann) = pinned(lab, "staging");
+        lab.cli(&["keyring", "new", &production, &format!("--holder=ann={ann}.pub")]).ends(0);
+        lab.cli(&["keyring", "sign", &production, "--key", &ann]).ends(0);
+        let (file, root) = (path(lab), format!("{production}/metadata/1.root.json"));
+        let trying = |more: &[&str]| {
+            let words: &[&str] = &["policy", "sign", &file, "--key", &ann];
+            lab.cli(&[words, more].concat())
+        };
+        // the name stands there before anything is signed
+        let run = trying(&["--keyring", &staging, "--key", "none"]).ends(2).says("for the keyring sha256:");
+        assert!(!signature(lab).exists(), "{run:#?}");
+        // the attack: the directory is the other keyring's
+        let (own, aside) = (lab.path("staging"), lab.path("aside"));
+        fs::rename(&own, &aside).unwrap();
+        assert!(Command::new("cp").args(["-a", &production, &staging]).status().unwrap().success());
+        trying(&["--keyring", &staging]).ends(2).warns("the pinned root is of the keyring sha256:");
+        fs::remove_dir_all(&own).unwrap();
+        fs::rename(&aside, &own).unwrap();
+        // or nothing but its first root, signed by nobody
+        let first = own.join("metadata/1.root.json");
+        let text = fs::read_to_string(&first).unwrap();
+        fs::write(&first, text.replacen("\"ann\"", "\"eve\"", 1)).unwrap();
+        trying(&["--keyring", &staging]).ends(2).warns("`metadata/1.root.json` is signed by 0 who may");
+        fs::write(&first, text).unwrap();
+        assert!(!signature(lab).exists());
+        // who names a root means it
+        trying(&["--keyring", &root]).ends(0);
+        // and whoever adds to a signature that came from elsewhere
+        trying(&["--add"]).ends(2).warns("the pinned root is of the keyring sha256:");
+        trying(&["--add", "--keyring", &staging]).ends(2).warns("--keyring is the keyring sha256:");
+        trying(&["--add", "--keyring", &root]).ends(0);
+        trying(&["--keyring", &staging]).ends(0);
+        trying(&["--add"]).ends(0);
     });
 }
 

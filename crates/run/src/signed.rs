@@ -3,7 +3,7 @@
 
 mod sign;
 
-pub use sign::{SignError, Signing, Terms, sign};
+pub use sign::{Prepared, SignError, Signing, Terms, prepare};
 
 use std::fs;
 use std::io::{self, Read};

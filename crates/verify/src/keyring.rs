@@ -395,7 +395,9 @@ impl Keyring {
         }
         let mut missing = 0;
         let mut signed = BTreeSet::new();
-        let taken = self.revocations()?.compromised();
+        // order: what was taken back counts too: else a key signs the draft that forgets that it was
+        let mut taken = self.revocations()?.compromised();
+        taken.extend(self.published_list()?.into_iter().flat_map(|list| list.compromised()));
         for root in roots {
             let mut valid = draft.valid(root, role)?;
             // as everybody counts who reads it. A root before still asks whom it named, or nobody could put them out

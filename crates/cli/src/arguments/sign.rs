@@ -16,9 +16,10 @@ pub(crate) struct PolicySign {
     #[arg(long, value_name = "KEY", required = true)]
     pub(crate) key: Vec<PathBuf>,
     /// Add to the signatures that are there, on their terms
-    #[arg(long, conflicts_with_all = ["name", "version", "days", "expires", "not_before", "keyring"])]
+    #[arg(long, conflicts_with_all = ["name", "version", "days", "expires", "not_before"])]
     pub(crate) add: bool,
-    /// Sign as a holder of this keyring (its directory, or a root of it): the signature counts for no other
+    /// Sign as a holder of this keyring (its directory, or a root of it): the signature counts for no other. A directory
+    /// must be of the root that is pinned, if one is
     #[arg(long, value_name = "KEYRING")]
     pub(crate) keyring: Option<PathBuf>,
     /// What the policy is called; versions are counted by name [default: its agent]

@@ -249,6 +249,7 @@ fn whole(keyring: &Keyring) -> Result<Memory, u8> {
     let memory = Memory::open(&host.state).map_err(|error| failed(&error, None))?;
     let known = keyring.files().get(FIRST).and_then(|first| memory.seen.known(first));
     keyring.check(known).map_err(refused)?;
+    crate::command::believed::from_pinned(keyring)?;
     Ok(memory)
 }
 

@@ -79,6 +79,12 @@ pub enum SignError {
         /// The policy.
         path: PathBuf,
     },
+    /// The signature that is there has no next version.
+    #[error("no version comes after that of the signature beside `{}`", .path.display())]
+    Last {
+        /// The policy.
+        path: PathBuf,
+    },
     /// A signature cannot be added.
     #[error("no signature can be added to `{}`: {why}", .path.display())]
     Differs {
@@ -105,6 +111,7 @@ impl SignError {
             SignError::File(error) => error.hint(),
             SignError::Key { .. } => "claw keyring key KEY makes one",
             SignError::Nameless { .. } => "give --name",
+            SignError::Last { .. } => "whoever put it there drove it up; give --version",
             SignError::Differs { .. } => "without --add it is signed anew, as a new version",
             SignError::Statement { .. } => "give another --name, --version or --expires",
             SignError::Unwritten { .. } => "the signature is written beside the policy",
@@ -112,15 +119,24 @@ impl SignError {
     }
 }
 
-/// Signs with each of these keys, and puts the signature beside the policy. What was signed is told, and how many
-/// signatures there are now.
-pub fn sign(what: &Signing<'_>, terms: Terms, keys: &[PathBuf]) -> Result<(Release, usize), SignError> {
-    let statement_error = |source| SignError::Statement { path: what.file.to_owned(), source };
-    let there = signature(what.file)?.map(|bytes| Envelope::read(&bytes).map_err(statement_error));
+/// What will be signed, to be looked at before.
+#[derive(Debug)]
+pub struct Prepared<'a> {
+    file: &'a Path,
+    release: Release,
+    payload: String,
+    there: Option<Envelope>,
+}
+
+/// What will be signed on these terms. Of a signature that is there, nothing is believed: whoever signs looks at it.
+pub fn prepare<'a>(what: &Signing<'a>, terms: Terms) -> Result<Prepared<'a>, SignError> {
+    let file = what.file;
+    let statement_error = |source| SignError::Statement { path: file.to_owned(), source };
+    let there = signature(file)?.map(|bytes| Envelope::read(&bytes).map_err(statement_error));
     let named = files(what.policy, what.directory)?;
-    let (release, envelope) = match terms {
+    let (release, there) = match terms {
         Terms::Add => {
-            let differs = |why| SignError::Differs { path: what.file.to_owned(), why };
+            let differs = |why| SignError::Differs { path: file.to_owned(), why };
             let envelope = there.ok_or_else(|| differs("it has none yet"))??;
             let (release, statement) = Release::unverified(&envelope).map_err(statement_error)?;
             let sha256 = Digest::of(what.text.as_bytes());
@@ -133,38 +149,50 @@ pub fn sign(what: &Signing<'_>, terms: Terms, keys: &[PathBuf]) -> Result<(Relea
         }
         Terms::New { name, version, keyring, not_before, expires } => {
             let agent = || what.policy.agent().map(str::to_owned);
-            let nameless = || SignError::Nameless { path: what.file.to_owned() };
+            let nameless = || SignError::Nameless { path: file.to_owned() };
             let name = name.or_else(agent).ok_or_else(nameless)?;
             // only to count on from it: whoever verifies remembers the versions that held
             let last = there.and_then(Result::ok).and_then(|envelope| Release::unverified(&envelope).ok());
             let last = last.filter(|(release, _)| release.name == name);
-            let next = last.map_or(1, |(release, _)| release.version.saturating_add(1));
-            let version = version.unwrap_or(next);
+            let next = last.map_or(Some(1), |(release, _)| release.version.checked_add(1));
+            let version = version.or(next).ok_or_else(|| SignError::Last { path: file.to_owned() })?;
             (Release { name, version, keyring, not_before, expires, files: named }, None)
         }
     };
-    let shown = what.file.file_name().unwrap_or_default().to_string_lossy();
+    let shown = file.file_name().unwrap_or_default().to_string_lossy();
     let statement = release.statement(&shown, what.text.as_bytes()).map_err(statement_error)?;
     let payload = statement.write().map_err(statement_error)?;
-    let mut envelope = envelope;
-    for path in keys {
-        let failed = |source| SignError::Key { path: path.clone(), source };
-        let key = PrivateKey::from_pem(&secret(path)?).map_err(failed)?;
-        envelope = Some(
-            match envelope.take() {
-                Some(envelope) => envelope.and_sign(&key),
-                None => Envelope::sign(IN_TOTO, payload.as_bytes(), &key),
-            }
-            .map_err(failed)?,
-        );
+    Ok(Prepared { file, release, payload, there })
+}
+
+impl Prepared<'_> {
+    /// What its signature will say.
+    pub fn release(&self) -> &Release {
+        &self.release
     }
-    let Some(envelope) = envelope else {
-        return Err(SignError::Differs { path: what.file.to_owned(), why: "there is no key" });
-    };
-    let place = signature_of(what.file);
-    whole::replace(&place, format!("{}\n", envelope.write()).as_bytes(), 0o644)
-        .map_err(|source| SignError::Unwritten { path: place, source })?;
-    Ok((release, envelope.signatures()))
+
+    /// Signs with each of these keys, and puts the signature beside the policy. How many there are now is told.
+    pub fn sign(self, keys: &[PathBuf]) -> Result<usize, SignError> {
+        let mut envelope = self.there;
+        for path in keys {
+            let failed = |source| SignError::Key { path: path.clone(), source };
+            let key = PrivateKey::from_pem(&secret(path)?).map_err(failed)?;
+            envelope = Some(
+                match envelope.take() {
+                    Some(envelope) => envelope.and_sign(&key),
+                    None => Envelope::sign(IN_TOTO, self.payload.as_bytes(), &key),
+                }
+                .map_err(failed)?,
+            );
+        }
+        let Some(envelope) = envelope else {
+            return Err(SignError::Differs { path: self.file.to_owned(), why: "there is no key" });
+        };
+        let place = signature_of(self.file);
+        whole::replace(&place, format!("{}\n", envelope.write()).as_bytes(), 0o644)
+            .map_err(|source| SignError::Unwritten { path: place, source })?;
+        Ok(envelope.signatures())
+    }
 }
 
 fn secret(path: &Path) -> Result<String, SignedError> {

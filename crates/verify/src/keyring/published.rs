@@ -49,6 +49,20 @@ impl Keyring {
         Ok(roots)
     }
 
+    /// Refuses a chain of roots that does not lead through this one: an older state, or another history.
+    pub fn follows(&self, root: &[u8]) -> Result<(), KeyringError> {
+        let root = Signed::read("the pinned root", root)?;
+        let (role, roots, seen) = ("root", self.roots()?, version(root.body()));
+        match roots.iter().find(|(number, _)| *number == seen) {
+            Some((_, own)) if own.bytes()? == root.bytes()? => Ok(()),
+            Some(_) => Err(KeyringError::Forked { role, version: seen }),
+            None => {
+                let version = roots.last().map(|(number, _)| *number).unwrap_or_default();
+                Err(KeyringError::Older { role, seen, version })
+            }
+        }
+    }
+
     /// The newest approvals. Where a holder left, those from before may be signed by too few of the rest.
     pub(super) fn approved(&self) -> Result<Option<Approvals>, KeyringError> {
         let Some((version, path)) = self.numbered("targets").pop_last() else { return Ok(None) };

@@ -119,6 +119,23 @@ fn a_key_that_was_taken_back_does_not_come_again_and_signs_nothing() {
 }
 
 #[test]
+fn a_key_that_was_taken_back_does_not_sign_the_draft_that_forgets_it() {
+    let mut world = World::new(2);
+    let key = id(world.keys[0].public());
+    let before = world.keyring.revocations().unwrap();
+    let entry = Entry::Compromised { key, except: Default::default(), why: "stolen".into() };
+    let term = world.term();
+    world.keyring.revoke(entry, term).unwrap();
+    world.sign(&[1, 2]);
+    // the attack: a draft without that, made by hand
+    let targets = world.keyring.next("targets").unwrap();
+    world.keyring.approvals(targets, &before, term).unwrap();
+    world.keyring.sign(&world.keys[1], world.now, term.until).unwrap();
+    let progress = world.keyring.sign(&world.keys[0], world.now, term.until).unwrap();
+    assert_eq!(progress.waiting, [("targets".to_owned(), 1, 2)]);
+}
+
+#[test]
 fn a_name_that_could_pass_for_a_line_is_none() {
     let world = World::new(1);
     for name in ["", " ann", "a\nyes: root", "ann\u{202e}", "\u{1b}[2J", &"a".repeat(81)] {

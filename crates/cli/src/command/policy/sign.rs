@@ -1,14 +1,13 @@
 //! `claw policy sign` and `claw policy verify`.
 
-use claw_run::signed::{self, Signing, Terms};
-use claw_run::{Demand, Held, Host, Seen, SignedError, rises};
+use claw_run::signed::{self, SignError, Signing, Terms};
+use claw_run::{Demand, Held, Seen, SignedError, rises};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::parse;
 use crate::arguments::{PolicySign, PolicyVerify};
-use crate::command::believed::{Believed, believed, named};
-use crate::command::bundle::failed;
+use crate::command::believed::{Believed, believed, meant, named};
 use crate::command::run::read;
 use crate::environment;
 use crate::print::{self, DONE, NO, UNUSABLE};
@@ -18,18 +17,28 @@ pub(super) fn sign(arguments: &PolicySign) -> Result<u8, u8> {
     let file = &arguments.file;
     let text = read(file)?;
     let policy = parse(&text, file)?;
-    let host = environment::host().map_err(|error| failed(&error, None))?;
-    let directory = &host.directory;
+    let directory = environment::host().map(|host| host.directory).unwrap_or_default();
     let place = claw_run::resolved(&directory.join(file));
     let terms = match arguments.add {
         true => Terms::Add,
-        false => terms(arguments, &host)?,
+        false => terms(arguments)?,
     };
-    let what = Signing { file: &place, text: &text, policy: &policy, directory };
-    let (release, signatures) = signed::sign(&what, terms, &arguments.key).map_err(|error| {
+    let what = Signing { file: &place, text: &text, policy: &policy, directory: &directory };
+    let failed = |error: SignError| {
         print::error(&error, Some(error.hint()));
         UNUSABLE
-    })?;
+    };
+    let prepared = signed::prepare(&what, terms).map_err(failed)?;
+    let release = prepared.release().clone();
+    meant(release.keyring, arguments.keyring.as_deref())?;
+    let (name, version, expires) = (&release.name, release.version, release.expires);
+    if !arguments.json {
+        print::line(&format!("signing `{name}` version {version}, until {expires}"));
+        if let Some(keyring) = release.keyring {
+            print::line(&format!("for the keyring {keyring}, and no other"));
+        }
+    }
+    let signatures = prepared.sign(&arguments.key).map_err(failed)?;
     let place = signed::signature_of(&place);
     if arguments.json {
         print::json(&json!({
@@ -45,19 +54,15 @@ pub(super) fn sign(arguments: &PolicySign) -> Result<u8, u8> {
         }));
         return Ok(DONE);
     }
-    let (name, version, expires) = (&release.name, release.version, release.expires);
     let place = print::plain(&place.display().to_string());
     print::line(&format!("{place}: `{name}` version {version}, until {expires}, {signatures} signatures"));
-    if let Some(keyring) = release.keyring {
-        print::line(&format!("for the keyring {keyring}, and no other"));
-    }
     for named in &release.files {
         print::line(&format!("with {} {} {}", named.role.as_str(), print::plain(&named.path), named.digest));
     }
     Ok(DONE)
 }
 
-fn terms(arguments: &PolicySign, host: &Host) -> Result<Terms, u8> {
+fn terms(arguments: &PolicySign) -> Result<Terms, u8> {
     let not_before = arguments.not_before.unwrap_or_else(Timestamp::now);
     let length = SignedDuration::from_hours(i64::from(arguments.days).saturating_mul(24));
     let expires = match arguments.expires {
@@ -68,7 +73,7 @@ fn terms(arguments: &PolicySign, host: &Host) -> Result<Terms, u8> {
         })?,
     };
     let (name, version) = (arguments.name.clone(), arguments.version);
-    let keyring = arguments.keyring.as_deref().map(|keyring| named(keyring, host)).transpose()?;
+    let keyring = arguments.keyring.as_deref().map(named).transpose()?;
     Ok(Terms::New { name, version, keyring, not_before, expires })
 }
 
