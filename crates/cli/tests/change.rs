@@ -4,7 +4,9 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use claw_testkit::{Authority, Lab, Outcome, Running, Server, User, each, echo, once, web, web_over_tls};
+use claw_testkit::{
+    Authority, Lab, Outcome, Running, Server, User, each, echo, named, once, web, web_over_tls,
+};
 
 const CLAW: &str = env!("CARGO_BIN_EXE_claw");
 
@@ -630,17 +632,7 @@ impl Late {
 
     fn answer(&self) {
         for (question, from) in &self.kept {
-            // the flags of an answer with one record; the question, its root name of additional records cut off; the name by
-            // where it stands, type A, class IN, a minute, four bytes
-            let end = 12 + question[12..].iter().position(|byte| *byte == 0).unwrap() + 5;
-            let mut answer = question[..end].to_vec();
-            answer[2..12].copy_from_slice(&[0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0]);
-            if question[end - 3] == 1 {
-                answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 10, 77, 0, 1]);
-            } else {
-                answer[7] = 0;
-            }
-            self.socket.send_to(&answer, from).unwrap();
+            self.socket.send_to(&named(question), from).unwrap();
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use claw_testkit::{Authority, Lab, Server, User, each, once, scripted, web, web_over_tls};
+use claw_testkit::{Authority, Lab, Server, User, each, echo, named, once, scripted, web, web_over_tls};
 
 const CLAW: &str = env!("CARGO_BIN_EXE_claw");
 const NAME: &str = "api.lab.test";
@@ -419,4 +419,39 @@ fn peak(running: &claw_testkit::Running<'_>) -> u64 {
         thread::sleep(Duration::from_millis(20));
     }
     peak
+}
+
+#[test]
+fn names_that_are_looked_up_do_not_use_up_every_descriptor() {
+    once(CLAW, User::Ordinary, |lab| {
+        // a name server that says nothing until it is told to
+        let names = std::net::UdpSocket::bind((Lab::PRIVATE, 53)).unwrap();
+        lab.write("resolv.conf", &format!("nameserver {}\noptions timeout:20 attempts:1\n", Lab::PRIVATE));
+        let server = echo(Lab::PRIVATE);
+        policy(lab, &format!("destination: '*.many.test:{}', private: allow, protocol: TCP", server.port()));
+        let code = format!(
+            "kept = [socket.create_connection(('n%d.many.test' % number, {})) for number in range(270)]
+open('open', 'w').close(); good = 0
+for connection in kept:
+    try:
+        connection.settimeout(20); connection.sendall(b'x'); good += connection.recv(1) == b'x'
+    except OSError: pass
+print('good', good)",
+            server.port()
+        );
+        let file = lab.program_file(&code);
+        let running =
+            lab.claw().inside(&["prlimit", "--nofile=1024:1024"]).within(60).start(&["python3", &file]);
+        wait_for(lab, "open");
+        // time for questions to be asked again
+        thread::sleep(Duration::from_millis(1500));
+        thread::spawn(move || {
+            let mut question = [0; 512];
+            while let Ok((length, from)) = names.recv_from(&mut question) {
+                let _ = names.send_to(&named(&question[..length]), from);
+            }
+        });
+        let run = running.end().ends(0).says("good 270");
+        assert!(run.of_kind("close").iter().all(|record| record["end"] != "no-address"), "{run:#?}");
+    });
 }

@@ -302,27 +302,28 @@ mod tests {
         let asks = |plane: &str, requests: &str| {
             rule(plane, &format!(", http: [{requests}], protocol: TCP/HTTP, limits: {{bytes_out: 90}}"))
         };
-        let check = |first: &[String], second: &[String], used: &[u64]| {
-            assert_eq!(used_after(&first.join(", "), &second.join(", ")), used, "{first:?} {second:?}");
+        let check = |first: &[&String], second: &[&String], used: &[u64]| {
+            let joined = |rules: &[&String]| rules.iter().map(|rule| format!("{rule}, ")).collect::<String>();
+            assert_eq!(used_after(&joined(first), &joined(second)), used, "{first:?} {second:?}");
         };
         let limited = rule("tool", ", limits: {bytes_out: 90}");
-        check(&[limited.clone()], &[limited.clone()], &[10]);
-        check(&[rule("tool", "")], &[limited.clone()], &[10]);
-        check(&[limited.clone()], &[rule("control", ", limits: {rate: 1/s}")], &[10]);
-        check(&[rule("tool", ", protocol: TCP")], &[rule("tool", ", protocol: TCP/TLS")], &[10]);
+        check(&[&limited], &[&limited], &[10]);
+        check(&[&rule("tool", "")], &[&limited], &[10]);
+        check(&[&limited], &[&rule("control", ", limits: {rate: 1/s}")], &[10]);
+        check(&[&rule("tool", ", protocol: TCP")], &[&rule("tool", ", protocol: TCP/TLS")], &[10]);
         let datagrams = rule("tool", ", protocol: UDP");
-        check(&[datagrams.clone()], &[limited.clone(), datagrams], &[0, 10]);
+        check(&[&datagrams], &[&limited, &datagrams], &[0, 10]);
         let other = "{destination: 'b.test:80', plane: tool, purpose: x}".to_owned();
-        check(&[limited.clone()], &[other, limited.clone()], &[0, 10]);
+        check(&[&limited], &[&other, &limited], &[0, 10]);
         // another request, another rule before it, another plane
         let (one, two) = (asks("tool", "GET /a"), asks("tool", "GET /b"));
-        check(&[one.clone()], &[asks("tool", "GET /b, GET /a")], &[10]);
-        check(&[one.clone()], &[two.clone(), one.clone()], &[0, 10]);
-        check(&[one.clone(), two.clone()], &[two.clone(), one.clone()], &[0, 10]);
-        check(&[one.clone()], &[asks("control", "GET /a")], &[10]);
-        check(&[one.clone()], &[two.clone()], &[10]);
-        check(&[one.clone()], &[asks("control", "GET /b")], &[0]);
-        check(&[limited], &[asks("tool", "GET /a"), asks("control", "GET /b")], &[10, 0]);
+        check(&[&one], &[&asks("tool", "GET /b, GET /a")], &[10]);
+        check(&[&one], &[&two, &one], &[0, 10]);
+        check(&[&one, &two], &[&two, &one], &[0, 10]);
+        check(&[&one], &[&asks("control", "GET /a")], &[10]);
+        check(&[&one], &[&two], &[10]);
+        check(&[&one], &[&asks("control", "GET /b")], &[0]);
+        check(&[&limited], &[&asks("tool", "GET /a"), &asks("control", "GET /b")], &[10, 0]);
     }
 
     #[test]

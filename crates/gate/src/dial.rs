@@ -18,11 +18,13 @@ use hickory_resolver::proto::rr::RecordType;
 use std::cell::OnceCell;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 
 /// Resolves as the host does, and connects.
-#[derive(Default)]
 pub(crate) struct Dialer {
     resolver: OnceCell<Option<TokioResolver>>,
+    /// Names that may be looked up at the same time: each takes sockets that no connection was counted for.
+    lookups: Semaphore,
 }
 
 /// Why a permitted destination has no address to dial.
@@ -53,6 +55,11 @@ impl Judged {
 }
 
 impl Dialer {
+    /// Looks up so many names at the same time; the others wait.
+    pub(crate) fn new(lookups: usize) -> Dialer {
+        Dialer { resolver: OnceCell::new(), lookups: Semaphore::new(lookups) }
+    }
+
     /// The addresses a permit may be dialled at: the rule's own, or what the name resolves to now.
     pub(crate) async fn addresses(&self, permit: &Permit) -> Result<Judged, DialError> {
         let with_port = |address| SocketAddr::new(address, permit.port());
@@ -115,6 +122,7 @@ impl Dialer {
     /// The hosts file first, then the name servers of `resolv.conf` (hosts(5), resolv.conf(5)); never a search domain.
     async fn resolve(&self, host: &HostName) -> Vec<IpAddr> {
         let Some(Some(resolver)) = self.resolver.get() else { return Vec::new() };
+        let Ok(_place) = self.lookups.acquire().await else { return Vec::new() };
         // the final dot makes it a full name: no search list is tried
         let name = format!("{host}.");
         let v4 = async { addresses(resolver.lookup(name.clone(), RecordType::A).await) };
@@ -180,6 +188,9 @@ async fn connect(address: SocketAddr) -> io::Result<OwnedFd> {
     }
 }
 
+/// Sockets that looking one name up may take: two families, two name servers at a time, each asked up to three times
+/// (the resolver library's `num_concurrent_reqs` and `max_retries`).
+pub const LOOKUP_SOCKETS: u64 = 12;
 const PATIENCE: Duration = Duration::from_secs(10);
 const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
 const MOST_TRIES: usize = 4;

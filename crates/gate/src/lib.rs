@@ -27,6 +27,7 @@ mod who;
 
 pub use authority::{Authority, AuthorityError};
 pub use change::{Cause, Refused, Status};
+pub use dial::LOOKUP_SOCKETS;
 pub use journal::{Journal, Unwritable};
 pub use live::Seen;
 pub use observe::{Answers, Mode, NoPart, Observe, Packages};
@@ -71,6 +72,8 @@ pub struct Settings {
     pub journal: Rc<dyn Journal>,
     /// Connections at the same time.
     pub ceiling: usize,
+    /// Names that are looked up at the same time; each may take [`LOOKUP_SOCKETS`] beside what connections take.
+    pub lookups: usize,
     /// Whom to believe outside, for this policy.
     pub roots: Roots,
     /// Signs for the hosts whose TLS the gate ends; trusted inside the sandbox.
@@ -211,7 +214,7 @@ impl Gate {
             hints: RefCell::new(Hints::on(packages)),
             steering,
             who: RefCell::new(who),
-            dialer: Dialer::default(),
+            dialer: Dialer::new(settings.lookups),
             changed: tokio::sync::Notify::new(),
             probes: Cell::new(0),
             probed: tokio::sync::Notify::new(),

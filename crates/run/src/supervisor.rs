@@ -292,9 +292,11 @@ impl Supervisor<'_> {
         let (door, nft) = self.sandbox.door(self.checked)?;
         let granted =
             resource::raise_open_files(WANTED_FILES).map_err(system("raise the descriptor limit"))?;
-        // two descriptors for a connection, and some for everything else
+        // two descriptors for a connection, some for names that are looked up, and some for everything else
         let ports = u64::try_from(self.checked.plan().network.udp_ports.len()).unwrap_or_default();
-        let taken = RESERVED.saturating_add(ports.saturating_mul(2));
+        let lookups = (granted / FILES_OF_A_LOOKUP).clamp(FEWEST_LOOKUPS, MOST_LOOKUPS);
+        let sockets = lookups.saturating_mul(claw_gate::LOOKUP_SOCKETS);
+        let taken = RESERVED.saturating_add(sockets).saturating_add(ports.saturating_mul(2));
         let ceiling = usize::try_from(granted.saturating_sub(taken) / 2).unwrap_or(usize::MAX);
         let settings = Settings {
             policy: self.job.policy.clone(),
@@ -302,6 +304,7 @@ impl Supervisor<'_> {
             network: self.checked.plan().network.clone(),
             journal: Rc::clone(&self.ledger) as Rc<dyn Journal>,
             ceiling,
+            lookups: usize::try_from(lookups).unwrap_or(usize::MAX),
             roots,
             authority,
             observe: self.job.observe.clone(),
@@ -783,5 +786,10 @@ const LAST_WORDS: Duration = Duration::from_millis(20);
 const LONGEST_QUESTION: usize = 4096;
 /// Descriptors for 30,000 connections.
 const WANTED_FILES: u64 = 65_536;
-/// Descriptors for everything but connections: the UDP sockets of a policy, pipes, files.
+/// One name may be looked up at the same time for so many descriptors.
+const FILES_OF_A_LOOKUP: u64 = 256;
+/// Names that may be looked up at the same time with few descriptors, and with many.
+const FEWEST_LOOKUPS: u64 = 16;
+const MOST_LOOKUPS: u64 = 256;
+/// Descriptors for everything but connections and look-ups: the UDP sockets of a policy, pipes, files.
 const RESERVED: u64 = 256;

@@ -31,7 +31,8 @@ pub use history::{History, SshSigner};
 pub use lab::{Lab, User, each, once};
 pub use outcome::Outcome;
 pub use server::{
-    Server, echo, echo_datagrams, http, late_answer, names, resetter, sink, sink_datagrams, speaks_first,
+    Server, echo, echo_datagrams, http, late_answer, named, names, resetter, sink, sink_datagrams,
+    speaks_first,
 };
 pub use tls::{Authority, https};
 pub use vm::{Machine, Printed};

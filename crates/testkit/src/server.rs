@@ -161,15 +161,18 @@ pub fn sink_datagrams(ip: &str, port: u16) -> Server {
 
 /// A name server that answers every question with 10.77.0.1.
 pub fn names(ip: &str) -> Server {
-    datagrams(ip, 53, |question| {
-        let mut answer = question.get(..2).unwrap_or_default().to_vec();
-        answer.extend([0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0]);
-        let name = question.get(12..).unwrap_or_default();
-        let end = name.iter().position(|byte| *byte == 0).unwrap_or_default().saturating_add(5);
-        answer.extend(name.get(..end).unwrap_or_default());
-        answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 10, 77, 0, 1]);
-        answer
-    })
+    datagrams(ip, 53, named)
+}
+
+/// The answer of such a name server to a question.
+pub fn named(question: &[u8]) -> Vec<u8> {
+    let mut answer = question.get(..2).unwrap_or_default().to_vec();
+    answer.extend([0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0]);
+    let name = question.get(12..).unwrap_or_default();
+    let end = name.iter().position(|byte| *byte == 0).unwrap_or_default().saturating_add(5);
+    answer.extend(name.get(..end).unwrap_or_default());
+    answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 10, 77, 0, 1]);
+    answer
 }
 
 /// Accepts, counts, and serves each connection on a thread.
