@@ -2,9 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::fs::{self, File};
-use std::net::{TcpListener, TcpStream};
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::symlink;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -38,6 +40,72 @@ fn a_socket_as_a_standard_stream_runs_nothing() {
     assert_eq!(output.status.code(), Some(125), "{}", text(&output));
     assert!(text(&output).contains("standard input is a socket"), "{}", text(&output));
     assert!(!text(&output).contains("ran"), "{}", text(&output));
+}
+
+/// A service that listens under a name can hand a directory of the host to whoever reads from it.
+#[test]
+fn a_service_with_a_name_as_a_standard_stream_runs_nothing() {
+    let directory = scratch("named");
+    let path = directory.join("s");
+    let listener = UnixListener::bind(&path).unwrap();
+    let connected = || UnixStream::connect(&path).unwrap();
+    let run = |streams: fn(&mut Command, OwnedFd), stream: UnixStream| {
+        let mut command = claw(&directory);
+        command.args(["run", "--", "sh", "-c", "echo ran; echo ran >&2"]);
+        streams(&mut command, stream.into());
+        command.output().unwrap()
+    };
+    let as_input = |command: &mut Command, stream| {
+        command.stdin(Stdio::from(stream));
+    };
+    let as_output = |command: &mut Command, stream| {
+        command.stdout(Stdio::from(stream));
+    };
+    let (input, output) = (run(as_input, connected()), run(as_output, connected()));
+    for (output, name) in [(input, "input"), (output, "output")] {
+        assert_eq!(output.status.code(), Some(125), "{}", text(&output));
+        let wanted = format!("standard {name} is a socket that leads to a service with a name");
+        assert!(text(&output).contains(&wanted) && text(&output).contains("hint:"), "{}", text(&output));
+        assert!(!text(&output).contains("ran"), "{}", text(&output));
+    }
+    // something lies there already, for who reads from it
+    let early = connected();
+    let mut there = listener.incoming().nth(2).unwrap().unwrap();
+    there.write_all(b"x").unwrap();
+    early.shutdown(Shutdown::Read).unwrap();
+    let output = run(as_output, early);
+    assert_eq!(output.status.code(), Some(125), "{}", text(&output));
+}
+
+/// As systemd connects a service's output to its journal: nothing comes back from there.
+#[test]
+fn a_service_that_only_takes_can_be_the_output() {
+    let directory = scratch("journal");
+    let path = directory.join("s");
+    let listener = UnixListener::bind(&path).unwrap();
+    let journal = UnixStream::connect(&path).unwrap();
+    let mut there = listener.accept().unwrap().0;
+    journal.shutdown(Shutdown::Read).unwrap();
+    let mut command = claw(&directory);
+    command.args(["run", "--", "sh", "-c", "echo ran; echo too >&2"]);
+    command.stdout(OwnedFd::from(journal.try_clone().unwrap())).stderr(OwnedFd::from(journal));
+    assert_eq!(command.status().unwrap().code(), Some(0));
+    drop(command);
+    let mut said = String::new();
+    there.read_to_string(&mut said).unwrap();
+    assert!(said.contains("ran\ntoo\n"), "{said}");
+}
+
+/// One end of a pair, as many programs give it to what they start.
+#[test]
+fn one_end_of_a_pair_can_be_a_standard_stream() {
+    let directory = scratch("pair");
+    let (own, theirs) = UnixStream::pair().unwrap();
+    own.shutdown(Shutdown::Write).unwrap();
+    let mut command = claw(&directory);
+    command.args(["run", "--", "cat"]).stdin(OwnedFd::from(theirs));
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
 }
 
 #[test]

@@ -197,6 +197,38 @@ fn an_image_that_is_not_sound_runs_nothing() {
                 bad(json!({"path": "zeros", "zeros": 200 << 20})),
                 "grows to more than 200 times its size",
             ),
+            (
+                "hidden",
+                with(json!({"long": "hidden", "much": 2 << 20})),
+                "layer 1: the headers of an entry have more than 1048576 bytes",
+            ),
+            (
+                "sparse",
+                with(json!({"long": "sparse", "much": 2 << 20})),
+                "layer 1: the headers of an entry have more than 1048576 bytes",
+            ),
+            (
+                "removed",
+                with(json!({"long": "removed", "much": 4600})),
+                "the image takes away names of more than 16 MiB",
+            ),
+            (
+                "name",
+                with(json!({"long": "hidden", "much": 200 << 9})),
+                "its path is longer than 4,096 bytes",
+            ),
+            (
+                "hard-name",
+                bad(
+                    json!({"path": "a", "kind": "hard", "to": format!("{}b", "b".repeat(250) + "/").repeat(15)}),
+                ),
+                "which is no file",
+            ),
+            (
+                "out-name",
+                bad(json!({"path": "a", "kind": "link", "to": "../".repeat(1300)})),
+                "it leads out of the tree: `../../",
+            ),
             ("behind", with(json!({"behind": "something"})), "stands behind the end"),
             ("content", with(json!({"spoil": "content"})), "its content has the digest"),
             ("size", with(json!({"spoil": "size"})), "bytes, not"),
@@ -236,6 +268,8 @@ fn an_image_that_is_not_sound_runs_nothing() {
                 run.stderr.contains(why) && !run.stdout.contains("RAN"),
                 "{name}: no `{why}` in {run:#?}"
             );
+            // whoever made the image does not fill a terminal or a log
+            assert!(run.stderr.len() < 2048, "{name}: {} bytes", run.stderr.len());
             assert_eq!(kept(lab), Vec::<String>::new(), "{name}");
         }
         assert_eq!(fs::read_to_string(lab.path("outside")).unwrap(), "outside\n");

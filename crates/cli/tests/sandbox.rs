@@ -153,6 +153,21 @@ fn the_agent_has_no_privileges() {
     });
 }
 
+/// A program that takes core files over a pipe gets them whatever the limit is, but for a limit of one byte.
+#[test]
+fn no_process_of_a_run_leaves_a_core() {
+    each(CLAW, |lab| {
+        let script = "grep core /proc/self/limits | tr -s ' '";
+        lab.run(script).ends(0).prints("Max core file size 1 1 bytes");
+        // who may not have a byte of it can only forbid files
+        let none = lab.claw().inside(&["prlimit", "--core=0:0"]).sh(script).ends(0);
+        none.prints("Max core file size 0 0 bytes");
+        let raise = "import resource
+attempt(lambda: resource.setrlimit(resource.RLIMIT_CORE, (1 << 20, 1 << 20)))";
+        assert_ne!(lab.python(raise).code, 0);
+    });
+}
+
 #[test]
 fn the_environment_is_short_and_what_the_policy_says() {
     each(CLAW, |lab| {
@@ -204,6 +219,48 @@ fn proc_shows_only_the_sandbox_and_changes_nothing() {
     });
 }
 
+/// User 0 inside is user 0 outside: what the kernel shows only to that user is of the whole machine.
+#[test]
+fn proc_shows_root_no_more_than_anybody() {
+    each(CLAW, |lab| {
+        let code = r#"
+BELOW = ["/proc/sys/kernel", "/proc/sys/kernel/usermodehelper", "/proc/sys/vm", "/proc/sys/fs"]
+def look(directory, depth):
+    for entry in os.scandir(directory):
+        if entry.is_symlink() or entry.name.isdigit():
+            continue
+        if entry.is_dir():
+            try:
+                os.listdir(entry.path)
+            except PermissionError:
+                continue
+            if not entry.stat().st_mode & 0o001 or not entry.stat().st_mode & 0o004:
+                print("directory", entry.path)
+            if depth:
+                look(entry.path, depth - 1)
+        elif not entry.stat().st_mode & 0o004:
+            try:
+                open(entry.path).close()
+                print("file", entry.path)
+            except PermissionError:
+                pass
+look("/proc", 1)
+for directory in BELOW:
+    look(directory, 0)
+print("looked")
+"#;
+        lab.python(code).ends(0).prints("looked");
+        for look in ["ls /proc/tty/driver", "cat /proc/sys/kernel/usermodehelper/bset"] {
+            assert_ne!(lab.run(look).code, 0, "{look}");
+        }
+        // what anybody may read is still there
+        lab.run(
+            "cat /proc/tty/drivers /proc/sys/kernel/pid_max /proc/sys/vm/overcommit_memory && ls /proc/irq",
+        )
+        .ends(0);
+    });
+}
+
 #[test]
 fn only_harmless_devices_are_there() {
     each(CLAW, |lab| {
@@ -233,6 +290,20 @@ try:
 except OSError as error:
     print(errno.errorcode[error.errno], children < 20)";
         lab.python(forks).ends(0).says("EAGAIN True");
+    });
+}
+
+/// Memory that is swapped out is beside the limit of version 1 (cgroup-v1/memory.rst), and has a file of its own in version 2.
+#[test]
+fn swap_is_no_way_around_a_memory_limit() {
+    once(CLAW, User::Root, |lab| {
+        lab.policy(&[], "process:\n  limits: {memory: 64MiB}\n");
+        let run = lab.run("true").ends(0);
+        let applied = run.records.iter().find(|record| record["kind"] == "applied").unwrap().to_string();
+        let first = ["memory.memsw.limit_in_bytes", "67108864", "memory.swappiness", "\"0\""];
+        let second = ["memory.swap.max", "\"0\""];
+        let held = |words: &[&str]| words.iter().all(|word| applied.contains(word));
+        assert!(held(&first) || held(&second), "{applied}");
     });
 }
 

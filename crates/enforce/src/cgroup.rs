@@ -64,7 +64,7 @@ impl Cgroup {
     pub fn read_back(&self) -> Vec<(String, String)> {
         let mut found = Vec::new();
         for directory in &self.directories {
-            for file in ["memory.max", "pids.max", "cpu.max", "memory.limit_in_bytes", "cpu.cfs_quota_us"] {
+            for file in READ_BACK {
                 if let Ok(text) = fs::read_to_string(directory.join(file)) {
                     found.push((file.to_owned(), text.trim().to_owned()));
                 }
@@ -176,6 +176,11 @@ fn version1(name: &str, limits: &Limits) -> io::Result<Cgroup> {
         for (setting, value) in &file.first {
             fs::write(directory.join(setting), value)?;
         }
+        // best effort, as above: memory and swap together; and nothing is swapped out. Either may not be there.
+        if let Some(bytes) = limits.memory.filter(|_| file.controller == "memory") {
+            let _ = fs::write(directory.join("memory.memsw.limit_in_bytes"), bytes.to_string());
+            let _ = fs::write(directory.join("memory.swappiness"), "0");
+        }
     }
     Ok(group)
 }
@@ -215,3 +220,15 @@ fn own_group(controller: &str) -> io::Result<String> {
         .map(|(_, path)| path.to_owned())
         .ok_or_else(|| io::Error::other("this process is in no group of that hierarchy"))
 }
+
+/// What tells what a group holds, in both versions.
+const READ_BACK: [&str; 8] = [
+    "memory.max",
+    "memory.swap.max",
+    "pids.max",
+    "cpu.max",
+    "memory.limit_in_bytes",
+    "memory.memsw.limit_in_bytes",
+    "memory.swappiness",
+    "cpu.cfs_quota_us",
+];

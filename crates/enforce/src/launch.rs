@@ -78,11 +78,13 @@ impl Fresh {
 }
 
 /// The standard streams are the only descriptors that the agent inherits. One that is a socket or a directory reaches
-/// the host's network or files whatever the namespaces hold.
+/// the host's network or files whatever the namespaces hold; a service can hand over descriptors of the host's (unix(7)).
 fn streams() -> Result<(), LaunchError> {
     for (number, name) in [(0, "input"), (1, "output"), (2, "error")] {
         let what = match process::stream(number) {
-            Stream::Plain | Stream::Pair => continue,
+            // systemd connects a service's output to its journal, and shuts the way back
+            Stream::Plain | Stream::Pair | Stream::Outlet => continue,
+            Stream::Service => "a socket that leads to a service with a name",
             Stream::Socket => "a socket that can be connected elsewhere",
             Stream::Directory => "a directory",
             Stream::Other => "a device or not open",

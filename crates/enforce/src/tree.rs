@@ -495,20 +495,39 @@ impl Tree {
         Ok(())
     }
 
-    /// To user 0 inside, who is user 0 outside, `/proc` also shows what only that user may read of the whole machine.
+    /// To user 0 inside, who is user 0 outside, `/proc` also shows what only that user may read of the whole machine. The two
+    /// upper levels are looked at, and those settings of the kernel among which are such: all of them would take too long.
     fn veil(&mut self, processes: &OwnedFd) -> io::Result<()> {
-        let private = |entry: &std::fs::DirEntry| {
-            entry.file_type().is_ok_and(|kind| kind.is_file())
-                && entry.metadata().is_ok_and(|about| about.permissions().mode() & 0o004 == 0)
+        for directory in self.veil_in(processes, Path::new(""))? {
+            self.veil_in(processes, &directory)?;
+        }
+        SETTINGS.iter().try_for_each(|directory| self.veil_in(processes, Path::new(directory)).map(drop))
+    }
+
+    /// Returns the directories that are still shown, but for those of processes.
+    fn veil_in(&mut self, processes: &OwnedFd, directory: &Path) -> io::Result<Vec<PathBuf>> {
+        let mut shown = Vec::new();
+        let entries = match std::fs::read_dir(Path::new(&link_to(processes)).join(directory)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(shown),
+            other => other?.flatten(),
         };
-        let entries = std::fs::read_dir(link_to(processes))?.flatten();
-        for name in entries.filter(private).map(|entry| entry.file_name()) {
-            match mount::resolve(processes.as_fd(), Path::new(&name), Last::Stay) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                place => self.mask_file(&place?)?,
+        for entry in entries {
+            let Ok(about) = entry.metadata() else { continue };
+            let path = directory.join(entry.file_name());
+            let wanted = if about.is_dir() { 0o005 } else { 0o004 };
+            if about.is_symlink() || is_process(&path) {
+                continue;
+            }
+            if about.permissions().mode() & wanted != wanted {
+                match mount::resolve(processes.as_fd(), &path, Last::Stay) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    place => self.mask_place(&place?)?,
+                }
+            } else if about.is_dir() {
+                shown.push(path);
             }
         }
-        Ok(())
+        Ok(shown)
     }
 
     fn mask(&mut self, target: &Path) -> io::Result<()> {
@@ -520,12 +539,16 @@ impl Tree {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             other => other?,
         };
-        let attributes = QUIET.and(Attributes::READ_ONLY).and(Attributes::NO_EXEC);
-        if Path::new(&link_to(&place)).is_dir() {
-            let nothing = mount::create(c"tmpfs", &[("mode", "0000"), ("size", "4k")], attributes)?;
-            return mount::attach(nothing.as_fd(), place.as_fd(), Path::new(""));
+        self.mask_place(&place)
+    }
+
+    fn mask_place(&mut self, place: &OwnedFd) -> io::Result<()> {
+        if !Path::new(&link_to(place)).is_dir() {
+            return self.mask_file(place);
         }
-        self.mask_file(&place)
+        let attributes = QUIET.and(Attributes::READ_ONLY).and(Attributes::NO_EXEC);
+        let nothing = mount::create(c"tmpfs", &[("mode", "0000"), ("size", "4k")], attributes)?;
+        mount::attach(nothing.as_fd(), place.as_fd(), Path::new(""))
     }
 
     /// Lays an empty file that nobody may read over a file.
@@ -611,6 +634,11 @@ fn read_link_at(parent: &OwnedFd, name: &Path) -> io::Result<PathBuf> {
     std::fs::read_link(Path::new(&link_to(parent)).join(name))
 }
 
+/// Whether this is what `/proc` has for a process.
+fn is_process(path: &Path) -> bool {
+    path.to_str().is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 fn clean(path: &Path) -> PathBuf {
     let mut clean = PathBuf::from("/");
     for part in path.components() {
@@ -632,6 +660,8 @@ const SMALL: u64 = 1 << 20;
 const MOST_COPIED: usize = 6 << 20;
 /// A directory with mounts below it is shown entry by entry: not more than these.
 const MOST_ENTRIES: usize = 4096;
+/// Where the kernel's settings are not for everybody to read. Those of the network are the sandbox's own.
+const SETTINGS: [&str; 4] = ["sys/kernel", "sys/kernel/usermodehelper", "sys/vm", "sys/fs"];
 const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];
 
 /// Bytes from hexadecimal digits.

@@ -161,6 +161,14 @@ pub fn judge(entry: &Entry<'_>) -> Result<Act, EntryError> {
     }
 }
 
+/// A name for a message, cut where it is longer than anybody reads.
+pub fn shown(name: &[u8]) -> String {
+    match name.split_at_checked(LONGEST_SHOWN) {
+        Some((start, rest)) if !rest.is_empty() => format!("{}…", String::from_utf8_lossy(start)),
+        _ => String::from_utf8_lossy(name).into_owned(),
+    }
+}
+
 fn is_whiteout(name: &OsStr) -> bool {
     name.as_bytes().starts_with(WHITEOUT)
 }
@@ -199,7 +207,7 @@ fn symbolic(path: PathBuf, text: &[u8]) -> Result<Act, EntryError> {
             b"" | b"." => {}
             b".." => match usize::checked_sub(depth, 1) {
                 Some(less) => depth = less,
-                None => return Err(EntryError::LeadsOut(String::from_utf8_lossy(text).into_owned())),
+                None => return Err(EntryError::LeadsOut(shown(text))),
             },
             _ => depth = depth.saturating_add(1),
         }
@@ -238,6 +246,7 @@ fn clean(path: &[u8]) -> Result<Option<PathBuf>, EntryError> {
 const WHITEOUT: &[u8] = b".wh.";
 const LONGEST: usize = 4096;
 const LONGEST_NAME: usize = 255;
+const LONGEST_SHOWN: usize = 200;
 const DEEPEST: usize = 128;
 
 #[cfg(test)]

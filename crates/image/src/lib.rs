@@ -11,7 +11,7 @@ mod json;
 mod layer;
 
 pub use document::{Config, Descriptor, Manifest, Media, Platform, config, index, layout, manifest};
-pub use layer::{Act, Entry, EntryError, Kind, judge};
+pub use layer::{Act, Entry, EntryError, Kind, judge, shown};
 
 /// Why a document is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

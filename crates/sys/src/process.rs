@@ -343,8 +343,12 @@ pub fn unshare_cgroup() -> io::Result<()> {
 pub enum Stream {
     /// A terminal or another character device, a pipe, or a regular file.
     Plain,
-    /// A connected UNIX stream socket: one fixed peer, and no way to another.
+    /// A connected UNIX stream socket: one fixed peer, which has no name, and no way to another.
     Pair,
+    /// A UNIX stream socket that is connected to a name, and from which nothing is to be read any more.
+    Outlet,
+    /// A UNIX stream socket that is connected to a name: a service, which can answer with descriptors.
+    Service,
     /// Any other socket: it can be connected elsewhere, around every namespace.
     Socket,
     /// A directory: paths can be looked up from it, around the mount namespace.
@@ -404,11 +408,26 @@ pub fn stream(number: RawFd) -> Stream {
                 let (level, name) = (libc::SOL_SOCKET, libc::SO_TYPE);
                 libc::getsockopt(number, level, name, std::ptr::from_mut(&mut kind).cast(), &raw mut size);
                 let unix = i32::from(peer.ss_family) == libc::AF_UNIX && kind == libc::SOCK_STREAM;
-                if connected && unix { Stream::Pair } else { Stream::Socket }
+                // unix(7): the address of a socket without a name is its family alone
+                let named = usize::try_from(length).unwrap_or_default() > size_of_val(&peer.ss_family);
+                match connected && unix {
+                    false => Stream::Socket,
+                    true if !named => Stream::Pair,
+                    true if is_at_end(number) => Stream::Outlet,
+                    true => Stream::Service,
+                }
             }
             _ => Stream::Other,
         }
     }
+}
+
+/// Whether a stream socket has nothing more to read: its end without a wait, and without taking anything (recv(2)).
+fn is_at_end(number: RawFd) -> bool {
+    let mut byte = 0u8;
+    let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+    // SAFETY: the kernel writes at most one byte to a live one.
+    unsafe { libc::recv(number, std::ptr::from_mut(&mut byte).cast(), 1, flags) == 0 }
 }
 
 /// Gives this thread a network and a mount namespace of its own (unshare(2)); needs `CAP_SYS_ADMIN`.

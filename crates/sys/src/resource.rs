@@ -41,9 +41,14 @@ pub fn raise_open_files(wanted: u64) -> io::Result<u64> {
     Ok(open_files()?.soft)
 }
 
-/// No core files: memory of an agent or of the supervisor never lands on a disk.
+/// No core files: the memory of this process, and of those it starts, lands on no disk. A program that the kernel pipes cores
+/// to gets them whatever the limit is (core(5)), but for a limit of one byte (fs/coredump.c), for which no file is written
+/// either. Where this process may have no byte, files alone are forbidden.
 pub fn no_core_files() -> io::Result<()> {
-    let limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: setrlimit(2) reads one rlimit.
-    check(unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const limit) }).map(|_| ())
+    let set = |most| {
+        let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
+        // SAFETY: setrlimit(2) reads one rlimit.
+        check(unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const limit) }).map(|_| ())
+    };
+    set(1).or_else(|_| set(0))
 }

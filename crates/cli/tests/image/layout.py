@@ -19,6 +19,31 @@ def layer(entries):
             archive.addfile(info, io.BytesIO(content))
     return out.getvalue()
 
+def header(name, kind, size):
+    info = tarfile.TarInfo(name)
+    info.type, info.size = kind, size
+    return info.tobuf(tarfile.GNU_FORMAT)
+
+def hidden(length):
+    """A long name of so many bytes for who honours the size in an extended header, and one large file for who does not."""
+    size = b"12 size=512\n"
+    behind = header("././@LongLink", tarfile.GNUTYPE_LONGNAME, length) + b"n" * length + header("c", tarfile.REGTYPE, 0)
+    return (header("x", tarfile.XHDTYPE, len(size)) + size.ljust(512, b"\0") + header("a", tarfile.REGTYPE, 0)
+            + header("b", tarfile.REGTYPE, len(behind)) + behind + bytes(1024))
+
+def sparse(length):
+    """A file whose list of parts is so long."""
+    part = b"00000000001\0" + b"00000000000\0"
+    first = bytearray(header("s", tarfile.GNUTYPE_SPARSE, length))
+    first[386:482], first[482] = part * 4, 1
+    first[148:156] = b" " * 8
+    first[148:156] = b"%06o\0 " % sum(first)
+    return bytes(first) + ((part * 21) + b"\1" + bytes(7)) * (length // 512) + bytes(1024)
+
+def removed(count):
+    """So many deletions with the longest names there are."""
+    return layer([{"path": ("d" * 250 + "/") * 15 + f".wh.{number}", "mode": 0o644} for number in range(count)])
+
 def put(root, content):
     digest = hashlib.sha256(content).hexdigest()
     os.makedirs(f"{root}/blobs/sha256", exist_ok=True)
@@ -29,7 +54,8 @@ def make(root, wish):
     os.makedirs(root)
     layers, diffs = [], []
     for entries in wish["layers"]:
-        content = layer(entries) + wish.get("behind", "").encode()
+        content = globals()[wish["long"]](wish["much"]) if "long" in wish else layer(entries)
+        content += wish.get("behind", "").encode()
         diffs.append("sha256:" + hashlib.sha256(content).hexdigest())
         packed = wish.get("gzip", True)
         blob = put(root, gzip.compress(content) if packed else content)

@@ -19,6 +19,36 @@ impl Budget {
     }
 }
 
+/// How many bytes may be read by somebody who keeps them in memory. The bound stands where the bytes come from, so that it
+/// does not matter how they are read as headers.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Held(Rc<Cell<Option<Left>>>);
+
+#[derive(Debug, Clone, Copy)]
+struct Left {
+    most: u64,
+    left: u64,
+}
+
+impl Held {
+    /// Not more than so many, while this is done.
+    pub(super) fn within<T>(&self, most: u64, read: impl FnOnce() -> T) -> T {
+        self.0.set(Some(Left { most, left: most }));
+        let result = read();
+        self.0.set(None);
+        result
+    }
+
+    fn take(&self, length: u64) -> io::Result<()> {
+        let Some(Left { most, left }) = self.0.get() else { return Ok(()) };
+        let left = left.checked_sub(length).ok_or_else(|| {
+            io::Error::other(format!("the headers of an entry have more than {most} bytes"))
+        })?;
+        self.0.set(Some(Left { most, left }));
+        Ok(())
+    }
+}
+
 /// What a layer contains.
 pub(super) struct Stream {
     inner: Box<dyn Read>,
@@ -26,17 +56,18 @@ pub(super) struct Stream {
     length: u64,
     most: u64,
     budget: Budget,
+    held: Held,
 }
 
 impl Stream {
-    pub(super) fn of(file: File, layer: &Descriptor, budget: &Budget) -> Stream {
+    pub(super) fn of(file: File, layer: &Descriptor, budget: &Budget, held: &Held) -> Stream {
         let file = BufReader::with_capacity(1 << 16, file.take(layer.size));
         let inner: Box<dyn Read> = match layer.media {
             Media::TarGzip => Box::new(MultiGzDecoder::new(file)),
             _ => Box::new(file),
         };
         let most = layer.size.saturating_mul(RATIO).max(SMALL);
-        Stream { inner, sum: Sum::default(), length: 0, most, budget: budget.clone() }
+        Stream { inner, sum: Sum::default(), length: 0, most, budget: budget.clone(), held: held.clone() }
     }
 
     /// Reads to the end, where only zeros may stand, and tells the digest of all of it.
@@ -77,6 +108,7 @@ impl Read for Stream {
         if self.length > self.most {
             return Err(io::Error::other(format!("it grows to more than {RATIO} times its size")));
         }
+        self.held.take(read)?;
         match self.budget.0.get().checked_sub(read) {
             Some(left) => self.budget.0.set(left),
             None => return Err(io::Error::other(format!("the image has more than {} GiB", MOST >> 30))),

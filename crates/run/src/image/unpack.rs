@@ -4,16 +4,17 @@
 use std::fs::{File, Permissions};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use claw_image::{Act, Entry, Kind};
+use claw_image::{Act, Entry, Kind, shown};
 use claw_sys::below::{self, Open};
 use claw_sys::mount;
 use tar::{Archive, EntryType};
 
 use super::layout::Image;
-use super::stream::{Budget, Stream};
+use super::stream::{Budget, Held, Stream};
 use super::{RootError, system};
 use crate::changes::{Found, Shape, names, remove_all};
 
@@ -23,17 +24,23 @@ pub(super) type Removals = Vec<Vec<Act>>;
 /// Reads every layer to its end and judges every entry. Nothing is written.
 pub(super) fn judge(image: &Image) -> Result<Removals, RootError> {
     let mut removals = Vec::new();
-    let mut entries = 0usize;
+    let (mut entries, mut names) = (0usize, 0usize);
     let budget = Budget::new();
     for number in 1..=image.layers.len() {
-        headers(image, number, &budget)?;
         let mut removed = Vec::new();
-        each(image, number, &Budget::new(), &mut |act, _| {
+        each(image, number, &budget, &mut |act, _| {
             entries = entries.saturating_add(1);
             if entries > MOST_ENTRIES {
                 return Err(format!("the image has more than {MOST_ENTRIES} entries"));
             }
-            if matches!(act, Act::Remove { .. } | Act::Empty { .. }) {
+            if let Act::Remove { path } | Act::Empty { path } = &act {
+                names = names.saturating_add(path.as_os_str().len());
+                if names > MOST_REMOVED {
+                    return Err(format!(
+                        "the image takes away names of more than {} MiB",
+                        MOST_REMOVED >> 20
+                    ));
+                }
                 removed.push(act);
             }
             Ok(())
@@ -48,6 +55,7 @@ pub(super) fn unpack(image: &Image, removals: &Removals, tree: &Path) -> Result<
     let place = mount::place_exactly(tree).map_err(system(tree))?;
     let root = below::open(place.as_fd(), Path::new(""), Open::Directory).map_err(system(tree))?;
     let tree = Tree { root };
+    let budget = Budget::new();
     for (number, removed) in (1..).zip(removals) {
         // order: deletions concern the layers below alone, wherever they stand in this one
         for act in removed {
@@ -57,28 +65,12 @@ pub(super) fn unpack(image: &Image, removals: &Removals, tree: &Path) -> Result<
                 why: why(&error),
             })?;
         }
-        each(image, number, &Budget::new(), &mut |act, content| match act {
+        each(image, number, &budget, &mut |act, content| match act {
             Act::Remove { .. } | Act::Empty { .. } => Ok(()),
             act => tree.perform(&act, content).map_err(|error| why(&error)),
         })?;
     }
     Ok(())
-}
-
-/// The headers of a layer as they are: what the reader of archives keeps in memory must be small.
-fn headers(image: &Image, number: usize, budget: &Budget) -> Result<(), RootError> {
-    let wrong = |why: String| RootError::Layer { layer: number, why };
-    let failed = |error: io::Error| wrong(error.to_string());
-    let mut archive = open(image, number, budget)?;
-    for entry in archive.entries().map_err(failed)?.raw(true) {
-        let entry = entry.map_err(failed)?;
-        let kind = entry.header().entry_type();
-        let extends = matches!(kind, EntryType::XHeader | EntryType::GNULongName | EntryType::GNULongLink);
-        if extends && entry.size() > LARGEST_HEADER {
-            return Err(wrong(format!("a header has {} bytes, more than {LARGEST_HEADER}", entry.size())));
-        }
-    }
-    finish(image, number, archive)
 }
 
 /// Gives every entry, judged, with its content; and confirms that it was the layer that the image names.
@@ -89,24 +81,24 @@ fn each(
     take: &mut dyn FnMut(Act, &mut dyn io::Read) -> Result<(), String>,
 ) -> Result<(), RootError> {
     let failed = |error: io::Error| RootError::Layer { layer: number, why: error.to_string() };
-    let mut archive = open(image, number, budget)?;
-    for entry in archive.entries().map_err(failed)? {
+    let (blob, _) = layer(image, number)?;
+    let held = Held::default();
+    let mut archive = Archive::new(Stream::of(image.blob(blob)?, blob, budget, &held));
+    let mut entries = archive.entries().map_err(failed)?;
+    // order: an entry's content is read to its end below, so that what is read here is headers
+    while let Some(entry) = held.within(LARGEST_HEADER, || entries.next()) {
         let mut entry = entry.map_err(failed)?;
         let name = entry.path_bytes().into_owned();
-        let path = || String::from_utf8_lossy(&name).into_owned();
+        let path = || shown(&name);
         let link = entry.link_name_bytes().map(std::borrow::Cow::into_owned).unwrap_or_default();
         let header = entry.header();
         let (kind, mode) = (kind(header.entry_type()), header.mode().map_err(failed)?);
         let judged = claw_image::judge(&Entry { path: &name, kind, link: &link, mode, size: entry.size() });
         let act = judged.map_err(|source| RootError::Entry { layer: number, path: path(), source })?;
         take(act, &mut entry).map_err(|why| RootError::Place { layer: number, path: path(), why })?;
+        io::copy(&mut entry, &mut io::sink()).map_err(failed)?;
     }
     finish(image, number, archive)
-}
-
-fn open(image: &Image, number: usize, budget: &Budget) -> Result<Archive<Stream>, RootError> {
-    let (layer, _) = layer(image, number)?;
-    Ok(Archive::new(Stream::of(image.blob(layer)?, layer, budget)))
 }
 
 fn finish(image: &Image, number: usize, archive: Archive<Stream>) -> Result<(), RootError> {
@@ -143,7 +135,7 @@ fn kind(kind: EntryType) -> Kind {
 
 fn path(act: &Act) -> String {
     match act {
-        Act::Remove { path } | Act::Empty { path } => path.display().to_string(),
+        Act::Remove { path } | Act::Empty { path } => shown(path.as_os_str().as_bytes()),
         _ => String::new(),
     }
 }
@@ -194,7 +186,7 @@ impl Tree {
         if path == to || there.is_none_or(|found| found.shape() != Shape::File) {
             return Err(io::Error::other(format!(
                 "it is another name for `{}`, which is no file",
-                to.display()
+                shown(to.as_os_str().as_bytes())
             )));
         }
         let (parent, name) = self.parent(path)?;
@@ -239,5 +231,7 @@ fn why(error: &io::Error) -> String {
 
 /// Entries of all layers.
 const MOST_ENTRIES: usize = 1_000_000;
-/// Bytes of a header that extends another.
+/// Bytes of the names that all layers take away.
+const MOST_REMOVED: usize = 16 << 20;
+/// Bytes of an entry's header and those that extend it, all together: the reader of archives keeps them in memory.
 const LARGEST_HEADER: u64 = 1 << 20;
