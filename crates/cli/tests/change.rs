@@ -1,6 +1,8 @@
 //! The policy and the phase change while the agent runs: what is no longer permitted is closed, the rest goes on, and
 //! whatever cannot hold changes nothing.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
+
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -90,6 +92,51 @@ fn a_changed_policy_closes_what_it_no_longer_permits_and_nothing_else() {
         assert_eq!(run.of_kind("revoke")[0]["what"], format!("one.test:{}", one.port()), "{run:#?}");
         let ends: Vec<_> = run.of_kind("close").iter().map(|record| record["end"].clone()).collect();
         assert!(ends.contains(&"revoked".into()), "{run:#?}");
+    });
+}
+
+#[test]
+fn a_network_that_is_closed_now_is_left_by_every_name_that_led_there() {
+    each(CLAW, |lab| {
+        let (one, other) = (echo(Lab::PRIVATE), echo(Lab::PRIVATE));
+        let web = web(Lab::PRIVATE);
+        lab.hosts(&format!("{0} one.test\n{0} other.test\n{0} web.test", Lab::PRIVATE));
+        let opens = [
+            format!("destination: one.test:{}, private: allow", one.port()),
+            other.rule("other.test"),
+            format!("destination: web.test:{}, private: allow, protocol: TCP/HTTP", web.port()),
+        ];
+        policy(lab, &[], &opens);
+        let asks = format!(
+            r"
+import http.client
+client = http.client.HTTPConnection('web.test', {}, timeout=10)
+client.request('GET', '/before'); reply = client.getresponse(); reply.read(); print(reply.status); client.sock.settimeout(10)
+open('up-web.test', 'w').close()
+try: print('web.test', client.sock.recv(1))
+except OSError as error: print('web.test closed', type(error).__name__)
+open('closed-web.test', 'w').close()
+",
+            web.port()
+        );
+        let targets = format!("[('one.test', {}), ('other.test', {})]", one.port(), other.port());
+        let file = lab.program_file(&format!(
+            "TARGETS = {targets}\n{}{asks}\nfor thread in threads: thread.join()\n",
+            HOLD.replace("for thread in threads: thread.join()", "")
+        ));
+        let running = lab.claw().start(&["python3", &file]);
+        ["up-one.test", "up-other.test", "up-web.test"].iter().for_each(|name| wait_for(lab, name));
+        let text = std::fs::read_to_string(lab.path("policy.yaml")).unwrap();
+        let closes =
+            [one.port(), web.port()].map(|port| format!("    - {{destination: '10.0.0.0/8:{port}'}}\n"));
+        lab.write(
+            "policy.yaml",
+            &text.replace("filesystem:", &format!("  deny:\n{}filesystem:", closes.concat())),
+        );
+        ["closed-one.test", "closed-web.test"].iter().for_each(|name| wait_for(lab, name));
+        let run = stop(lab, running).ends(0).says("one.test closed ConnectionResetError");
+        let run = run.says("web.test b''").says("other.test went on");
+        run.warns("policy changed (the file changed): 2 flows closed");
     });
 }
 
@@ -626,7 +673,7 @@ impl Late {
         for _ in 0..2 {
             let mut question = [0; 512];
             let (length, from) = self.socket.recv_from(&mut question).expect("a question");
-            self.kept.push((question[..length].to_vec(), from));
+            self.kept.push((question.iter().copied().take(length).collect(), from));
         }
     }
 

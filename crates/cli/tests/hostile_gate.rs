@@ -415,7 +415,7 @@ fn peak(running: &claw_testkit::Running<'_>) -> u64 {
     let mut peak = 0;
     while let Ok(text) = std::fs::read_to_string(&status) {
         let Some(line) = text.lines().find_map(|line| line.strip_prefix("VmHWM:")) else { break };
-        peak = line.trim().trim_end_matches(" kB").parse().unwrap();
+        peak = line.trim().trim_end_matches(" kB").parse().unwrap_or(u64::MAX);
         thread::sleep(Duration::from_millis(20));
     }
     peak

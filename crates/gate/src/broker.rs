@@ -26,7 +26,7 @@ use claw_policy::{Decision, Permit, Reason, Rule, Travel};
 use claw_sys::beneath::Names;
 use claw_sys::notify::{self, Call, Reply};
 
-use crate::dial::{self, DialError};
+use crate::dial::DialError;
 use crate::flow::Slot;
 use crate::live::Open;
 use crate::{Attempt, Shared};
@@ -202,9 +202,9 @@ impl Broker {
         }
         let addresses = match open.resolve(&permit).await {
             Ok(addresses) => addresses,
-            Err(DialError::Refused(address)) => {
-                let sentence = dial::private(&flow.attempt.name(), address);
-                return deny(&flow.attempt, &flow.rule(), Reason::PrivateAddress, sentence);
+            Err(DialError::Refused(denial)) => {
+                let rule = denial.rule.unwrap_or_else(|| flow.rule());
+                return deny(&flow.attempt, &rule, denial.reason, denial.sentence);
             }
             Err(DialError::NoAddress) => {
                 let process = shared.allowed(&flow, &permit);

@@ -184,7 +184,9 @@ impl Shared {
             match self.decide(&flow.attempt) {
                 // how a flow is looked into is settled when it begins
                 Decision::Allow(permit)
-                    if same_look(&flow.rule(), permit.rule()) && verified(&flow.rule(), permit.rule()) =>
+                    if same_look(&flow.rule(), permit.rule())
+                        && verified(&flow.rule(), permit.rule())
+                        && !flow.led_to(|address| self.closes(&permit, address).is_some()) =>
                 {
                     let rule = permit.rule();
                     let budget = (!rule.reads_http()).then(|| self.budgets.of(rule));

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use claw_model::protocol::Transport;
-use claw_policy::{Decision, Reason};
+use claw_policy::{Decision, Denial, Reason};
 use claw_sys::datagram;
 use claw_sys::socket::{self, Arrival, Kind};
 use claw_wire::application;
@@ -19,7 +19,7 @@ use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
 use crate::budget::{Counted, Way};
-use crate::dial::{self, DialError};
+use crate::dial::DialError;
 use crate::flow::Slot;
 use crate::live::{Open, Spent};
 use crate::observe::Said;
@@ -217,14 +217,9 @@ impl Flows {
         let attempt = &flow.attempt;
         let addresses = match open.resolve(&permit).await {
             Ok(addresses) => addresses,
-            Err(DialError::Refused(address)) => {
-                let sentence = dial::private(&attempt.name(), address);
-                return self.shared.denied_because(
-                    attempt,
-                    Some(&flow.rule()),
-                    Reason::PrivateAddress,
-                    sentence,
-                );
+            Err(DialError::Refused(denial)) => {
+                let rule = denial.rule.or_else(|| Some(flow.rule()));
+                return self.shared.denied(attempt, &Denial { rule, ..denial });
             }
             Err(DialError::NoAddress) => {
                 let sentence = format!("`{}` has no address", attempt.name());

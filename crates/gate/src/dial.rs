@@ -9,7 +9,7 @@ use std::time::Duration;
 use claw_enforce::Wall;
 use claw_model::host::HostName;
 use claw_model::net::{self, Special};
-use claw_policy::{Permit, PermitHost};
+use claw_policy::{Denial, Permit, PermitHost, Reason};
 use claw_sys::socket::{self, Kind};
 use hickory_resolver::TokioResolver;
 use hickory_resolver::lookup::Lookup;
@@ -32,15 +32,16 @@ pub(crate) struct Dialer {
 pub(crate) enum DialError {
     /// The name has none.
     NoAddress,
-    /// It leads only to addresses that this rule does not open.
-    Refused(IpAddr),
+    /// It leads only to addresses that this rule does not open, or another one closes.
+    Refused(Denial),
 }
 
 /// Why a name is not dialled that leads only to addresses of this kind.
-pub(crate) fn private(name: &str, address: IpAddr) -> String {
-    format!(
+fn private(name: &HostName, address: IpAddr) -> Denial {
+    let sentence = format!(
         "`{name}` resolves to {address}, which is not public; `private: allow` or `addresses:` on the rule permits it"
-    )
+    );
+    Denial { reason: Reason::PrivateAddress, rule: None, sentence, suggestion: None }
 }
 
 /// Addresses that were judged for one permit.
@@ -52,6 +53,11 @@ impl Judged {
     pub(crate) fn first(&self) -> Option<SocketAddr> {
         self.0.first().copied()
     }
+
+    /// Those that may be tried.
+    pub(crate) fn tried(&self) -> Vec<IpAddr> {
+        self.0.iter().take(MOST_TRIES).map(SocketAddr::ip).collect()
+    }
 }
 
 impl Dialer {
@@ -60,22 +66,36 @@ impl Dialer {
         Dialer { resolver: OnceCell::new(), lookups: Semaphore::new(lookups) }
     }
 
-    /// The addresses a permit may be dialled at: the rule's own, or what the name resolves to now.
-    pub(crate) async fn addresses(&self, permit: &Permit) -> Result<Judged, DialError> {
+    /// The addresses a permit may be dialled at: the rule's own, or what the name resolves to now, without those that another
+    /// rule closes.
+    pub(crate) async fn addresses(
+        &self,
+        permit: &Permit,
+        closes: impl Fn(IpAddr) -> Option<Denial>,
+    ) -> Result<Judged, DialError> {
         let with_port = |address| SocketAddr::new(address, permit.port());
         let host = match permit.host() {
             PermitHost::Address(address) => return Ok(Judged(vec![with_port(*address)])),
             PermitHost::Name(host) => host,
         };
-        if let Some(addresses) = permit.rule().addresses() {
-            return Ok(Judged(addresses.iter().copied().map(with_port).collect()));
-        }
-        let found = self.resolve(host).await;
-        let (open, refused): (Vec<IpAddr>, Vec<IpAddr>) =
-            found.into_iter().partition(|address| may_dial(*address, permit.rule().private_allowed()));
-        match (open.is_empty(), refused.first()) {
+        let found = match permit.rule().addresses() {
+            Some(addresses) => addresses.to_vec(),
+            None => self.resolve(host).await,
+        };
+        let spelled = permit.rule().addresses().is_some();
+        let mut refused = None;
+        let mut open = found;
+        open.retain(|address| {
+            let special = !spelled && !may_dial(*address, permit.rule().private_allowed());
+            let denial = closes(*address).filter(|_| claw_enforce::stands(Wall::Addresses));
+            let denial = denial.or_else(|| special.then(|| private(host, *address)));
+            let is_open = denial.is_none();
+            refused = refused.take().or(denial);
+            is_open
+        });
+        match (open.is_empty(), refused) {
             (false, _) => Ok(Judged(open.into_iter().map(with_port).collect())),
-            (true, Some(address)) => Err(DialError::Refused(*address)),
+            (true, Some(denial)) => Err(DialError::Refused(denial)),
             (true, None) => Err(DialError::NoAddress),
         }
     }

@@ -8,14 +8,14 @@ use std::time::Duration;
 use claw_enforce::Wall;
 use claw_model::host::HostName;
 use claw_model::protocol::Transport;
-use claw_policy::{Decision, Permit, PermitHost, Reason};
+use claw_policy::{Decision, Denial, Permit, PermitHost, Reason};
 use claw_sys::socket;
 use claw_wire::tls::{self, Answered, Peek, Sni, Then};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::budget::{Counted, Way};
-use crate::dial::{self, DialError};
+use crate::dial::DialError;
 use crate::live::{Flow, Open};
 use crate::{Attempt, Held, Mode, Shared, Target, observe, page, relay, web};
 
@@ -219,9 +219,9 @@ pub(crate) fn not_dialled(
     let flow = open.flow();
     let attempt = &flow.attempt;
     match error {
-        DialError::Refused(address) => {
-            let sentence = dial::private(&attempt.name(), address);
-            shared.denied_because(attempt, Some(&flow.rule()), Reason::PrivateAddress, sentence);
+        DialError::Refused(denial) => {
+            let rule = denial.rule.or_else(|| Some(flow.rule()));
+            shared.denied(attempt, &Denial { rule, ..denial });
         }
         DialError::NoAddress => {
             if let Ok(begun) = shared.allowed(flow, permit) {

@@ -54,7 +54,7 @@ use jiff::Timestamp;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use crate::dial::Dialer;
+use crate::dial::{DialError, Dialer, Judged};
 use crate::live::Flow;
 use crate::names::Names;
 use crate::observe::{Begun, Hints};
@@ -296,6 +296,17 @@ impl Shared {
     /// What holds now.
     fn rules(&self) -> Rules {
         self.rules.borrow().clone()
+    }
+
+    /// The addresses at which a permit may be dialled now.
+    async fn look_up(&self, permit: &Permit) -> Result<Judged, DialError> {
+        self.dialer.addresses(permit, |address| self.closes(permit, address)).await
+    }
+
+    /// Why a name that leads to this address is not dialled.
+    fn closes(&self, permit: &Permit, address: IpAddr) -> Option<Denial> {
+        let rules = self.rules.borrow();
+        claw_policy::closes(&rules.policy, rules.phase, permit, address)
     }
 
     /// Writes an allowed connection down, under the rule that permits it now. Only then may it be dialled.

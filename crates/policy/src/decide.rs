@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use claw_model::host::HostName;
 use claw_model::http::{CanonicalPath, RequestPattern};
-use claw_model::net::{Special, metadata_name, never_range};
+use claw_model::net::{Special, embedded, metadata_name, never_range};
 use claw_model::phase::Phase;
 use claw_model::plane::Plane;
 use claw_model::port::Ports;
@@ -183,6 +183,9 @@ pub fn decide_request(
     };
     let path =
         CanonicalPath::parse(path).map_err(|error| shown.denial(Reason::Path, rule, &error.to_string()))?;
+    if NEVER.contains(&method) {
+        return Err(shown.denial(Reason::Method, rule, "CONNECT and TRACE cannot be permitted"));
+    }
     if rule.http.is_none() {
         return Ok(RequestPermit { rule: rule.clone() });
     }
@@ -225,7 +228,10 @@ impl Asked<'_> {
         let path: String = path.chars().take(200).flat_map(char::escape_debug).collect();
         let method: String = method.chars().take(32).flat_map(char::escape_debug).collect();
         let sentence = format!("{method} {path} on {host}:{port} is refused: {why} ({})", rule.location());
-        let pattern = claw_model::http::RequestPattern::parse(&format!("{method} {path}")).ok();
+        // a star in it would stand for anything, and whoever asks would choose what is suggested
+        let plain = !method.contains('*') && !path.contains('*');
+        let pattern =
+            claw_model::http::RequestPattern::parse(&format!("{method} {path}")).ok().filter(|_| plain);
         let suggestion = pattern.map(|pattern| {
             format!(
                 "- {{destination: \"{}\", plane: {}, purpose: why it is needed, http: [\"{pattern}\"]}}",
@@ -237,6 +243,8 @@ impl Asked<'_> {
     }
 }
 
+/// Methods that no rule permits: what is asked for is a proxy, or the request back, with what was added to it on the way.
+const NEVER: [&str; 2] = ["CONNECT", "TRACE"];
 /// Methods that a refusal of the method alone is recognised by (RFC 9110, section 9.3; RFC 5789).
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
@@ -261,6 +269,26 @@ pub fn resolvable(policy: &Policy, phase: Phase, host: &HostName, now: Timestamp
         (None, None) => elsewhere().map_or((Reason::NoRule, None), |rule| (Reason::Phase, Some(rule))),
     };
     Resolvable::No(denial(&request, reason, rule))
+}
+
+/// Why an address to which a permitted name leads is not dialled: a deny or never that names it, of every plane or of one that the
+/// flow is on. A network that is closed is closed by whatever name one comes to it.
+pub fn closes(policy: &Policy, phase: Phase, permit: &Permit, address: IpAddr) -> Option<Denial> {
+    let (transport, port, now) = (permit.transport, permit.port, Timestamp::UNIX_EPOCH);
+    let planes = policy.planes(phase, &permit.rule);
+    let speaks = |rule: &Rule| rule.plane.as_ref().is_none_or(|plane| planes.contains(plane));
+    let mut held = [Some(address), embedded(address).map(IpAddr::V4)].into_iter().flatten();
+    let by = held.find_map(|address| {
+        let request = Request { phase, transport, host: Host::Address(address), port, now };
+        closers(policy, &request, speaks)
+    })?;
+    let (PermitHost::Name(name), reason) = (&permit.host, closing(by)) else { return None };
+    let sentence = format!(
+        "`{name}` resolves to {address}, which is refused: {} ({})",
+        reason.sentence(),
+        by.location()
+    );
+    Some(Denial { reason, rule: Some(Arc::clone(by)), sentence, suggestion: None })
 }
 
 impl Policy {

@@ -43,8 +43,8 @@ pub mod yaml {
 pub use ceiling::{CeilingFile, ReadCeiling};
 pub use check::{Finding, Severity, lint, policy_writable, unused};
 pub use decide::{
-    Decision, Denial, Host, Permit, PermitHost, Request, RequestPermit, Resolvable, decide, decide_request,
-    resolvable,
+    Decision, Denial, Host, Permit, PermitHost, Request, RequestPermit, Resolvable, closes, decide,
+    decide_request, resolvable,
 };
 pub use error::{PolicyError, Problem};
 pub use executables::{Changed as ExecutableChanged, Exec, Executable, Listed, parse_list};

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use claw_model::protocol::Transport;
-use claw_policy::{Decision, Permit, PermitHost, Reason};
+use claw_policy::{Decision, Permit, PermitHost, Reason, Rule};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper::{Request, Response};
@@ -19,7 +19,7 @@ use super::body::Passed;
 use super::session::Session;
 use super::wire::Wire;
 use super::{Local, PATIENCE, Room, Version};
-use crate::dial::{self, DialError};
+use crate::dial::DialError;
 use crate::flow::Slot;
 
 /// One connection to the destination.
@@ -73,13 +73,15 @@ impl Drop for Place {
 pub(super) struct Fault {
     pub(super) reason: Reason,
     pub(super) sentence: String,
+    /// The rule that closes the address.
+    pub(super) rule: Option<Arc<Rule>>,
     /// How the flow ended, for its record.
     pub(super) end: &'static str,
 }
 
 impl Fault {
     pub(super) fn new(reason: Reason, sentence: impl Into<String>, end: &'static str) -> Fault {
-        Fault { reason, sentence: sentence.into(), end }
+        Fault { reason, sentence: sentence.into(), rule: None, end }
     }
 }
 
@@ -166,9 +168,16 @@ impl Lines {
             place if self.count.get() == 1 => place,
             place => place.with(Slot::take(&session.shared).ok_or_else(crowded)?),
         };
-        let addresses = session.shared.dialer.addresses(&permit).await.map_err(|error| match error {
-            DialError::Refused(address) => {
-                Fault::new(Reason::PrivateAddress, dial::private(&name, address), "private-address")
+        let addresses = session.shared.look_up(&permit).await;
+        flow.leads(&addresses);
+        let addresses = addresses.map_err(|error| match error {
+            DialError::Refused(denial) => {
+                let end = if denial.reason == Reason::PrivateAddress {
+                    "private-address"
+                } else {
+                    "denied-address"
+                };
+                Fault { rule: denial.rule, ..Fault::new(denial.reason, denial.sentence, end) }
             }
             DialError::NoAddress => {
                 Fault::new(Reason::NoAddress, format!("`{name}` has no address"), "no-address")

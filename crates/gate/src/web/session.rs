@@ -321,12 +321,17 @@ pub(super) async fn exchange(
         }
         Err((End::Failed(fault), _)) => {
             session.flow().ends(fault.end);
-            if matches!(fault.reason, Reason::PrivateAddress | Reason::Untrusted) {
-                let sentence = fault.sentence;
-                let denial = Denial { reason: fault.reason, rule: None, sentence, suggestion: None };
-                session.deny(&method, &path, &denial)
-            } else {
-                answer::failed(fault.reason.code(), &fault.sentence)
+            let Fault { reason, sentence, rule, .. } = fault;
+            match reason {
+                Reason::PrivateAddress | Reason::Untrusted => {
+                    session.deny(&method, &path, &Denial { reason, rule, sentence, suggestion: None })
+                }
+                Reason::DenyRule | Reason::Never => {
+                    session.deny(&method, &path, &Denial { reason, rule, sentence, suggestion: None });
+                    // where a name leads is not the agent's to know
+                    answer::refused(reason.code(), reason.sentence())
+                }
+                _ => answer::failed(reason.code(), &sentence),
             }
         }
     };

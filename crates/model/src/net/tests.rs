@@ -58,6 +58,11 @@ fn special_ranges_are_told_apart() {
     check("::", Some(Special::Unspecified));
     check("::ffff:127.0.0.1", Some(Special::Loopback));
     check("::ffff:8.8.8.8", Some(Special::Embedded));
+    check("::ffff:0:8.8.8.8", Some(Special::Embedded));
+    check("::ffff:0:127.0.0.1", Some(Special::Loopback));
+    check("::ffff:0:169.254.169.254", Some(Special::Metadata));
+    check("fd00:ec2::23", Some(Special::Metadata));
+    check("169.254.170.23", Some(Special::Metadata));
     check("64:ff9b::a9fe:a9fe", Some(Special::Metadata));
     check("2002:7f00:1::", Some(Special::Loopback));
     check("2001::1", Some(Special::Embedded));

@@ -407,4 +407,16 @@ fn the_suggestion_for_a_request_allows_it() {
         None,
         "no rule opens such a path"
     );
+    // the attack: whoever is refused chooses what is suggested
+    for (method, path) in [("*", "/**"), ("POST", "/**"), ("POST", "/b/*"), ("*", "/b")] {
+        assert_eq!(why(&policy(rule), question((method, path))).suggestion, None, "{method} {path}");
+    }
+    // what no rule can name is permitted by none
+    let wide = rule.replace("http: ['GET /a']", "http: ['* /**']");
+    for rule in [wide.as_str(), &rule.replace(", http: ['GET /a']", ", protocol: TCP/HTTP")] {
+        assert_eq!(why(&policy(rule), question(("PUT", "/b"))).decision, "allow");
+        for method in ["TRACE", "CONNECT"] {
+            assert_eq!(why(&policy(rule), question((method, "/b"))).decision, "deny", "{method} {rule}");
+        }
+    }
 }
