@@ -249,5 +249,12 @@ const NAMES: &[&str] = &[
 ];
 
 /// Services such as nip.io answer with the address spelled in the name.
-const SPELLINGS: &[&str] =
-    &["169.254.169.254", "169-254-169-254", "a9fea9fe", "169.254.170.2.", "169-254-170-2."];
+const SPELLINGS: &[&str] = &[
+    "169.254.169.254",
+    "169-254-169-254",
+    "a9fea9fe",
+    "169.254.170.2.",
+    "169-254-170-2.",
+    "169.254.170.23.",
+    "169-254-170-23.",
+];
