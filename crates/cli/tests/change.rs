@@ -135,8 +135,10 @@ open('closed-web.test', 'w').close()
         );
         ["closed-one.test", "closed-web.test"].iter().for_each(|name| wait_for(lab, name));
         let run = stop(lab, running).ends(0).says("one.test closed ConnectionResetError");
-        let run = run.says("web.test b''").says("other.test went on");
-        run.warns("policy changed (the file changed): 2 flows closed");
+        let run = run.says("web.test closed ConnectionResetError").says("other.test went on");
+        let run = run.warns("policy changed (the file changed): 2 flows closed");
+        let ends = run.of_kind("close").iter().filter(|record| record["end"] == "revoked").count();
+        assert_eq!(ends, 2, "{run:#?}");
     });
 }
 

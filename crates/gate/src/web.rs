@@ -81,6 +81,8 @@ pub(crate) async fn serve(
             }
         }
     };
+    // order: what is served must still be there when the flow is torn, or it ends by itself
+    tokio::pin!(served);
     tokio::select! {
         biased;
         () = flow.stop.called() => {
@@ -88,7 +90,7 @@ pub(crate) async fn serve(
             flow.tally.tear();
             flow.ends("revoked");
         }
-        () = served => {}
+        () = &mut served => {}
     }
 }
 
