@@ -335,6 +335,7 @@ const SPECIAL: &[&str] = &[
     "169.254.0.1",
     "169.254.169.254",
     "169.254.170.2",
+    "169.254.170.23",
     "100.100.100.200",
     "168.63.129.16",
     "224.0.0.1",
@@ -344,13 +345,15 @@ const SPECIAL: &[&str] = &[
     "fe80::1",
     "ff00::1",
     "fd00:ec2::254",
+    "fd00:ec2::23",
     "fd00:c1::a9fe:a9fe",
     "fd00:42::42",
     "fd20:ce::254",
 ];
 
-/// Networks whose addresses carry an IPv4 address, of which some are special: NAT64 (RFC 6052) and 6to4 (RFC 3056).
-const HIDING: &[&str] = &["64:ff9b::/96", "2002::/16"];
+/// Networks whose addresses carry an IPv4 address, of which some are special: NAT64 (RFC 6052), 6to4 (RFC 3056) and SIIT
+/// (RFC 2765).
+const HIDING: &[&str] = &["64:ff9b::/96", "2002::/16", "::ffff:0:0:0/96"];
 
 /// Names of metadata services that have a suffix.
 const METADATA: &[&str] = &[
