@@ -92,6 +92,53 @@ fn a_changed_policy_closes_what_it_no_longer_permits_and_nothing_else() {
 }
 
 #[test]
+fn a_network_that_is_closed_now_is_left_by_every_name_that_led_there() {
+    each(CLAW, |lab| {
+        let (one, other) = (echo(Lab::PRIVATE), echo(Lab::PRIVATE));
+        let web = web(Lab::PRIVATE);
+        lab.hosts(&format!("{0} one.test\n{0} other.test\n{0} web.test", Lab::PRIVATE));
+        let opens = [
+            format!("destination: one.test:{}, private: allow", one.port()),
+            other.rule("other.test"),
+            format!("destination: web.test:{}, private: allow, protocol: TCP/HTTP", web.port()),
+        ];
+        policy(lab, &[], &opens);
+        let asks = format!(
+            r"
+import http.client
+client = http.client.HTTPConnection('web.test', {}, timeout=10)
+client.request('GET', '/before'); client.getresponse().read(); client.sock.settimeout(10)
+open('up-web.test', 'w').close()
+try: print('web.test', client.sock.recv(1))
+except OSError as error: print('web.test closed', type(error).__name__)
+open('closed-web.test', 'w').close()
+",
+            web.port()
+        );
+        let targets = format!("[('one.test', {}), ('other.test', {})]", one.port(), other.port());
+        let file = lab.program_file(&format!(
+            "TARGETS = {targets}\n{}{asks}\nfor thread in threads: thread.join()\n",
+            HOLD.replace("for thread in threads: thread.join()", "")
+        ));
+        let running = lab.claw().start(&["python3", &file]);
+        ["up-one.test", "up-other.test", "up-web.test"].iter().for_each(|name| wait_for(lab, name));
+        let text = std::fs::read_to_string(lab.path("policy.yaml")).unwrap();
+        let closes =
+            [one.port(), web.port()].map(|port| format!("    - {{destination: '10.0.0.0/8:{port}'}}\n"));
+        lab.write(
+            "policy.yaml",
+            &text.replace("filesystem:", &format!("  deny:\n{}filesystem:", closes.concat())),
+        );
+        ["closed-one.test", "closed-web.test"].iter().for_each(|name| wait_for(lab, name));
+        let run = stop(lab, running).ends(0).says("one.test closed ConnectionResetError");
+        let run = run.says("web.test closed ConnectionResetError").says("other.test went on");
+        let run = run.warns("policy changed (the file changed): 2 flows closed");
+        let ends = run.of_kind("close").iter().filter(|record| record["end"] == "revoked").count();
+        assert_eq!(ends, 2, "{run:#?}");
+    });
+}
+
+#[test]
 fn a_connection_taken_back_before_it_said_its_name_is_written_down_as_refused() {
     each(CLAW, |lab| {
         let server = echo(Lab::PRIVATE);

@@ -104,6 +104,30 @@ fn only_the_named_requests_pass_in_plain_text() {
 }
 
 #[test]
+fn a_request_does_not_reach_a_closed_network_and_is_not_told_the_address() {
+    each(CLAW, |lab| {
+        let server = web(Lab::PRIVATE);
+        lab.hosts(&format!("{} {NAME}", Lab::PRIVATE));
+        let rule = format!("destination: \"{NAME}:{}\", private: allow, protocol: TCP/HTTP", server.port());
+        let ask = format!("curl -sS -4 -w '%{{http_code}}\\n' http://{NAME}:{}/a", server.port());
+        for (closed, reason) in [
+            ("  deny:\n    - {destination: '10.0.0.0/8:*'}\n", "deny-rule"),
+            ("never:\n  - {destination: '10.77.0.0/16:*', plane: tool}\n", "never"),
+        ] {
+            for named in ["", ", http: [GET /a]"] {
+                lab.policy(&[format!("{rule}{named}")], closed);
+                let run = lab.run(&ask).ends(0).says("403").says(reason);
+                assert!(!run.stdout.contains(Lab::PRIVATE), "where a name leads is not told: {run:#?}");
+                assert!(requests(&run).contains(&format!("deny GET /a {reason}")), "{run:#?}");
+            }
+        }
+        assert_eq!(server.arrivals(), 0);
+        lab.policy(&[rule], "  deny:\n    - {destination: '10.0.0.0/8:1'}\n");
+        lab.run(&ask).ends(0).says("200");
+    });
+}
+
+#[test]
 fn a_destination_that_does_not_answer_is_not_reached() {
     each(CLAW, |lab| {
         let begin = || TcpListener::bind((Lab::PRIVATE, 0)).unwrap();

@@ -251,6 +251,89 @@ fn a_private_answer_is_reached_only_if_the_rule_says_so() {
     });
 }
 
+/// A list that closes, with one rule, as it follows the rules that open.
+fn closing(list: &str, rule: &str) -> String {
+    let (above, indent) = if list == "never" { ("", "  ") } else { ("  ", "    ") };
+    format!("{above}{list}:\n{indent}- {{{rule}}}\n")
+}
+
+#[test]
+fn a_closed_network_is_not_reached_by_a_name_that_leads_there() {
+    each(CLAW, |lab| {
+        let server = sink(Lab::PRIVATE, 0);
+        let port = server.port();
+        lab.hosts(&format!("{} inner.lab.test", Lab::PRIVATE));
+        let code = format!("attempt(lambda: talk(('inner.lab.test', {port}), family=socket.AF_INET))");
+        for (list, reason) in [("deny", "deny-rule"), ("never", "never")] {
+            for (network, path) in [("10.0.0.0/8:*", "relay"), ("10.77.0.1:1-65535", "brokered")] {
+                let opens = format!("destination: \"*.lab.test:{port}\", private: allow, path: {path}");
+                lab.policy(&[opens], &closing(list, &format!("destination: \"{network}\"")));
+                let run = stopped(lab, &server, &code).denied("inner.lab.test", port, reason);
+                let told = |record: &&serde_json::Value| {
+                    record["sentence"].as_str().is_some_and(|said| said.contains("it leads to 10.77.0.1"))
+                };
+                assert!(run.of_kind("connect").iter().any(told), "{run:#?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_closed_network_is_not_reached_by_the_addresses_of_a_rule() {
+    each(CLAW, |lab| {
+        let (server, other) = (sink(Lab::PRIVATE, 0), Lab::PUBLIC);
+        let port = server.port();
+        let public = sink(other, port);
+        lab.hosts(&format!("{} inner.lab.test", Lab::PRIVATE));
+        let code = format!("attempt(lambda: talk(('inner.lab.test', {port}), family=socket.AF_INET))");
+        let denied = closing("deny", "destination: \"10.77.0.0/16:*\"");
+        lab.policy(&[server.rule("inner.lab.test")], &denied);
+        stopped(lab, &server, &code).denied("inner.lab.test", port, "deny-rule");
+        let both = format!("destination: \"inner.lab.test:{port}\", addresses: [{}, {other}]", Lab::PRIVATE);
+        lab.policy(&[both], &denied);
+        let before = server.arrivals();
+        lab.python(&code).ends(0).allowed("inner.lab.test", port);
+        assert_eq!((server.arrivals(), public.arrivals()), (before, 1), "the other address is open");
+    });
+}
+
+#[test]
+fn a_closed_network_closes_its_ports_and_planes_and_no_others() {
+    each(CLAW, |lab| {
+        let server = sink(Lab::PRIVATE, 0);
+        let port = server.port();
+        let code = format!("attempt(lambda: talk(('inner.lab.test', {port}), family=socket.AF_INET))");
+        let elsewhere = [
+            "destination: \"10.77.0.0/16:443\"".to_owned(),
+            "destination: \"10.78.0.0/16:*\"".to_owned(),
+            format!("destination: \"10.77.0.0/16:{port}\", protocol: UDP"),
+            format!("destination: \"10.77.0.0/16:{port}\", plane: update"),
+        ];
+        for rule in elsewhere {
+            lab.policy(&[server.rule("inner.lab.test")], &closing("deny", &rule));
+            lab.python(&code).ends(0).allowed("inner.lab.test", port);
+        }
+        let own = format!("destination: \"10.77.0.0/16:{port}\", plane: tool, protocol: TCP");
+        lab.policy(&[server.rule("inner.lab.test")], &closing("deny", &own));
+        lab.python(&code).ends(1).denied("inner.lab.test", port, "deny-rule");
+        assert_eq!(server.arrivals(), 4);
+    });
+}
+
+#[test]
+fn datagrams_do_not_reach_a_closed_network_by_a_name() {
+    each(CLAW, |lab| {
+        let server = sink_datagrams(Lab::PRIVATE, 0);
+        let port = server.port();
+        lab.hosts(&format!("{} inner.lab.test", Lab::PRIVATE));
+        let opens = format!("destination: \"inner.lab.test:{port}\", private: allow, protocol: UDP");
+        lab.policy(&[opens], &closing("deny", "destination: \"10.0.0.0/8:*\""));
+        let to = format!("('inner.lab.test', {port}), family=socket.AF_INET, kind=socket.SOCK_DGRAM");
+        let code = format!("attempt(lambda: talk({to}))");
+        stopped(lab, &server, &code).denied("inner.lab.test", port, "deny-rule");
+    });
+}
+
 #[test]
 fn metadata_services_are_refused_even_where_a_wide_rule_covers_them() {
     each(CLAW, |lab| {

@@ -26,7 +26,7 @@ use claw_sys::beneath::Names;
 use claw_sys::notify::{self, Call, Reply};
 
 use crate::budget::Counted;
-use crate::dial::{self, DialError};
+use crate::dial::{DialError, Judged};
 use crate::flow::Slot;
 use crate::live::Open;
 use crate::{Attempt, Shared};
@@ -53,6 +53,7 @@ struct Handed {
     missed: u32,
     permit: Permit,
     open: Open,
+    _leads: Judged,
     _counted: Counted,
     _slot: Slot,
 }
@@ -201,11 +202,11 @@ impl Broker {
         {
             return Ok(false);
         }
-        let addresses = match shared.dialer.addresses(&permit).await {
+        let mut addresses = match shared.addresses(&flow, &permit).await {
             Ok(addresses) => addresses,
-            Err(DialError::Refused(address)) => {
-                let sentence = dial::private(&flow.attempt.name(), address);
-                return deny(&flow.attempt, Reason::PrivateAddress, sentence);
+            Err(DialError::Refused(denial)) => {
+                shared.denied(&flow.attempt, &denial);
+                return Err(refused(libc::ECONNREFUSED));
             }
             Err(DialError::NoAddress) => {
                 let process = shared.allowed(&flow.attempt, &permit);
@@ -223,7 +224,7 @@ impl Broker {
         let reached = tokio::select! {
             biased;
             () = flow.stop.called() => Err(refused(libc::ECONNREFUSED)),
-            reached = shared.dialer.reach(&permit, &addresses) => reached,
+            reached = addresses.reach() => reached,
         };
         let outside = match reached {
             Ok(outside) => outside,
@@ -245,7 +246,8 @@ impl Broker {
         self.next.set(key.saturating_add(1));
         let seen = format!("{}/fd/{number}", call.thread);
         let outside = Rc::clone(&socket);
-        let handed = Handed { socket, inode, seen, missed: 0, permit, open, _counted: counted, _slot: slot };
+        let (missed, _leads, _counted, _slot) = (0, addresses, counted, slot);
+        let handed = Handed { socket, inode, seen, missed, permit, open, _leads, _counted, _slot };
         self.handed.borrow_mut().insert(key, handed);
         notify::replace(self.calls.listener.as_fd(), call, outside.as_fd(), number, close_on_exec)
             .inspect_err(|_| drop(self.handed.borrow_mut().remove(&key)))?;

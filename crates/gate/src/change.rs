@@ -7,7 +7,7 @@ use std::rc::Rc;
 use claw_ledger::record::{Event, Signed};
 use claw_ledger::summary::Summary;
 use claw_model::phase::Phase;
-use claw_policy::{Change, Decision, Host, Policy, Request, decide_request};
+use claw_policy::{Change, Decision, Host, Permit, Policy, Request, decide_request};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -177,7 +177,9 @@ impl Shared {
             match self.decide(&flow.attempt) {
                 // how a flow is looked into is settled when it begins
                 Decision::Allow(permit)
-                    if same_look(&permit, &flow) && !(roots_differ && flow.rule().ends_tls()) =>
+                    if same_look(&permit, &flow)
+                        && !(roots_differ && flow.rule().ends_tls())
+                        && self.leads_on(&permit, &flow) =>
                 {
                     let rule = permit.rule();
                     let budget = if rule.reads_http() { None } else { self.budgets.of(rule) };
@@ -200,6 +202,11 @@ impl Shared {
         stopped.iter().for_each(|flow| flow.stop.call());
         self.changed.notify_waiters();
         total
+    }
+
+    /// Whether nothing closes now where the flow leads.
+    fn leads_on(&self, permit: &Permit, flow: &Flow) -> bool {
+        flow.leads.borrow().iter().all(|led| self.may_lead(&flow.attempt, permit.rule(), *led).is_ok())
     }
 
     fn judge_requests(&self, flow: &Flow, closed: &mut BTreeMap<String, u64>) {
@@ -230,7 +237,7 @@ impl Shared {
 
 /// A flow that was opened under a rule that reads HTTP cannot go on under one that checks the hello only, or does not
 /// look at all, and the other way round: what was let through was let through for its reason.
-fn same_look(permit: &claw_policy::Permit, flow: &Flow) -> bool {
+fn same_look(permit: &Permit, flow: &Flow) -> bool {
     let (old, new) = (flow.rule(), permit.rule());
     let narrower = old.private_allowed() && !new.private_allowed();
     old.assurance() >= new.assurance()

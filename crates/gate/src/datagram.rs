@@ -19,7 +19,7 @@ use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
 use crate::budget::Way;
-use crate::dial::{self, DialError};
+use crate::dial::DialError;
 use crate::flow::Slot;
 use crate::live::{Open, Spent};
 use crate::observe::Said;
@@ -210,12 +210,9 @@ impl Flows {
     async fn carry(&self, open: &Open, permit: claw_policy::Permit, queue: &mut mpsc::Receiver<Vec<u8>>) {
         let flow = open.flow();
         let attempt = &flow.attempt;
-        let addresses = match self.shared.dialer.addresses(&permit).await {
+        let mut addresses = match self.shared.addresses(flow, &permit).await {
             Ok(addresses) => addresses,
-            Err(DialError::Refused(address)) => {
-                let sentence = dial::private(&attempt.name(), address);
-                return self.shared.denied_because(attempt, Some(&permit), Reason::PrivateAddress, sentence);
-            }
+            Err(DialError::Refused(denial)) => return self.shared.denied(attempt, &denial),
             Err(DialError::NoAddress) => {
                 let sentence = format!("`{}` has no address", attempt.name());
                 return self.shared.denied_because(attempt, Some(&permit), Reason::NoAddress, sentence);

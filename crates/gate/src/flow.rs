@@ -15,7 +15,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::budget::Way;
-use crate::dial::{self, DialError};
+use crate::dial::DialError;
 use crate::live::{Flow, Open};
 use crate::{Attempt, Held, Mode, Shared, Target, observe, page, relay, web};
 
@@ -140,9 +140,9 @@ pub(crate) async fn carry(shared: Rc<Shared>, mut stream: TcpStream, attempt: At
     let addresses = tokio::select! {
         biased;
         () = flow.stop.called() => return taken_back(&shared, attempt, stream),
-        addresses = Box::pin(shared.dialer.addresses(&permit)) => addresses,
+        addresses = Box::pin(shared.addresses(&flow, &permit)) => addresses,
     };
-    let addresses = match addresses {
+    let mut addresses = match addresses {
         Ok(addresses) => addresses,
         Err(error) => return not_dialled(&shared, &open, &permit, error, stream),
     };
@@ -154,7 +154,7 @@ pub(crate) async fn carry(shared: Rc<Shared>, mut stream: TcpStream, attempt: At
     let rest = after_hello(&permit, &mut first);
     let dialled = async {
         flow.take(Way::Out, first.len())?;
-        shared.dialer.dial(&permit, &addresses, &first).await
+        addresses.dial(&first).await
     };
     let dialled = tokio::select! {
         biased;
@@ -198,7 +198,7 @@ pub(crate) async fn carry(shared: Rc<Shared>, mut stream: TcpStream, attempt: At
         shared.denied_because(&flow.attempt, Some(&permit), Reason::Limit, sentence);
     }
     flow.ends(end);
-    drop((open, counted, slot));
+    drop((addresses, open, counted, slot));
 }
 
 /// The policy changed before the flow was written down: what holds now says why.
@@ -219,10 +219,7 @@ pub(crate) fn not_dialled(
 ) {
     let attempt = &open.flow().attempt;
     match error {
-        DialError::Refused(address) => {
-            let sentence = dial::private(&attempt.name(), address);
-            shared.denied_because(attempt, Some(permit), Reason::PrivateAddress, sentence);
-        }
+        DialError::Refused(denial) => shared.denied(attempt, &denial),
         DialError::NoAddress => {
             if let Ok(begun) = shared.allowed(attempt, permit) {
                 open.begun(begun);

@@ -365,6 +365,14 @@ impl Shared {
 }
 
 impl Attempt {
+    /// The name that was asked for, if it was one.
+    fn name_asked(&self) -> Option<Host<'_>> {
+        match &self.target {
+            Target::Name(name) => Some(Host::Name(name)),
+            Target::Address(_) | Target::Page => None,
+        }
+    }
+
     /// How records and people name the destination.
     fn name(&self) -> String {
         self.target.name()

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -104,6 +105,8 @@ pub(crate) struct Flow {
     /// The limit that ended it.
     limit: RefCell<Option<String>>,
     process: RefCell<Option<Process>>,
+    /// Where its name leads now, or may lead in a moment; see [`crate::dial`].
+    pub(crate) leads: RefCell<Vec<IpAddr>>,
     /// HTTP requests that are being answered.
     pub(crate) exchanges: RefCell<Vec<Rc<Exchange>>>,
     planes: RefCell<Vec<PlaneTally>>,
@@ -196,6 +199,7 @@ impl Open {
             budget: RefCell::new(budget),
             limit: RefCell::default(),
             process: RefCell::default(),
+            leads: RefCell::default(),
             exchanges: RefCell::default(),
             planes: RefCell::default(),
             end: Cell::new("end"),

@@ -61,6 +61,8 @@ pub(crate) async fn serve(
             plain(&session, inside).await;
         }
     };
+    // order: what is taken back is dropped only when it is known how it ends
+    tokio::pin!(served);
     tokio::select! {
         biased;
         () = flow.stop.called() => {
@@ -68,7 +70,7 @@ pub(crate) async fn serve(
             flow.tally.tear();
             flow.ends("revoked");
         }
-        () = served => {}
+        () = &mut served => {}
     }
 }
 

@@ -415,7 +415,7 @@ pub(crate) fn closers<'a>(
     }
 }
 
-fn closing(rule: &Rule) -> Reason {
+pub(crate) fn closing(rule: &Rule) -> Reason {
     if rule.list == RuleList::Never { Reason::Never } else { Reason::DenyRule }
 }
 

@@ -17,6 +17,7 @@ mod format;
 pub mod import;
 mod index;
 pub mod later;
+mod leads;
 mod load;
 mod loss;
 pub mod merge;
@@ -48,6 +49,7 @@ pub use decide::{
 };
 pub use error::{PolicyError, Problem};
 pub use executables::{Changed as ExecutableChanged, Exec, Executable, Listed, parse_list};
+pub use leads::leads;
 pub use policy::{Env, Filesystem, Limits, Policy, Process, Profile, Root, Seccomp};
 pub use reason::Reason;
 pub use regime::{Change, Regime};

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use claw_model::protocol::Transport;
-use claw_policy::{Decision, Permit, PermitHost, Reason};
+use claw_policy::{Decision, Denial, Permit, PermitHost, Reason, Rule};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper::{Request, Response};
@@ -19,7 +19,7 @@ use super::body::Passed;
 use super::session::Session;
 use super::wire::Wire;
 use super::{Local, PATIENCE, Version};
-use crate::dial::{self, DialError};
+use crate::dial::{DialError, Judged};
 use crate::flow::Slot;
 
 /// One connection to the destination.
@@ -46,16 +46,22 @@ pub(super) struct Lines {
 struct Place {
     count: Rc<Cell<usize>>,
     _slot: Option<Slot>,
+    _leads: Option<Judged>,
 }
 
 impl Place {
     fn take(count: &Rc<Cell<usize>>) -> Place {
         count.set(count.get().saturating_add(1));
-        Place { count: Rc::clone(count), _slot: None }
+        Place { count: Rc::clone(count), _slot: None, _leads: None }
     }
 
     fn with(mut self, slot: Slot) -> Place {
         self._slot = Some(slot);
+        self
+    }
+
+    fn leading(mut self, to: Judged) -> Place {
+        self._leads = Some(to);
         self
     }
 }
@@ -70,6 +76,8 @@ impl Drop for Place {
 #[derive(Debug)]
 pub(super) struct Fault {
     pub(super) reason: Reason,
+    /// The rule that decided, where one did.
+    pub(super) rule: Option<Arc<Rule>>,
     pub(super) sentence: String,
     /// How the flow ended, for its record.
     pub(super) end: &'static str,
@@ -77,7 +85,11 @@ pub(super) struct Fault {
 
 impl Fault {
     pub(super) fn new(reason: Reason, sentence: impl Into<String>, end: &'static str) -> Fault {
-        Fault { reason, sentence: sentence.into(), end }
+        Fault { reason, rule: None, sentence: sentence.into(), end }
+    }
+
+    fn refused(denial: Denial, end: &'static str) -> Fault {
+        Fault { reason: denial.reason, rule: denial.rule, sentence: denial.sentence, end }
     }
 }
 
@@ -161,9 +173,11 @@ impl Lines {
             place if self.count.get() == 1 => place,
             place => place.with(Slot::take(&session.shared).ok_or_else(crowded)?),
         };
-        let addresses = session.shared.dialer.addresses(&permit).await.map_err(|error| match error {
-            DialError::Refused(address) => {
-                Fault::new(Reason::PrivateAddress, dial::private(&name, address), "private-address")
+        let addresses = session.shared.addresses(flow, &permit).await;
+        let mut addresses = addresses.map_err(|error| match error {
+            DialError::Refused(denial) => {
+                let end = denial.reason.code();
+                Fault::refused(denial, end)
             }
             DialError::NoAddress => {
                 Fault::new(Reason::NoAddress, format!("`{name}` has no address"), "no-address")
@@ -172,7 +186,8 @@ impl Lines {
         let unreachable = |error: io::Error| {
             Fault::new(Reason::Upstream, format!("`{name}` could not be reached: {error}"), "unreachable")
         };
-        let stream = session.shared.dialer.dial(&permit, &addresses, &[]).await.map_err(unreachable)?;
+        let stream = addresses.dial(&[]).await.map_err(unreachable)?;
+        let place = place.leading(addresses);
         let wire = Wire::outside(stream, &flow.tally);
         if !permit.rule().ends_tls() {
             return self.one(TokioIo::new(wire), place).await;
