@@ -128,6 +128,21 @@ fn a_request_does_not_reach_a_closed_network_and_is_not_told_the_address() {
 }
 
 #[test]
+fn what_asks_for_a_proxy_or_an_echo_is_refused_whatever_the_rule_names() {
+    each(CLAW, |lab| {
+        for named in ["", ", http: ['* /**']"] {
+            let server = web(Lab::PRIVATE);
+            lab.policy(&[format!("{}, protocol: TCP/HTTP{named}", server.rule(NAME))], "");
+            let base = format!("http://{NAME}:{}", server.port());
+            let run = lab.run(&format!("curl -sS -X TRACE -w '%{{http_code}}\\n' {base}/a"));
+            let run = run.ends(0).says("403").says("cannot be permitted");
+            assert_eq!(requests(&run), ["deny TRACE /a method"]);
+            assert_eq!(arrived(&server), "");
+        }
+    });
+}
+
+#[test]
 fn a_destination_that_does_not_answer_is_not_reached() {
     each(CLAW, |lab| {
         let begin = || TcpListener::bind((Lab::PRIVATE, 0)).unwrap();

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use claw_model::host::HostName;
-use claw_model::http::{CanonicalPath, RequestPattern};
+use claw_model::http::{CanonicalPath, RequestPattern, may_be_permitted};
 use claw_model::net::{Special, metadata_name, never_range};
 use claw_model::phase::Phase;
 use claw_model::plane::Plane;
@@ -181,6 +181,9 @@ pub fn decide_request(
         Ok(rule) => rule,
         Err((reason, rule)) => return Err(denial(request, reason, rule)),
     };
+    if rule.reads_http() && !may_be_permitted(method) {
+        return Err(shown.denial(Reason::Method, rule, "this method cannot be permitted"));
+    }
     let path =
         CanonicalPath::parse(path).map_err(|error| shown.denial(Reason::Path, rule, &error.to_string()))?;
     if rule.http.is_none() {
@@ -222,10 +225,12 @@ struct Asked<'a> {
 impl Asked<'_> {
     fn denial(&self, reason: Reason, rule: &Arc<Rule>, why: &str) -> Denial {
         let Asked { request: Request { host, port, .. }, method, path } = self;
-        let path: String = path.chars().take(200).flat_map(char::escape_debug).collect();
-        let method: String = method.chars().take(32).flat_map(char::escape_debug).collect();
-        let sentence = format!("{method} {path} on {host}:{port} is refused: {why} ({})", rule.location());
-        let pattern = claw_model::http::RequestPattern::parse(&format!("{method} {path}")).ok();
+        let shown: String = path.chars().take(LONGEST_SHOWN).flat_map(char::escape_debug).collect();
+        let verb: String = method.chars().take(32).flat_map(char::escape_debug).collect();
+        let sentence = format!("{verb} {shown} on {host}:{port} is refused: {why} ({})", rule.location());
+        // who asks must not choose how wide the rule is: what was refused may spell a pattern
+        let plain = !method.contains('*') && !path.contains('*') && path.len() <= LONGEST_SHOWN;
+        let pattern = plain.then(|| RequestPattern::parse(&format!("{method} {path}")).ok()).flatten();
         let suggestion = pattern.map(|pattern| {
             format!(
                 "- {{destination: \"{}\", plane: {}, purpose: why it is needed, http: [\"{pattern}\"]}}",
@@ -236,6 +241,9 @@ impl Asked<'_> {
         Denial { reason, rule: Some(rule.clone()), sentence, suggestion }
     }
 }
+
+/// Characters of a path in a sentence, and bytes of one that a suggestion names.
+const LONGEST_SHOWN: usize = 200;
 
 /// Methods that a refusal of the method alone is recognised by (RFC 9110, section 9.3; RFC 5789).
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
