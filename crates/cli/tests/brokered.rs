@@ -407,6 +407,35 @@ print('alive', alive(connection), alive(socket.socket(fileno=fds[0])))",
 }
 
 #[test]
+fn a_network_that_is_closed_now_takes_the_socket_back() {
+    each(CLAW, |lab| {
+        let server = echo(Lab::PRIVATE);
+        opened(lab, &server, "");
+        let code = format!(
+            "connection = socket.create_connection(('api.test', {})); connection.sendall(b'x'); connection.recv(1)
+print('peer', connection.getpeername()[0]); open('up', 'w').close()
+connection.settimeout(10)
+try: print('ended', connection.recv(1) == b'')
+except ConnectionResetError: print('ended True')",
+            server.port()
+        );
+        let file = lab.program_file(&code);
+        let running = lab.claw().start(&["python3", &file]);
+        let begun = Instant::now();
+        while !lab.path("work/up").exists() {
+            assert!(begun.elapsed() < Duration::from_secs(10));
+            thread::sleep(Duration::from_millis(5));
+        }
+        let text = std::fs::read_to_string(lab.path("policy.yaml")).unwrap();
+        let closed = "  deny:\n    - {destination: '10.77.0.0/16:*'}\nfilesystem:";
+        lab.write("policy.yaml", &text.replace("filesystem:", closed));
+        let run = running.end().ends(0).says("ended True");
+        is_handed(&run, &server);
+        assert!(run.of_kind("close").iter().any(|record| record["end"] == "revoked"), "{run:#?}");
+    });
+}
+
+#[test]
 fn a_limit_cuts_a_handed_socket_off() {
     once(CLAW, User::Ordinary, |lab| {
         let server = echo(Lab::PRIVATE);

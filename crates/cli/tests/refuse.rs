@@ -270,7 +270,7 @@ fn a_closed_network_is_not_reached_by_a_name_that_leads_there() {
                 lab.policy(&[opens], &closing(list, &format!("destination: \"{network}\"")));
                 let run = stopped(lab, &server, &code).denied("inner.lab.test", port, reason);
                 let told = |record: &&serde_json::Value| {
-                    record["sentence"].as_str().is_some_and(|said| said.contains("10.77.0.1"))
+                    record["sentence"].as_str().is_some_and(|said| said.contains("it leads to 10.77.0.1"))
                 };
                 assert!(run.of_kind("connect").iter().any(told), "{run:#?}");
             }

@@ -332,7 +332,7 @@ pub(crate) fn destination(flow: &Flow) -> Result<String, NoRule> {
 
 /// The request as a rule may name it: exactly this one.
 fn pattern(method: &str, path: &str) -> Result<RequestPattern, NoRule> {
-    if path.contains('*') {
+    if method.contains('*') || path.contains('*') {
         return Err(NoRule::Star);
     }
     let canonical = CanonicalPath::parse(path)?;

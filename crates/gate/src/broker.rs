@@ -26,7 +26,7 @@ use claw_policy::{Decision, Permit, Reason, Rule, Travel};
 use claw_sys::beneath::Names;
 use claw_sys::notify::{self, Call, Reply};
 
-use crate::dial::DialError;
+use crate::dial::{DialError, Judged};
 use crate::flow::Slot;
 use crate::live::Open;
 use crate::{Attempt, Shared};
@@ -52,6 +52,7 @@ struct Handed {
     /// How often it was not found.
     missed: u32,
     open: Open,
+    _leads: Judged,
     _slot: Slot,
 }
 
@@ -200,11 +201,11 @@ impl Broker {
         {
             return Ok(false);
         }
-        let addresses = match open.resolve(&permit).await {
+        let mut addresses = match open.resolve(&permit).await {
             Ok(addresses) => addresses,
             Err(DialError::Refused(denial)) => {
-                let rule = denial.rule.unwrap_or_else(|| flow.rule());
-                return deny(&flow.attempt, &rule, denial.reason, denial.sentence);
+                shared.denied(&flow.attempt, &denial);
+                return Err(refused(libc::ECONNREFUSED));
             }
             Err(DialError::NoAddress) => {
                 let process = shared.allowed(&flow, &permit);
@@ -222,7 +223,7 @@ impl Broker {
         let reached = tokio::select! {
             biased;
             () = flow.stop.called() => Err(refused(libc::ECONNREFUSED)),
-            reached = shared.dialer.reach(&permit, &addresses) => reached,
+            reached = addresses.reach() => reached,
         };
         let outside = match reached {
             Ok(outside) => outside,
@@ -244,7 +245,8 @@ impl Broker {
         self.next.set(key.saturating_add(1));
         let seen = format!("{}/fd/{number}", call.thread);
         let outside = Rc::clone(&socket);
-        let handed = Handed { socket, inode, seen, missed: 0, open, _slot: slot };
+        let (missed, _leads, _slot) = (0, addresses, slot);
+        let handed = Handed { socket, inode, seen, missed, open, _leads, _slot };
         self.handed.borrow_mut().insert(key, handed);
         notify::replace(self.calls.listener.as_fd(), call, outside.as_fd(), number, close_on_exec)
             .inspect_err(|_| drop(self.handed.borrow_mut().remove(&key)))?;

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use claw_ledger::record::{Event, Signed};
 use claw_ledger::summary::Summary;
 use claw_model::phase::Phase;
-use claw_policy::{Change, Decision, Host, Policy, Request, Rule, decide_request};
+use claw_policy::{Change, Decision, Host, Permit, Policy, Request, Rule, decide_request};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -186,7 +186,7 @@ impl Shared {
                 Decision::Allow(permit)
                     if same_look(&flow.rule(), permit.rule())
                         && verified(&flow.rule(), permit.rule())
-                        && !flow.led_to(|address| self.closes(&permit, address).is_some()) =>
+                        && self.leads_on(&permit, &flow) =>
                 {
                     let rule = permit.rule();
                     let budget = (!rule.reads_http()).then(|| self.budgets.of(rule));
@@ -209,6 +209,11 @@ impl Shared {
         stopped.iter().for_each(|flow| flow.stop.call());
         self.changed.notify_waiters();
         total
+    }
+
+    /// Whether nothing closes now where the flow leads.
+    fn leads_on(&self, permit: &Permit, flow: &Flow) -> bool {
+        flow.leads.borrow().iter().all(|led| self.may_lead(&flow.attempt, permit.rule(), *led).is_ok())
     }
 
     fn judge_requests(&self, flow: &Flow, closed: &mut BTreeMap<String, u64>) {

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use claw_model::protocol::Transport;
-use claw_policy::{Decision, Denial, Reason};
+use claw_policy::{Decision, Reason};
 use claw_sys::datagram;
 use claw_sys::socket::{self, Arrival, Kind};
 use claw_wire::application;
@@ -215,12 +215,9 @@ impl Flows {
     async fn carry(&self, open: &Open, permit: claw_policy::Permit, queue: &mut mpsc::Receiver<Vec<u8>>) {
         let flow = open.flow();
         let attempt = &flow.attempt;
-        let addresses = match open.resolve(&permit).await {
+        let mut addresses = match open.resolve(&permit).await {
             Ok(addresses) => addresses,
-            Err(DialError::Refused(denial)) => {
-                let rule = denial.rule.or_else(|| Some(flow.rule()));
-                return self.shared.denied(attempt, &Denial { rule, ..denial });
-            }
+            Err(DialError::Refused(denial)) => return self.shared.denied(attempt, &denial),
             Err(DialError::NoAddress) => {
                 let sentence = format!("`{}` has no address", attempt.name());
                 return self.shared.denied_because(attempt, Some(&flow.rule()), Reason::NoAddress, sentence);

@@ -1,24 +1,29 @@
 //! The way out: a permitted name is resolved once, its addresses are judged, and the very address that was judged is
-//! dialled.
+//! dialled. As long as a flow leads there, a change of the rules finds the address with the flow.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
 use std::time::Duration;
 
 use claw_enforce::Wall;
 use claw_model::host::HostName;
 use claw_model::net::{self, Special};
-use claw_policy::{Denial, Permit, PermitHost, Reason};
+use claw_policy::{Denial, Permit, PermitHost, Reason, Request, Rule, leads};
 use claw_sys::socket::{self, Kind};
 use hickory_resolver::TokioResolver;
 use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::NetError;
 use hickory_resolver::proto::rr::RecordType;
+use jiff::Timestamp;
 use std::cell::OnceCell;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
+
+use crate::live::Flow;
+use crate::{Attempt, Shared};
 
 /// Resolves as the host does, and connects.
 pub(crate) struct Dialer {
@@ -32,82 +37,33 @@ pub(crate) struct Dialer {
 pub(crate) enum DialError {
     /// The name has none.
     NoAddress,
-    /// It leads only to addresses that this rule does not open, or another one closes.
+    /// It leads only to addresses that its rule does not open, or that another rule closes.
     Refused(Denial),
 }
 
-/// Why a name is not dialled that leads only to addresses of this kind.
-fn private(name: &HostName, address: IpAddr) -> Denial {
-    let sentence = format!(
-        "`{name}` resolves to {address}, which is not public; `private: allow` or `addresses:` on the rule permits it"
-    );
-    Denial { reason: Reason::PrivateAddress, rule: None, sentence, suggestion: None }
-}
-
-/// Addresses that were judged for one permit.
+/// Addresses that were judged for one flow, which leads there as long as this is kept.
 #[derive(Debug)]
-pub(crate) struct Judged(Vec<SocketAddr>);
+pub(crate) struct Judged {
+    flow: Rc<Flow>,
+    addresses: Vec<SocketAddr>,
+}
 
 impl Judged {
-    /// The first.
-    pub(crate) fn first(&self) -> Option<SocketAddr> {
-        self.0.first().copied()
+    fn new(flow: &Rc<Flow>, addresses: Vec<SocketAddr>) -> Judged {
+        flow.leads.borrow_mut().extend(addresses.iter().map(SocketAddr::ip));
+        Judged { flow: Rc::clone(flow), addresses }
     }
 
-    /// Those that may be tried.
-    pub(crate) fn tried(&self) -> Vec<IpAddr> {
-        self.0.iter().take(MOST_TRIES).map(SocketAddr::ip).collect()
-    }
-}
-
-impl Dialer {
-    /// Looks up so many names at the same time; the others wait.
-    pub(crate) fn new(lookups: usize) -> Dialer {
-        Dialer { resolver: OnceCell::new(), lookups: Semaphore::new(lookups) }
-    }
-
-    /// The addresses a permit may be dialled at: the rule's own, or what the name resolves to now, without those that another
-    /// rule closes.
-    pub(crate) async fn addresses(
-        &self,
-        permit: &Permit,
-        closes: impl Fn(IpAddr) -> Option<Denial>,
-    ) -> Result<Judged, DialError> {
-        let with_port = |address| SocketAddr::new(address, permit.port());
-        let host = match permit.host() {
-            PermitHost::Address(address) => return Ok(Judged(vec![with_port(*address)])),
-            PermitHost::Name(host) => host,
-        };
-        let found = match permit.rule().addresses() {
-            Some(addresses) => addresses.to_vec(),
-            None => self.resolve(host).await,
-        };
-        let spelled = permit.rule().addresses().is_some();
-        let mut refused = None;
-        let mut open = found;
-        open.retain(|address| {
-            let special = !spelled && !may_dial(*address, permit.rule().private_allowed());
-            let denial = closes(*address).filter(|_| claw_enforce::stands(Wall::Addresses));
-            let denial = denial.or_else(|| special.then(|| private(host, *address)));
-            let is_open = denial.is_none();
-            refused = refused.take().or(denial);
-            is_open
-        });
-        match (open.is_empty(), refused) {
-            (false, _) => Ok(Judged(open.into_iter().map(with_port).collect())),
-            (true, Some(denial)) => Err(DialError::Refused(denial)),
-            (true, None) => Err(DialError::NoAddress),
-        }
+    /// The first, and from here on the only one.
+    pub(crate) fn first(&mut self) -> Option<SocketAddr> {
+        let first = self.addresses.first().copied()?;
+        self.settle(first);
+        Some(first)
     }
 
     /// Connects to the first address that answers, and sends what the agent already said.
-    pub(crate) async fn dial(
-        &self,
-        permit: &Permit,
-        addresses: &Judged,
-        first: &[u8],
-    ) -> io::Result<TcpStream> {
-        let reached = self.reach(permit, addresses).await?;
+    pub(crate) async fn dial(&mut self, first: &[u8]) -> io::Result<TcpStream> {
+        let reached = self.reach().await?;
         let _ = socket::option(&reached, libc::IPPROTO_TCP, libc::TCP_NODELAY, 1);
         let mut stream = TcpStream::from_std(std::net::TcpStream::from(reached))?;
         if !first.is_empty() {
@@ -117,16 +73,103 @@ impl Dialer {
     }
 
     /// Connects to the first address that answers. The runtime does not know the socket.
-    pub(crate) async fn reach(&self, _permit: &Permit, addresses: &Judged) -> io::Result<OwnedFd> {
+    pub(crate) async fn reach(&mut self) -> io::Result<OwnedFd> {
         let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-        for address in addresses.0.iter().take(MOST_TRIES) {
-            match tokio::time::timeout(PATIENCE, connect(*address)).await {
-                Ok(Ok(reached)) => return Ok(reached),
+        for step in 0..MOST_TRIES {
+            let Some(address) = self.addresses.get(step).copied() else { break };
+            match tokio::time::timeout(PATIENCE, connect(address)).await {
+                Ok(Ok(reached)) => {
+                    self.settle(address);
+                    return Ok(reached);
+                }
                 Ok(Err(error)) => last = error,
                 Err(_) => last = io::ErrorKind::TimedOut.into(),
             }
         }
         Err(last)
+    }
+
+    /// It leads to this one only.
+    fn settle(&mut self, to: SocketAddr) {
+        self.flow.leads.borrow_mut().push(to.ip());
+        self.forget();
+        self.addresses = vec![to];
+    }
+
+    fn forget(&self) {
+        let mut leads = self.flow.leads.borrow_mut();
+        for address in &self.addresses {
+            if let Some(at) = leads.iter().position(|led| *led == address.ip()) {
+                leads.swap_remove(at);
+            }
+        }
+    }
+}
+
+impl Drop for Judged {
+    fn drop(&mut self) {
+        self.forget();
+    }
+}
+
+impl Shared {
+    /// The addresses a flow may be dialled at: the rule's own, or what the name resolves to now, without those that a deny
+    /// or never rule closes by then.
+    pub(crate) async fn addresses(&self, flow: &Rc<Flow>, permit: &Permit) -> Result<Judged, DialError> {
+        // order: the policy may have changed while it was looked up
+        let by = |denial| DialError::Refused(Denial { rule: Some(flow.rule()), ..denial });
+        let found = self.dialer.addresses(permit).await.map_err(|error| match error {
+            DialError::Refused(denial) => by(denial),
+            error => error,
+        })?;
+        let (mut open, mut refused) = (Vec::new(), None);
+        // order: judged when they are known, and kept with the flow before anything is waited for
+        for address in found {
+            match self.may_lead(&flow.attempt, &flow.rule(), address) {
+                Ok(()) => open.push(SocketAddr::new(address, permit.port())),
+                Err(denial) => refused = refused.or(Some(denial)),
+            }
+        }
+        match refused {
+            Some(denial) if open.is_empty() => Err(DialError::Refused(denial)),
+            _ => Ok(Judged::new(flow, open)),
+        }
+    }
+
+    /// Whether a flow under this rule may lead to this address, as the rules are now. An address that the agent chose itself
+    /// was judged with the flow.
+    pub(crate) fn may_lead(&self, attempt: &Attempt, rule: &Rule, address: IpAddr) -> Result<(), Denial> {
+        let Some(host) = attempt.name_asked() else { return Ok(()) };
+        let rules = self.rules.borrow();
+        let Attempt { port, transport, .. } = *attempt;
+        let request = Request { phase: rules.phase, transport, host, port, now: Timestamp::now() };
+        leads(&rules.policy, &request, rule, address)
+    }
+}
+
+impl Dialer {
+    /// Looks up so many names at the same time; the others wait.
+    pub(crate) fn new(lookups: usize) -> Dialer {
+        Dialer { resolver: OnceCell::new(), lookups: Semaphore::new(lookups) }
+    }
+
+    /// The addresses a permit leads to: the rule's own, or what the name resolves to now and its rule opens.
+    async fn addresses(&self, permit: &Permit) -> Result<Vec<IpAddr>, DialError> {
+        let host = match permit.host() {
+            PermitHost::Address(address) => return Ok(vec![*address]),
+            PermitHost::Name(host) => host,
+        };
+        if let Some(addresses) = permit.rule().addresses() {
+            return Ok(addresses.to_vec());
+        }
+        let found = self.resolve(host).await;
+        let (open, refused): (Vec<IpAddr>, Vec<IpAddr>) =
+            found.into_iter().partition(|address| may_dial(*address, permit.rule().private_allowed()));
+        match (open.is_empty(), refused.first()) {
+            (false, _) => Ok(open),
+            (true, Some(address)) => Err(DialError::Refused(private(permit, *address))),
+            (true, None) => Err(DialError::NoAddress),
+        }
     }
 
     /// Reads how this machine resolves names, once: a gate that is confined reads no files. Without that no name resolves.
@@ -170,6 +213,16 @@ impl Dialer {
 enum Other {
     V4,
     V6,
+}
+
+/// Why a name is not dialled that leads only to addresses of this kind.
+fn private(permit: &Permit, address: IpAddr) -> Denial {
+    let sentence = format!(
+        "`{}` resolves to {address}, which is not public; `private: allow` or `addresses:` on the rule permits it",
+        permit.host()
+    );
+    let rule = Some(permit.rule().clone());
+    Denial { reason: Reason::PrivateAddress, rule, sentence, suggestion: None }
 }
 
 fn addresses(answer: Result<Lookup, NetError>) -> Vec<IpAddr> {

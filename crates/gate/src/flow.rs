@@ -8,7 +8,7 @@ use std::time::Duration;
 use claw_enforce::Wall;
 use claw_model::host::HostName;
 use claw_model::protocol::Transport;
-use claw_policy::{Decision, Denial, Permit, PermitHost, Reason};
+use claw_policy::{Decision, Permit, PermitHost, Reason};
 use claw_sys::socket;
 use claw_wire::tls::{self, Answered, Peek, Sni, Then};
 use tokio::io::AsyncWriteExt;
@@ -141,7 +141,7 @@ pub(crate) async fn carry(shared: Rc<Shared>, mut stream: TcpStream, attempt: At
         () = flow.stop.called() => return taken_back(&shared, attempt, stream),
         addresses = Box::pin(open.resolve(&permit)) => addresses,
     };
-    let addresses = match addresses {
+    let mut addresses = match addresses {
         Ok(addresses) => addresses,
         Err(error) => return not_dialled(&shared, &open, &permit, error, stream),
     };
@@ -153,7 +153,7 @@ pub(crate) async fn carry(shared: Rc<Shared>, mut stream: TcpStream, attempt: At
     let rest = after_hello(&permit, &mut first);
     let dialled = async {
         flow.take(Way::Out, first.len())?;
-        shared.dialer.dial(&permit, &addresses, &first).await
+        addresses.dial(&first).await
     };
     let dialled = tokio::select! {
         biased;
@@ -197,7 +197,7 @@ pub(crate) async fn carry(shared: Rc<Shared>, mut stream: TcpStream, attempt: At
         shared.denied_because(&flow.attempt, Some(&flow.rule()), Reason::Limit, sentence);
     }
     flow.ends(end);
-    drop((open, slot));
+    drop((addresses, open, slot));
 }
 
 /// The policy changed before the flow was written down: what holds now says why.
@@ -219,10 +219,7 @@ pub(crate) fn not_dialled(
     let flow = open.flow();
     let attempt = &flow.attempt;
     match error {
-        DialError::Refused(denial) => {
-            let rule = denial.rule.or_else(|| Some(flow.rule()));
-            shared.denied(attempt, &Denial { rule, ..denial });
-        }
+        DialError::Refused(denial) => shared.denied(attempt, &denial),
         DialError::NoAddress => {
             if let Ok(begun) = shared.allowed(flow, permit) {
                 open.begun(begun);

@@ -54,7 +54,7 @@ use jiff::Timestamp;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use crate::dial::{DialError, Dialer, Judged};
+use crate::dial::Dialer;
 use crate::live::Flow;
 use crate::names::Names;
 use crate::observe::{Begun, Hints};
@@ -298,17 +298,6 @@ impl Shared {
         self.rules.borrow().clone()
     }
 
-    /// The addresses at which a permit may be dialled now.
-    async fn look_up(&self, permit: &Permit) -> Result<Judged, DialError> {
-        self.dialer.addresses(permit, |address| self.closes(permit, address)).await
-    }
-
-    /// Why a name that leads to this address is not dialled.
-    fn closes(&self, permit: &Permit, address: IpAddr) -> Option<Denial> {
-        let rules = self.rules.borrow();
-        claw_policy::closes(&rules.policy, rules.phase, permit, address)
-    }
-
     /// Writes an allowed connection down, under the rule that permits it now. Only then may it be dialled.
     fn allowed(&self, flow: &Flow, permit: &Permit) -> Result<Begun, Unwritable> {
         let (attempt, rule) = (&flow.attempt, flow.rule());
@@ -384,6 +373,14 @@ impl Shared {
 }
 
 impl Attempt {
+    /// The name that was asked for, if it was one.
+    fn name_asked(&self) -> Option<Host<'_>> {
+        match &self.target {
+            Target::Name(name) => Some(Host::Name(name)),
+            Target::Address(_) | Target::Page => None,
+        }
+    }
+
     /// How records and people name the destination.
     fn name(&self) -> String {
         self.target.name()

@@ -1,7 +1,7 @@
 //! Flows that are open now: what they have carried, and how they are ended when a rule no longer permits them.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -106,12 +106,12 @@ pub(crate) struct Flow {
     /// The limit that ended it.
     limit: RefCell<Option<String>>,
     process: RefCell<Option<Process>>,
+    /// Where its name leads now, or may lead in a moment; see [`crate::dial`].
+    pub(crate) leads: RefCell<Vec<IpAddr>>,
     /// HTTP requests that are being answered.
     pub(crate) exchanges: RefCell<Vec<Rc<Exchange>>>,
     planes: RefCell<Vec<PlaneTally>>,
     end: Cell<&'static str>,
-    /// Addresses that its name led to.
-    led: RefCell<BTreeSet<IpAddr>>,
     /// The number of the record of its beginning.
     record: Cell<Option<u64>>,
     /// What the client said first, where an observed run looks.
@@ -194,10 +194,10 @@ impl Open {
             counted,
             limit: RefCell::default(),
             process: RefCell::default(),
+            leads: RefCell::default(),
             exchanges: RefCell::default(),
             planes: RefCell::default(),
             end: Cell::new("end"),
-            led: RefCell::default(),
             record: Cell::new(None),
             said: RefCell::default(),
         });
@@ -213,9 +213,8 @@ impl Open {
     /// Looks up where it goes. If the run ends meanwhile, there is a record all the same.
     pub(crate) async fn resolve(&self, permit: &Permit) -> Result<Judged, DialError> {
         self.asks.replace(Some(permit.clone()));
-        let addresses = self.shared.look_up(permit).await;
+        let addresses = self.shared.addresses(&self.flow, permit).await;
         self.asks.replace(None);
-        self.flow.leads(&addresses);
         addresses
     }
 
@@ -273,18 +272,6 @@ impl Flow {
     /// The limit that ended the flow.
     pub(crate) fn limit(&self) -> Option<String> {
         self.limit.borrow().clone()
-    }
-
-    /// Keeps where its name leads, as far as that is dialled.
-    pub(crate) fn leads(&self, addresses: &Result<Judged, DialError>) {
-        if let Ok(addresses) = addresses {
-            self.led.borrow_mut().extend(addresses.tried());
-        }
-    }
-
-    /// Whether one of the addresses that its name led to is such a one.
-    pub(crate) fn led_to(&self, is: impl Fn(IpAddr) -> bool) -> bool {
-        self.led.borrow().iter().any(|address| is(*address))
     }
 
     /// How it ended, for the record. What breaks because of a limit, or of another policy, is not how it ended.

@@ -71,7 +71,7 @@ impl RequestPattern {
             _ => return Err(RequestPatternError::Shape { text: text.to_owned() }),
         };
         let fail = |why| RequestPatternError::Path { text: path.to_owned(), why };
-        let known = method == "*" || (is_method(method) && !matches!(method, "CONNECT" | "TRACE"));
+        let known = method == "*" || (is_method(method) && may_be_permitted(method));
         if !known {
             return Err(RequestPatternError::Method { text: method.to_owned() });
         }
@@ -90,7 +90,8 @@ impl RequestPattern {
                 part if part.contains('*') => {
                     return Err(fail("`*` stands for a whole segment, not for a part of one"));
                 }
-                part => Segment::Literal(part.into()),
+                // patterns that match alike are equal
+                part => Segment::Literal(upper_escapes(part).into()),
             });
         }
         // what is left must be a path that a request can have
@@ -102,7 +103,7 @@ impl RequestPattern {
 
     /// Whether a request is one of these.
     pub fn matches(&self, method: &str, path: CanonicalPath<'_>) -> bool {
-        if self.method.as_deref().is_some_and(|own| own != method) {
+        if self.method.as_deref().map_or(!may_be_permitted(method), |own| own != method) {
             return false;
         }
         let mut parts = path.segments();
@@ -246,12 +247,12 @@ fn same(own: &str, part: &str) -> bool {
     own.len() == part.len() && own.contains('%') && upper_escapes(own) == upper_escapes(part)
 }
 
-fn upper_escapes(text: &str) -> Vec<u8> {
+fn upper_escapes(text: &str) -> String {
     let mut left = 0u8;
-    text.bytes()
-        .map(|byte| {
-            let shown = if left > 0 { byte.to_ascii_uppercase() } else { byte };
-            left = if byte == b'%' { 2 } else { left.saturating_sub(1) };
+    text.chars()
+        .map(|character| {
+            let shown = if left > 0 { character.to_ascii_uppercase() } else { character };
+            left = if character == '%' { 2 } else { left.saturating_sub(1) };
             shown
         })
         .collect()
@@ -298,6 +299,12 @@ fn cover(one: &[Segment], other: &[Segment]) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether a rule can permit a method at all: not one that asks for a proxy, nor one that has the request, with what the
+/// client may not read of it, sent back (RFC 9110, sections 9.3.6 and 9.3.8). Lenient servers take them in small letters.
+pub fn may_be_permitted(method: &str) -> bool {
+    !["CONNECT", "TRACE"].iter().any(|never| method.eq_ignore_ascii_case(never))
 }
 
 /// RFC 9110, section 5.6.2: a token; methods are written in capitals.
@@ -376,9 +383,19 @@ mod tests {
             ("GET /", "GET", "/a", false),
             ("GET /a%2Fb", "GET", "/a%2fb", true),
             ("GET /a%2Fb", "GET", "/a/b", false),
+            ("* /**", "TRACE", "/", false),
+            ("* /**", "CONNECT", "/", false),
+            ("* /**", "trace", "/", false),
         ] {
             assert_eq!(matches(text, method, path), expect, "{text} {method} {path}");
         }
+    }
+
+    #[test]
+    fn patterns_that_match_alike_are_equal() {
+        assert_eq!(pattern("GET /a%2fb"), pattern("GET /a%2Fb"));
+        assert_eq!(pattern("GET /%e2%82%ac/*").to_string(), "GET /%E2%82%AC/*");
+        assert_ne!(pattern("GET /a%2fb"), pattern("GET /A%2fb"));
     }
 
     #[test]

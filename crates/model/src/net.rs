@@ -8,7 +8,7 @@ use ipnet::IpNet;
 
 mod special;
 
-pub use special::{Special, embedded, metadata_name, never_range, never_regions, special};
+pub use special::{Special, carried, metadata_name, never_range, never_regions, special};
 
 /// A network without host bits; one address is a /32 or a /128.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

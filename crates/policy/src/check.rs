@@ -98,6 +98,7 @@ pub(crate) fn timeless(policy: &Inner, duplicates: &[Tie]) -> Vec<Finding> {
     for rule in policy.rules.iter().filter(|rule| rule.list.phase().is_some()) {
         flows::findings(rule, &mut findings);
         flows::among(policy, rule, &mut findings);
+        flows::closed(policy, rule, &mut findings);
     }
     let writes = policy.filesystem.iter().flat_map(|filesystem| &filesystem.write);
     findings

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use claw_model::host::HostName;
-use claw_model::http::{CanonicalPath, RequestPattern};
-use claw_model::net::{Special, embedded, metadata_name, never_range};
+use claw_model::http::{CanonicalPath, RequestPattern, may_be_permitted};
+use claw_model::net::{Special, metadata_name, never_range};
 use claw_model::phase::Phase;
 use claw_model::plane::Plane;
 use claw_model::port::Ports;
@@ -181,11 +181,11 @@ pub fn decide_request(
         Ok(rule) => rule,
         Err((reason, rule)) => return Err(denial(request, reason, rule)),
     };
+    if rule.reads_http() && !may_be_permitted(method) {
+        return Err(shown.denial(Reason::Method, rule, "this method cannot be permitted"));
+    }
     let path =
         CanonicalPath::parse(path).map_err(|error| shown.denial(Reason::Path, rule, &error.to_string()))?;
-    if NEVER.contains(&method) {
-        return Err(shown.denial(Reason::Method, rule, "CONNECT and TRACE cannot be permitted"));
-    }
     if rule.http.is_none() {
         return Ok(RequestPermit { rule: rule.clone() });
     }
@@ -225,13 +225,12 @@ struct Asked<'a> {
 impl Asked<'_> {
     fn denial(&self, reason: Reason, rule: &Arc<Rule>, why: &str) -> Denial {
         let Asked { request: Request { host, port, .. }, method, path } = self;
-        let path: String = path.chars().take(200).flat_map(char::escape_debug).collect();
-        let method: String = method.chars().take(32).flat_map(char::escape_debug).collect();
-        let sentence = format!("{method} {path} on {host}:{port} is refused: {why} ({})", rule.location());
-        // a star in it would stand for anything, and whoever asks would choose what is suggested
-        let plain = !method.contains('*') && !path.contains('*');
-        let pattern =
-            claw_model::http::RequestPattern::parse(&format!("{method} {path}")).ok().filter(|_| plain);
+        let shown: String = path.chars().take(LONGEST_SHOWN).flat_map(char::escape_debug).collect();
+        let verb: String = method.chars().take(32).flat_map(char::escape_debug).collect();
+        let sentence = format!("{verb} {shown} on {host}:{port} is refused: {why} ({})", rule.location());
+        // who asks must not choose how wide the rule is: what was refused may spell a pattern
+        let plain = !method.contains('*') && !path.contains('*') && path.len() <= LONGEST_SHOWN;
+        let pattern = plain.then(|| RequestPattern::parse(&format!("{method} {path}")).ok()).flatten();
         let suggestion = pattern.map(|pattern| {
             format!(
                 "- {{destination: \"{}\", plane: {}, purpose: why it is needed, http: [\"{pattern}\"]}}",
@@ -243,8 +242,9 @@ impl Asked<'_> {
     }
 }
 
-/// Methods that no rule permits: what is asked for is a proxy, or the request back, with what was added to it on the way.
-const NEVER: [&str; 2] = ["CONNECT", "TRACE"];
+/// Characters of a path in a sentence, and bytes of one that a suggestion names.
+const LONGEST_SHOWN: usize = 200;
+
 /// Methods that a refusal of the method alone is recognised by (RFC 9110, section 9.3; RFC 5789).
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
@@ -269,26 +269,6 @@ pub fn resolvable(policy: &Policy, phase: Phase, host: &HostName, now: Timestamp
         (None, None) => elsewhere().map_or((Reason::NoRule, None), |rule| (Reason::Phase, Some(rule))),
     };
     Resolvable::No(denial(&request, reason, rule))
-}
-
-/// Why an address to which a permitted name leads is not dialled: a deny or never that names it, of every plane or of one that the
-/// flow is on. A network that is closed is closed by whatever name one comes to it.
-pub fn closes(policy: &Policy, phase: Phase, permit: &Permit, address: IpAddr) -> Option<Denial> {
-    let (transport, port, now) = (permit.transport, permit.port, Timestamp::UNIX_EPOCH);
-    let planes = policy.planes(phase, &permit.rule);
-    let speaks = |rule: &Rule| rule.plane.as_ref().is_none_or(|plane| planes.contains(plane));
-    let mut held = [Some(address), embedded(address).map(IpAddr::V4)].into_iter().flatten();
-    let by = held.find_map(|address| {
-        let request = Request { phase, transport, host: Host::Address(address), port, now };
-        closers(policy, &request, speaks)
-    })?;
-    let (PermitHost::Name(name), reason) = (&permit.host, closing(by)) else { return None };
-    let sentence = format!(
-        "`{name}` resolves to {address}, which is refused: {} ({})",
-        reason.sentence(),
-        by.location()
-    );
-    Some(Denial { reason, rule: Some(Arc::clone(by)), sentence, suggestion: None })
 }
 
 impl Policy {
@@ -443,7 +423,7 @@ pub(crate) fn closers<'a>(
     }
 }
 
-fn closing(rule: &Rule) -> Reason {
+pub(crate) fn closing(rule: &Rule) -> Reason {
     if rule.list == RuleList::Never { Reason::Never } else { Reason::DenyRule }
 }
 

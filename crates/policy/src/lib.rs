@@ -17,6 +17,7 @@ mod format;
 pub mod import;
 mod index;
 pub mod later;
+mod leads;
 mod load;
 mod loss;
 pub mod merge;
@@ -43,11 +44,12 @@ pub mod yaml {
 pub use ceiling::{CeilingFile, ReadCeiling};
 pub use check::{Finding, Severity, lint, policy_writable, unused};
 pub use decide::{
-    Decision, Denial, Host, Permit, PermitHost, Request, RequestPermit, Resolvable, closes, decide,
-    decide_request, resolvable,
+    Decision, Denial, Host, Permit, PermitHost, Request, RequestPermit, Resolvable, decide, decide_request,
+    resolvable,
 };
 pub use error::{PolicyError, Problem};
 pub use executables::{Changed as ExecutableChanged, Exec, Executable, Listed, parse_list};
+pub use leads::leads;
 pub use policy::{Env, Filesystem, Limits, Policy, Process, Profile, Root, Seccomp};
 pub use reason::Reason;
 pub use regime::{Change, Regime};

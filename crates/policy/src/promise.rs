@@ -12,8 +12,9 @@ use claw_model::phase::Phase;
 use jiff::Timestamp;
 
 use crate::atoms::{self, Atom};
-use crate::decide::{Host, Request, closers, ends, opener};
+use crate::decide::{Request, closers, ends, opener};
 use crate::diff::Witness;
+use crate::leads::closer_at;
 use crate::policy::Policy;
 use crate::rule::{Rule, RuleList};
 
@@ -70,9 +71,10 @@ impl Proof<'_> {
             let never = closers(policy, request, |closer| speaks(RuleList::Never, closer));
             self.put(atom, request, (never, rule), None);
             for address in rule.addresses().unwrap_or_default() {
-                let dialled = Request { host: Host::Address(*address), ..*request };
-                let never = closers(policy, &dialled, |closer| speaks(RuleList::Never, closer));
-                self.put(atom, request, (never, rule), Some(*address));
+                let at = |list| closer_at(policy, request, *address, |closer| speaks(list, closer));
+                if at(RuleList::Deny).is_none() {
+                    self.put(atom, request, (at(RuleList::Never), rule), Some(*address));
+                }
             }
         }
     }

@@ -6,7 +6,8 @@ use claw_model::phase::Phase;
 use claw_model::protocol::Transport;
 use jiff::Timestamp;
 
-use crate::decide::{Decision, Host, Request, decide, decide_request};
+use crate::decide::{Decision, Denial, Host, Permit, Request, decide, decide_request};
+use crate::leads::{leads, networks};
 use crate::policy::Policy;
 use crate::reason::Reason;
 use crate::rule::Rule;
@@ -66,11 +67,19 @@ pub fn why(policy: &Policy, question: Asked<'_>) -> Why {
     match asked {
         Ok((host, port)) => {
             let flow = Request { phase, transport, host, port, now };
-            let Some((method, path)) = request else { return answer(&decide(policy, &flow)) };
+            let Some((method, path)) = request else {
+                return match decide(policy, &flow) {
+                    Decision::Allow(permit) => led(policy, &flow, permit.rule(), allowed(&permit)),
+                    Decision::Deny(denial) => denied(&denial),
+                };
+            };
             let path = path.split(['?', '#']).next().unwrap_or(path);
             match decide_request(policy, &flow, method, path) {
-                Ok(permit) => request_answer(&flow, method, path, permit.rule()),
-                Err(denial) => answer(&Decision::Deny(denial)),
+                Ok(permit) => {
+                    let answer = request_answer(&flow, method, path, permit.rule());
+                    led(policy, &flow, permit.rule(), answer)
+                }
+                Err(denial) => denied(&denial),
             }
         }
         Err(what) => refused(Reason::InvalidName, None, what, None),
@@ -90,23 +99,45 @@ fn asked(destination: &Destination) -> Option<(Host<'_>, u16)> {
     }
 }
 
-fn answer(decision: &Decision) -> Why {
-    match decision {
-        Decision::Allow(permit) => {
-            let rule = permit.rule();
-            let sentence = format!(
-                "{}:{} is allowed by {} on plane {}: {}",
-                permit.host(),
-                permit.port(),
-                rule.location(),
-                rule.plane(),
-                rule.purpose()
-            );
-            Why { decision: "allow", reason: None, ..by(Some(rule), sentence) }
-        }
-        Decision::Deny(denial) => {
-            refused(denial.reason, denial.rule.as_deref(), denial.sentence.clone(), denial.suggestion.clone())
-        }
+fn allowed(permit: &Permit) -> Why {
+    let rule = permit.rule();
+    let sentence = format!(
+        "{}:{} is allowed by {} on plane {}: {}",
+        permit.host(),
+        permit.port(),
+        rule.location(),
+        rule.plane(),
+        rule.purpose()
+    );
+    Why { decision: "allow", reason: None, ..by(Some(rule), sentence) }
+}
+
+fn denied(denial: &Denial) -> Why {
+    refused(denial.reason, denial.rule.as_deref(), denial.sentence.clone(), denial.suggestion.clone())
+}
+
+/// The answer with what is known of where the name leads: the addresses that its rule spells are judged, and of what it
+/// resolves to it is said what closes some of it.
+fn led(policy: &Policy, flow: &Request<'_>, rule: &Rule, allowed: Why) -> Why {
+    if matches!(flow.host, Host::Address(_)) {
+        return allowed;
+    }
+    if let Some(addresses) = rule.addresses() {
+        let all: Result<Vec<_>, ()> =
+            addresses.iter().map(|address| leads(policy, flow, rule, *address).err().ok_or(())).collect();
+        let first = all.ok().and_then(|all| all.into_iter().next());
+        return first.map_or(allowed, |denial| denied(&denial));
+    }
+    let mut closing = networks(policy, flow, rule);
+    let Some(first) = closing.next() else { return allowed };
+    let more = match closing.count() {
+        0 => "closes".to_owned(),
+        more => format!("or {more} more close"),
+    };
+    let (network, place) = (&first.destination, first.location());
+    Why {
+        sentence: format!("{}; not at an address that `{network}` ({place}) {more}", allowed.sentence),
+        ..allowed
     }
 }
 

@@ -25,8 +25,8 @@ pub(crate) enum NoRule {
     /// Not the name of a host.
     #[error(transparent)]
     Host(#[from] HostError),
-    /// The path holds what stands for any segment.
-    #[error("a rule cannot name a path that holds `*`")]
+    /// The method or the path holds what stands for any.
+    #[error("a rule cannot name a method or a path that holds `*`")]
     Star,
     /// The path has several readings.
     #[error(transparent)]

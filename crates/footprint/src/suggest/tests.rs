@@ -115,6 +115,7 @@ fn paths_are_generalised_only_when_asked_for_and_never_over_what_is_left_out() {
         request("api.anthropic.com", "GET /v1/files/6f1c2a3e-1111-4222-8333-444455556667", Some(2)),
         request("api.anthropic.com", "POST /api/eval/123456789", Some(2)),
         request("api.anthropic.com", "POST /api/*/123456789", Some(2)),
+        request("api.anthropic.com", "* /any/method", Some(2)),
         request("api.anthropic.com", "GET /a/../b", Some(2)),
         close("api.anthropic.com", 443, (5, 5), Some(2)),
         Event::Exit { code: 0 },
@@ -125,7 +126,12 @@ fn paths_are_generalised_only_when_asked_for_and_never_over_what_is_left_out() {
         "{}",
         exact.yaml
     );
-    assert!(exact.yaml.contains("a rule cannot name a path that holds `*`"), "{}", exact.yaml);
+    assert!(exact.yaml.contains("a rule cannot name a method or a path that holds `*`"), "{}", exact.yaml);
+    assert!(
+        !exact.yaml.contains("- \"* "),
+        "whoever asks must not choose how wide a rule is: {}",
+        exact.yaml
+    );
     assert!(exact.yaml.contains("dot segment"), "{}", exact.yaml);
     let wide = suggest(&footprint, Wanted { paths: Paths::Generalise, ..Wanted::default() });
     parsed(&wide);

@@ -27,7 +27,7 @@ pub(crate) async fn carry(shared: Rc<Shared>, stream: TcpStream, attempt: Attemp
     };
     let open = Open::enter(&shared, attempt, &permit, Counted::default());
     let flow = Rc::clone(open.flow());
-    let addresses = match Box::pin(open.resolve(&permit)).await {
+    let mut addresses = match Box::pin(open.resolve(&permit)).await {
         Ok(addresses) => addresses,
         Err(error) => return flow::not_dialled(&shared, &open, &permit, error, stream),
     };
@@ -40,7 +40,7 @@ pub(crate) async fn carry(shared: Rc<Shared>, stream: TcpStream, attempt: Attemp
     *flow.said.borrow_mut() = Some(first(&shared, &mut wire).await);
     let (stream, first) = wire.apart();
     let dialled = match flow.take(Way::Out, first.len()) {
-        Ok(()) => Box::pin(shared.dialer.dial(&permit, &addresses, &first)).await,
+        Ok(()) => Box::pin(addresses.dial(&first)).await,
         Err(spent) => Err(spent.into()),
     };
     let end = match dialled {
@@ -51,7 +51,7 @@ pub(crate) async fn carry(shared: Rc<Shared>, stream: TcpStream, attempt: Attemp
         }
     };
     flow.ends(end);
-    drop((open, slot));
+    drop((addresses, open, slot));
 }
 
 /// What the client says first, if it says it soon: one that waits for the server is not kept waiting.

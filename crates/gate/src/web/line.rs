@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use claw_model::protocol::Transport;
-use claw_policy::{Decision, Permit, PermitHost, Reason, Rule};
+use claw_policy::{Decision, Denial, Permit, PermitHost, Reason, Rule};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper::{Request, Response};
@@ -19,7 +19,7 @@ use super::body::Passed;
 use super::session::Session;
 use super::wire::Wire;
 use super::{Local, PATIENCE, Room, Version};
-use crate::dial::DialError;
+use crate::dial::{DialError, Judged};
 use crate::flow::Slot;
 
 /// One connection to the destination.
@@ -48,16 +48,22 @@ pub(super) struct Lines {
 struct Place {
     count: Rc<Cell<usize>>,
     _slot: Option<Slot>,
+    _leads: Option<Judged>,
 }
 
 impl Place {
     fn take(count: &Rc<Cell<usize>>) -> Place {
         count.set(count.get().saturating_add(1));
-        Place { count: Rc::clone(count), _slot: None }
+        Place { count: Rc::clone(count), _slot: None, _leads: None }
     }
 
     fn with(mut self, slot: Slot) -> Place {
         self._slot = Some(slot);
+        self
+    }
+
+    fn leading(mut self, to: Judged) -> Place {
+        self._leads = Some(to);
         self
     }
 }
@@ -72,16 +78,20 @@ impl Drop for Place {
 #[derive(Debug)]
 pub(super) struct Fault {
     pub(super) reason: Reason,
-    pub(super) sentence: String,
-    /// The rule that closes the address.
+    /// The rule that decided, where one did.
     pub(super) rule: Option<Arc<Rule>>,
+    pub(super) sentence: String,
     /// How the flow ended, for its record.
     pub(super) end: &'static str,
 }
 
 impl Fault {
     pub(super) fn new(reason: Reason, sentence: impl Into<String>, end: &'static str) -> Fault {
-        Fault { reason, sentence: sentence.into(), rule: None, end }
+        Fault { reason, rule: None, sentence: sentence.into(), end }
+    }
+
+    fn refused(denial: Denial, end: &'static str) -> Fault {
+        Fault { reason: denial.reason, rule: denial.rule, sentence: denial.sentence, end }
     }
 }
 
@@ -168,16 +178,11 @@ impl Lines {
             place if self.count.get() == 1 => place,
             place => place.with(Slot::take(&session.shared).ok_or_else(crowded)?),
         };
-        let addresses = session.shared.look_up(&permit).await;
-        flow.leads(&addresses);
-        let addresses = addresses.map_err(|error| match error {
+        let addresses = session.shared.addresses(flow, &permit).await;
+        let mut addresses = addresses.map_err(|error| match error {
             DialError::Refused(denial) => {
-                let end = if denial.reason == Reason::PrivateAddress {
-                    "private-address"
-                } else {
-                    "denied-address"
-                };
-                Fault { rule: denial.rule, ..Fault::new(denial.reason, denial.sentence, end) }
+                let end = denial.reason.code();
+                Fault::refused(denial, end)
             }
             DialError::NoAddress => {
                 Fault::new(Reason::NoAddress, format!("`{name}` has no address"), "no-address")
@@ -186,7 +191,8 @@ impl Lines {
         let unreachable = |error: io::Error| {
             Fault::new(Reason::Upstream, format!("`{name}` could not be reached: {error}"), "unreachable")
         };
-        let stream = session.shared.dialer.dial(&permit, &addresses, &[]).await.map_err(unreachable)?;
+        let stream = addresses.dial(&[]).await.map_err(unreachable)?;
+        let place = place.leading(addresses);
         let wire = Wire::outside(stream, &flow.tally);
         if !permit.rule().ends_tls() {
             return self.one(TokioIo::new(wire), place, session.room()).await;

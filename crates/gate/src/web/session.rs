@@ -263,22 +263,22 @@ impl Session {
 
     /// Writes a refusal down, and says it.
     fn deny(&self, method: &str, path: &str, denial: &Denial) -> Response<Passed> {
+        self.write_down(method, path, denial);
+        said(denial)
+    }
+
+    fn write_down(&self, method: &str, path: &str, denial: &Denial) {
         let why = Some((denial.reason, denial.sentence.as_str()));
         let event = self.record(method, path, Verdict::Deny, denial.rule.as_deref(), why);
         // a refusal that cannot be written is still a refusal
         let _ = self.shared.journal.write(&event, denial.suggestion.as_deref());
-        said(denial)
     }
 }
 
 /// A refusal as it is said to the agent: without the place in the policy.
 fn said(denial: &Denial) -> Response<Passed> {
     let place = denial.rule.as_ref().map(|rule| format!(" ({})", rule.location())).unwrap_or_default();
-    let sentence = match denial.reason {
-        // where a name leads is not the agent's to know
-        Reason::PrivateAddress => denial.reason.sentence(),
-        _ => denial.sentence.strip_suffix(&place).unwrap_or(&denial.sentence),
-    };
+    let sentence = denial.sentence.strip_suffix(&place).unwrap_or(&denial.sentence);
     match denial.reason {
         Reason::NotHttp => answer::unreadable(denial.reason.code(), sentence),
         reason => answer::refused(reason.code(), sentence),
@@ -321,15 +321,17 @@ pub(super) async fn exchange(
         }
         Err((End::Failed(fault), _)) => {
             session.flow().ends(fault.end);
-            let Fault { reason, sentence, rule, .. } = fault;
+            let Fault { reason, rule, sentence, .. } = fault;
             match reason {
-                Reason::PrivateAddress | Reason::Untrusted => {
-                    session.deny(&method, &path, &Denial { reason, rule, sentence, suggestion: None })
-                }
-                Reason::DenyRule | Reason::Never => {
-                    session.deny(&method, &path, &Denial { reason, rule, sentence, suggestion: None });
+                Reason::PrivateAddress | Reason::DenyRule | Reason::Never => {
+                    let denial = Denial { reason, rule, sentence, suggestion: None };
+                    session.write_down(&method, &path, &denial);
                     // where a name leads is not the agent's to know
                     answer::refused(reason.code(), reason.sentence())
+                }
+                Reason::Untrusted => {
+                    let denial = Denial { reason, rule, sentence, suggestion: None };
+                    session.deny(&method, &path, &denial)
                 }
                 _ => answer::failed(reason.code(), &sentence),
             }

@@ -32,7 +32,7 @@ pub enum Special {
     Benchmark,
     /// fc00::/7 and the old fec0::/10.
     UniqueLocal,
-    /// An IPv6 address that carries an IPv4 one: mapped, NAT64, Teredo, 6to4.
+    /// An IPv6 address that carries an IPv4 one: mapped, translated, NAT64, Teredo, 6to4.
     Embedded,
 }
 
@@ -80,7 +80,8 @@ pub fn special(ip: IpAddr) -> Option<Special> {
 
 fn special_v4(ip: Ipv4Addr) -> Option<Special> {
     match ip.octets() {
-        // AWS, GCP, Azure and others; credentials of ECS tasks and of EKS pods; Alibaba; Azure's agents (a public address that is not routed).
+        // AWS, GCP, Azure and others; ECS task and EKS pod credentials; Alibaba; Azure's agents (a public address that is
+        // not routed).
         [169, 254, 169, 254] | [169, 254, 170, 2 | 23] | [100, 100, 100, 200] | [168, 63, 129, 16] => {
             Some(Special::Metadata)
         }
@@ -101,7 +102,7 @@ fn special_v4(ip: Ipv4Addr) -> Option<Special> {
 }
 
 fn special_v6(ip: Ipv6Addr) -> Option<Special> {
-    if let Some(v4) = ip.to_ipv4_mapped() {
+    if let Some(v4) = carried(ip) {
         return special_v4(v4).or(Some(Special::Embedded));
     }
     match ip.segments() {
@@ -109,17 +110,14 @@ fn special_v6(ip: Ipv6Addr) -> Option<Special> {
         [0, 0, 0, 0, 0, 0, 0, 1] => Some(Special::Loopback),
         // Deprecated IPv4-compatible (RFC 4291 2.5.5.1): hides an address as the mapped form does.
         [0, 0, 0, 0, 0, 0, _, _] => Some(Special::Embedded),
-        // IPv4-translated (RFC 2765, section 2.1): a translator on the way reads it as the address that it holds.
-        [0, 0, 0, 0, 0xffff, 0, high, low] => special_v4(joined(high, low)).or(Some(Special::Embedded)),
-        // NAT64 (RFC 6052, RFC 8215).
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => special_v4(joined(high, low)).or(Some(Special::Embedded)),
+        // NAT64 of a site's own (RFC 8215): where in it the IPv4 address stands is not known.
         [0x64, 0xff9b, 1, ..] => Some(Special::Embedded),
         [0x100, 0, 0, 0, ..] => Some(Special::Reserved),
-        // Teredo (RFC 4380) hides an IPv4 address inverted; 6to4 (RFC 3056) carries it plainly.
+        // Teredo (RFC 4380) hides an IPv4 address inverted.
         [0x2001, 0, ..] => Some(Special::Embedded),
-        [0x2002, high, low, ..] => special_v4(joined(high, low)).or(Some(Special::Embedded)),
         [0x2001, 0xdb8, ..] => Some(Special::Documentation),
         [0x3fff, b, ..] if b & 0xf000 == 0 => Some(Special::Documentation),
+        // AWS: instances, and EKS pods.
         [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254 | 0x23] => Some(Special::Metadata),
         // Oracle and Scaleway.
         [0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe] | [0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42] => {
@@ -131,6 +129,18 @@ fn special_v6(ip: Ipv6Addr) -> Option<Special> {
         [a, ..] if a & 0xffc0 == 0xfe80 => Some(Special::LinkLocal),
         [a, ..] if a & 0xffc0 == 0xfec0 => Some(Special::UniqueLocal),
         [a, ..] if a & 0xff00 == 0xff00 => Some(Special::Multicast),
+        _ => None,
+    }
+}
+
+/// The IPv4 address that an IPv6 one carries plainly, and that a packet to it may end at.
+pub fn carried(ip: Ipv6Addr) -> Option<Ipv4Addr> {
+    match ip.segments() {
+        // Mapped (RFC 4291 2.5.5.2); translated by SIIT (RFC 2765); NAT64 (RFC 6052); 6to4 (RFC 3056).
+        [0, 0, 0, 0, 0, 0xffff, high, low]
+        | [0, 0, 0, 0, 0xffff, 0, high, low]
+        | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+        | [0x2002, high, low, ..] => Some(joined(high, low)),
         _ => None,
     }
 }
@@ -170,12 +180,12 @@ pub fn never_regions() -> Vec<Net> {
         let [a, b, c, d] = *octets;
         let (high, low) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
         let nat64 = Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, high, low);
-        let six_to_four = Ipv6Addr::new(0x2002, high, low, 0, 0, 0, 0, 0);
         let translated = Ipv6Addr::new(0, 0, 0, 0, 0xffff, 0, high, low);
+        let six_to_four = Ipv6Addr::new(0x2002, high, low, 0, 0, 0, 0, 0);
         [
-            Net::new(translated.into(), 96 + length),
             Net::new(Ipv4Addr::from(*octets).into(), *length),
             Net::new(nat64.into(), 96 + length),
+            Net::new(translated.into(), 96 + length),
             Net::new(six_to_four.into(), 16 + length),
         ]
     });
@@ -206,18 +216,6 @@ const NEVER_V6: &[([u16; 8], u8)] = &[
     ([0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42], 128),
     ([0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254], 128),
 ];
-
-/// The IPv4 address to which an IPv6 one leads, if it holds one: by the host itself, or by a translator on the way.
-pub fn embedded(ip: IpAddr) -> Option<Ipv4Addr> {
-    let IpAddr::V6(ip) = ip else { return None };
-    match ip.segments() {
-        [0, 0, 0, 0, 0, 0 | 0xffff, high, low]
-        | [0, 0, 0, 0, 0xffff, 0, high, low]
-        | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
-        | [0x2002, high, low, ..] => Some(joined(high, low)),
-        _ => None,
-    }
-}
 
 fn joined(high: u16, low: u16) -> Ipv4Addr {
     Ipv4Addr::from((u32::from(high) << 16) | u32::from(low))

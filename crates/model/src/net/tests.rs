@@ -64,10 +64,17 @@ fn special_ranges_are_told_apart() {
     check("fd00:ec2::23", Some(Special::Metadata));
     check("169.254.170.23", Some(Special::Metadata));
     check("64:ff9b::a9fe:a9fe", Some(Special::Metadata));
+    check("::ffff:0:8.8.8.8", Some(Special::Embedded));
+    check("::ffff:0:127.0.0.1", Some(Special::Loopback));
+    check("::ffff:0:10.0.0.1", Some(Special::Private));
+    check("::ffff:0:169.254.169.254", Some(Special::Metadata));
     check("2002:7f00:1::", Some(Special::Loopback));
     check("2001::1", Some(Special::Embedded));
     check("2001:db8::1", Some(Special::Documentation));
     check("fd00:ec2::254", Some(Special::Metadata));
+    check("fd00:ec2::23", Some(Special::Metadata));
+    check("169.254.170.23", Some(Special::Metadata));
+    check("169.254.170.2", Some(Special::Metadata));
     check("fd00::1", Some(Special::UniqueLocal));
     check("fe80::1", Some(Special::LinkLocal));
     check("ff02::1", Some(Special::Multicast));
@@ -78,12 +85,34 @@ fn a_metadata_address_is_its_own_range() {
     assert_eq!(never_range(ip("169.254.169.254")), Some((Special::Metadata, net("169.254.169.254"))));
     assert_eq!(never_range(ip("169.254.1.1")), Some((Special::LinkLocal, net("169.254.0.0/16"))));
     assert_eq!(never_range(ip("::ffff:127.0.0.1")), Some((Special::Loopback, net("127.0.0.0/8"))));
+    assert_eq!(never_range(ip("fd00:ec2::23")), Some((Special::Metadata, net("fd00:ec2::23"))));
     assert_eq!(never_range(ip("10.0.0.1")), None);
 }
 
 #[test]
+fn an_address_that_is_carried_is_found() {
+    let check = |text: &str, expect: Option<&str>| {
+        let IpAddr::V6(six) = ip(text) else { panic!("{text}") };
+        assert_eq!(carried(six).map(|four| four.to_string()).as_deref(), expect, "{text}");
+    };
+    check("::ffff:10.1.2.3", Some("10.1.2.3"));
+    check("::ffff:0:10.1.2.3", Some("10.1.2.3"));
+    check("64:ff9b::10.1.2.3", Some("10.1.2.3"));
+    check("2002:a01:203::1", Some("10.1.2.3"));
+    check("::10.1.2.3", None);
+    check("2001:db8::a01:203", None);
+}
+
+#[test]
 fn names_that_lead_to_metadata_are_known() {
-    for name in ["metadata.google.internal", "METADATA", "instance-data", "a.169-254-169-254.nip.io"] {
+    for name in [
+        "metadata.google.internal",
+        "METADATA",
+        "instance-data",
+        "a.169-254-169-254.nip.io",
+        "169.254.170.23.nip.io",
+        "169-254-170-23.nip.io",
+    ] {
         assert!(metadata_name(&HostName::parse(name).unwrap()), "{name}");
     }
     assert!(!metadata_name(&HostName::parse("metadata.example.com").unwrap()));

@@ -8,6 +8,7 @@ use claw_model::plane::Plane;
 use claw_model::protocol::{Protocol, Transport};
 
 use super::{Finding, Severity, catalogue};
+use crate::leads::faces;
 use crate::load::agree;
 use crate::policy::Inner;
 use crate::rule::{Rule, RuleList};
@@ -185,6 +186,29 @@ pub(super) fn among(policy: &Inner, rule: &Rule, findings: &mut Vec<Finding>) {
         if !findings.contains(&found) {
             findings.push(found);
         }
+    }
+}
+
+/// The spelled addresses that a deny rule closes: the gate does not dial them.
+pub(super) fn closed(policy: &Inner, rule: &Rule, findings: &mut Vec<Finding>) {
+    let ports = &rule.destination.ports;
+    let closes = |closer: &&std::sync::Arc<Rule>| {
+        closer.list == RuleList::Deny
+            && closer.carries(rule.protocol().transport())
+            && closer.plane.is_none_or(|plane| plane == rule.plane())
+            && closer.destination.ports.overlaps(ports)
+    };
+    for address in rule.addresses().unwrap_or_default() {
+        let buckets = faces(*address).flat_map(|face| policy.closed.addresses(face.to_canonical(), 0));
+        let Some(closer) = buckets.flat_map(|bucket| &bucket.rules).find(closes) else { continue };
+        let when = if closer.destination.ports.covers(ports) { "" } else { " on the ports that both name" };
+        findings.push(Finding {
+            code: "denied-address",
+            line: rule.line,
+            why: format!("{address} is not dialled{when}: the deny rule on line {} closes it", closer.line),
+            mend: "remove the address, or narrow the deny rule".into(),
+            severity: Severity::Warning,
+        });
     }
 }
 

@@ -71,6 +71,25 @@ fn rules_among_others_are_judged() {
 }
 
 #[test]
+fn a_spelled_address_that_a_deny_rule_closes_is_remarked() {
+    let pinned = |addresses: &str, deny: &str, expect: &[(&str, u32)]| {
+        let rule = format!(
+            "    - {{destination: 'a.test:443', plane: tool, purpose: x, addresses: [{addresses}]}}\n"
+        );
+        check(&format!("  workload:\n{rule}  deny:\n    - {{destination: '{deny}}}\n"), expect);
+    };
+    let one = [("denied-address", 3)];
+    pinned("127.0.0.1", "127.0.0.0/8:*'", &one);
+    pinned("127.0.0.1, 10.0.0.1", "127.0.0.0/8:400-500'", &one);
+    pinned("'64:ff9b::10.0.0.1'", "10.0.0.0/8:*'", &one);
+    pinned("127.0.0.1", "127.0.0.0/8:80'", &[]);
+    pinned("127.0.0.1", "127.0.0.0/8:*', protocol: UDP", &[]);
+    pinned("127.0.0.1", "127.0.0.0/8:*', plane: update", &[]);
+    pinned("127.0.0.1", "127.0.0.0/8:*', plane: tool", &one);
+    pinned("128.0.0.1", "127.0.0.0/8:*'", &[]);
+}
+
+#[test]
 fn writable_paths_that_run_code_are_remarked() {
     for (path, expect) in [
         ("./workspace", false),

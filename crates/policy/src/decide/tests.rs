@@ -389,6 +389,50 @@ fn one_host_is_split_into_planes_by_its_requests() {
 }
 
 #[test]
+fn methods_that_cannot_be_permitted_are_refused_whatever_the_rules_name() {
+    let named = ", http: ['* /**']";
+    for (more, read) in [(named, true), (", protocol: TCP/HTTP", true), ("", false)] {
+        let rule = format!("destination: api.example.com:8080, plane: tool, purpose: x{more}");
+        let policy = policy(&format!("  workload:\n    - {{{rule}}}\n"));
+        for method in ["CONNECT", "TRACE", "connect", "Trace"] {
+            let question = Asked {
+                destination: "api.example.com:8080",
+                request: Some((method, "/a")),
+                phase: Phase::Workload,
+                now: NOW.parse().unwrap(),
+            };
+            let answer = why(&policy, question);
+            assert_eq!(answer.reason, read.then_some("method"), "{method} {more}");
+            assert_eq!(answer.suggestion, None, "{method} {more}");
+        }
+    }
+}
+
+#[test]
+fn what_is_refused_does_not_choose_how_wide_the_suggestion_is() {
+    let rule =
+        "  workload:\n    - {destination: api.example.com:443, plane: tool, purpose: x, http: ['GET /a']}\n";
+    let long = format!("/{}", "b".repeat(300));
+    for (method, path) in [
+        ("*", "/**"),
+        ("GET", "/**"),
+        ("GET", "/x/*"),
+        ("*", "/b"),
+        ("GET", "/b/*/c"),
+        ("GET", long.as_str()),
+    ] {
+        let question = Asked {
+            destination: "api.example.com:443",
+            request: Some((method, path)),
+            phase: Phase::Workload,
+            now: NOW.parse().unwrap(),
+        };
+        let answer = why(&policy(rule), question);
+        assert_eq!((answer.decision, answer.suggestion), ("deny", None), "{method} {path}");
+    }
+}
+
+#[test]
 fn the_suggestion_for_a_request_allows_it() {
     let rule =
         "  workload:\n    - {destination: api.example.com:443, plane: tool, purpose: x, http: ['GET /a']}\n";

@@ -276,3 +276,15 @@ fn a_root_is_named_with_its_digest() {
         ],
     );
 }
+
+#[test]
+fn spellings_that_match_alike_are_one_request() {
+    let text = "network_policy:
+  workload:
+    - {destination: a.test:443, plane: tool, purpose: x, http: ['GET /a%2fb']}
+    - {destination: a.test:443, plane: inference, purpose: x, http: ['GET /a%2Fb']}
+";
+    let error = Policy::parse(text, "p.yaml").unwrap_err();
+    let told: Vec<&str> = error.problems().iter().map(|problem| problem.message()).collect();
+    assert_eq!(told, ["lines 3 and 4 put the request `GET /a%2Fb` on different planes"]);
+}

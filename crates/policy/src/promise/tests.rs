@@ -4,7 +4,7 @@ use claw_model::destination::Target;
 use proptest::prelude::*;
 
 use super::*;
-use crate::decide::{Decision, PermitHost, decide, decide_request};
+use crate::decide::{Decision, Host, PermitHost, decide, decide_request};
 use crate::samples::{PORTS, any_policy, hosts};
 
 /// The policy without its promises.
@@ -100,6 +100,13 @@ fn what_a_deny_rule_closes_anyway_or_no_rule_ever_decides_breaks_no_promise() {
     };
     assert!(!holds(&pinned("10.0.0.0/8:443")));
     assert!(holds(&pinned("10.0.0.0/8:80")));
+    let denied = |port: u16| {
+        format!("{}  deny:\n    - {{destination: '10.0.0.5:{port}'}}\n", pinned("10.0.0.0/8:443"))
+    };
+    assert!(holds(&denied(443)), "the gate does not dial it");
+    assert!(!holds(&denied(80)));
+    let carried = pinned("10.0.0.0/8:443").replace("[10.0.0.5]", "['64:ff9b::10.0.0.5']");
+    assert!(!holds(&carried));
     let address: IpAddr = "10.0.0.5".parse().unwrap();
     let told = Policy::parse(&pinned("10.0.0.0/8:443"), "p.yaml").unwrap_err();
     assert!(told.problems()[0].message().contains(&format!("a.test:443 at {address}")), "{told}");
