@@ -631,9 +631,11 @@ fn sarif_names_every_commit() {
     // the attack: a link where it is to be written
     fs::write(git.path("victim"), "precious").unwrap();
     std::os::unix::fs::symlink(git.path("victim"), &path).unwrap();
-    let said = gate(&git, &["main", "--allowed", &allowed, "--sarif", &path.to_string_lossy()]);
-    assert_eq!(said.code, 1);
+    let judge = ["main", "--allowed", &allowed, "--sarif", &path.to_string_lossy()];
+    gate(&git, &judge).unusable("the SARIF file was not written");
     assert_eq!(fs::read_to_string(git.path("victim")).unwrap(), "precious");
+    fs::remove_file(&path).unwrap();
+    assert_eq!(gate(&git, &judge).code, 1);
     let document: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
     assert_eq!(document["version"], "2.1.0");
     let result = &document["runs"][0]["results"][0];
