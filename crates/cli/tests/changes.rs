@@ -29,7 +29,8 @@ fn listed(lab: &Lab, code: i32) -> serde_json::Value {
 
 fn flagged(list: &serde_json::Value, path: &str) -> bool {
     let change = list["changes"].as_array().unwrap().iter().find(|change| change["path"] == path);
-    change.unwrap_or_else(|| panic!("{path} in {list:#}"))["flagged"].is_string()
+    assert!(change.is_some(), "{path} in {list:#}");
+    change.is_some_and(|change| change["flagged"].is_string())
 }
 
 /// Every path of the working directory with its kind, mode, and content or target.
