@@ -5,16 +5,10 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// Replaces a file whole: whoever reads it, and whatever is left after a crash, has the old one or the new one. What is no file
-/// is left alone: a link could lead anywhere, and `/dev/stdout` is one; so is whatever stands in the way beside it.
+/// Replaces a file of which only the caller knows, whole: whoever reads it, and whatever is left after a crash, has the old one
+/// or the new one. Where a link stood, the file stands in its place: what it led to is left alone, and so is whatever stands in
+/// the way beside it.
 pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    match fs::symlink_metadata(path) {
-        Ok(there) if !there.is_file() => {
-            return Err(io::Error::other("a link, or another thing that is no file, stands there"));
-        }
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = path.file_name().ok_or(ErrorKind::InvalidInput)?.to_string_lossy();
     let (mut file, fresh) = beside(parent, &name, mode)?;
@@ -25,6 +19,17 @@ pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     }
     written?;
     File::open(parent)?.sync_all()
+}
+
+/// The same for a file that somebody names: what is no file stays. `/dev/stdout` is a link, and must remain one.
+pub fn replace_file(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(there) if !there.is_file() => {
+            Err(io::Error::other("a link, or another thing that is no file, stands there"))
+        }
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => replace(path, bytes, mode),
+    }
 }
 
 /// A new file: one that is there, or a link, is never opened.
@@ -58,11 +63,10 @@ mod tests {
         // the attack: links where the file is to be, and where it is written first
         symlink(&victim, &file).unwrap();
         symlink(&victim, place.join(format!(".file.{}.0", std::process::id()))).unwrap();
-        assert!(replace(&file, b"new", 0o600).is_err());
+        assert!(replace_file(&file, b"old", 0o600).is_err());
         assert!(file.is_symlink());
-        fs::remove_file(&file).unwrap();
         replace(&file, b"old", 0o600).unwrap();
-        replace(&file, b"new", 0o600).unwrap();
+        replace_file(&file, b"new", 0o600).unwrap();
         assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
         assert_eq!(fs::read_to_string(&file).unwrap(), "new");
         let made = file.symlink_metadata().unwrap();

@@ -187,7 +187,7 @@ fn paths(files: &[PathBuf]) -> Vec<&Path> {
 
 /// Replaces a file whole: a reader never sees a part of it.
 fn save(file: &Path, text: &str) -> Result<(), u8> {
-    let written = claw_sys::whole::replace(file, text.as_bytes(), 0o666);
+    let written = claw_sys::whole::replace_file(file, text.as_bytes(), 0o666);
     written.map_err(|error| {
         eprintln!("claw: cannot write {}: {error}", print::row(&file.display().to_string()));
         UNUSABLE

@@ -74,7 +74,7 @@ fn tell(arguments: &Commits, report: &Report) -> u8 {
     if let Some(path) = &arguments.sarif {
         let document = sarif::document(report, env!("CARGO_PKG_VERSION"));
         let text = serde_json::to_string_pretty(&document).unwrap_or_default() + "\n";
-        if let Err(error) = claw_sys::whole::replace(path, text.as_bytes(), 0o666) {
+        if let Err(error) = claw_sys::whole::replace_file(path, text.as_bytes(), 0o666) {
             print::error(&error, Some("the SARIF file was not written"));
             return UNUSABLE;
         }
