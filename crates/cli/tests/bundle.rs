@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use claw_testkit::{User, once};
+use claw_testkit::{User, copy_program, once};
 use serde_json::Value;
 
 const CLAW: &str = env!("CARGO_BIN_EXE_claw");
@@ -152,7 +152,7 @@ fn it_is_judged_in_a_sandbox_with_nothing_open() {
             let to = lab.path("work").join(Path::new(file).file_name().unwrap());
             fs::copy(place.path(file), to).unwrap();
         }
-        fs::copy(CLAW, lab.path("work").join("claw")).unwrap();
+        copy_program(CLAW, lab.path("work").join("claw"));
         let run = "XDG_STATE_HOME=/tmp/state ./claw bundle unpack tool.tpack --root 1.root.json --now 2026-12-02T00:00:00Z --out /tmp/out && sh /tmp/out/artefacts/tool";
         let outcome = lab.run(run).ends(0);
         assert!(outcome.stdout.starts_with("yes: tool.tpack\n"), "{}", outcome.stdout);

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use claw_testkit::{Git, History, SshSigner};
+use claw_testkit::{Git, History, SshSigner, copy_program};
 use serde_json::Value;
 
 const CLAW: &str = env!("CARGO_BIN_EXE_claw");
@@ -659,7 +659,7 @@ fn hook(git: &Git, name: &str, input: &str, arguments: &[&str]) -> Said {
 fn ready(name: &str, to: &Path) {
     use std::os::unix::fs::PermissionsExt;
     let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/commit-gate").join(name);
-    fs::copy(from, to).unwrap();
+    copy_program(from, to);
     fs::set_permissions(to, fs::Permissions::from_mode(0o755)).unwrap();
 }
 

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use claw_testkit::{Lab, User, once};
+use claw_testkit::{Lab, User, copy_program, once};
 use serde_json::{Value, json};
 
 const CLAW: &str = env!("CARGO_BIN_EXE_claw");
@@ -930,7 +930,7 @@ fn what_root_would_run_is_root_s_alone() {
         let place = lab.path("programs");
         fs::create_dir(&place).unwrap();
         let program = place.join("claw");
-        fs::copy(CLAW, &program).unwrap();
+        copy_program(CLAW, &program);
         let command = format!("{} host firewall --zones {zones} --print --persist {name}", program.display());
         for (path, mode, code) in
             [(&program, 0o777, 2), (&program, 0o755, 0), (&place, 0o777, 2), (&place, 0o755, 0)]

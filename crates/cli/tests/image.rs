@@ -9,7 +9,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use claw_testkit::{Lab, each};
+use claw_testkit::{Lab, copy_program, each};
 use serde_json::{Value, json};
 
 const CLAW: &str = env!("CARGO_BIN_EXE_claw");
@@ -318,7 +318,7 @@ fn a_layout_of_another_tool_is_the_root() {
         for entry in shell() {
             let place = tree.join(entry["path"].as_str().unwrap());
             fs::create_dir_all(place.parent().unwrap()).unwrap();
-            fs::copy(entry["from"].as_str().unwrap(), place).unwrap();
+            copy_program(entry["from"].as_str().unwrap(), place);
         }
         fs::write(tree.join("first"), "first\n").unwrap();
         let second = lab.write("second", "second\n");

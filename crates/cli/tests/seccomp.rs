@@ -6,7 +6,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use claw_testkit::{Lab, Outcome, User, each, once};
+use claw_testkit::{Lab, Outcome, User, copy_program, each, once};
 
 const CLAW: &str = env!("CARGO_BIN_EXE_claw");
 
@@ -343,7 +343,8 @@ fn a_program_is_looked_up_as_without_a_profile() {
         lab.write("work/plain", "text");
         lab.claw().command(&["./plain"]).ends(126);
         lab.claw().command(&["/usr"]).ends(126);
-        let script = lab.write("work/script", "echo from a script $1");
+        let script = lab.path("work/script");
+        copy_program(lab.write("script", "echo from a script $1"), &script);
         lab.own(&script, 0o755);
         lab.claw().command(&["./script", "one"]).ends(0).prints("from a script one");
         lab.claw().command(&["sh", "-c", "echo $0", "name"]).ends(0).prints("name");

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use claw_model::digest::Digest;
+use claw_testkit::copy_program;
 use claw_verify::envelope::Envelope;
 use claw_verify::key::Algorithm;
 use claw_verify::release::{File, MANIFEST, Manifest};
@@ -91,10 +92,14 @@ fn one_byte_more_is_another_program() {
     let place = Place::new("own-byte");
     place.release(7, |_| {});
     let other = place.directory.join("claw");
-    fs::copy(CLAW, &other).unwrap();
+    copy_program(CLAW, &other);
     fs::set_permissions(&other, fs::Permissions::from_mode(0o755)).unwrap();
     told(&place.ask(other.to_str().unwrap(), &[]), 0, "release   7");
-    fs::OpenOptions::new().append(true).open(&other).unwrap().write_all(b"\0").unwrap();
+    let longer = place.directory.join("longer");
+    fs::copy(CLAW, &longer).unwrap();
+    fs::OpenOptions::new().append(true).open(&longer).unwrap().write_all(b"\0").unwrap();
+    fs::remove_file(&other).unwrap();
+    copy_program(&longer, &other);
     told(&place.ask(other.to_str().unwrap(), &[]), 1, "this program is not the released one");
 }
 

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use claw_testkit::{User, once};
+use claw_testkit::{User, copy_program, once};
 
 const CLAW: &str = env!("CARGO_BIN_EXE_claw");
 const WORKFLOW: &str =
@@ -292,7 +292,7 @@ fn it_works_where_nothing_is_open() {
     once(CLAW, User::Root, |lab| {
         let copy = |from: &Path, to: &str| {
             let path = lab.path("work").join(to);
-            fs::copy(from, &path).unwrap();
+            copy_program(from, &path);
             lab.own(&path, 0o755);
         };
         copy(Path::new(CLAW), "claw");

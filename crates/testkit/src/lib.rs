@@ -28,7 +28,7 @@ mod web;
 pub use claw::{Claw, Running};
 pub use git::Git;
 pub use history::{History, SshSigner};
-pub use lab::{Lab, User, each, once};
+pub use lab::{Lab, User, copy_program, each, once};
 pub use outcome::Outcome;
 pub use server::{
     Server, echo, echo_datagrams, http, late_answer, named, names, resetter, sink, sink_datagrams,

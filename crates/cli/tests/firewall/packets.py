@@ -100,9 +100,16 @@ def raw(sender, receiver, address, _port):
             return True
 
 
+def shared(pid, address):
+    """A socket whose port one with another address may have too: both must say so."""
+    made = make(pid, family(address), socket.SOCK_DGRAM)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    return made
+
+
 def false(pid, source, port):
     """A socket that sends from an address that is not here."""
-    made = make(pid, family(source), socket.SOCK_DGRAM)
+    made = shared(pid, source)
     level, option = (socket.IPPROTO_IPV6, 75) if ":" in source else (socket.SOL_IP, 19)
     made.setsockopt(level, option, 1)
     made.bind((source, port))
@@ -110,7 +117,7 @@ def false(pid, source, port):
 
 
 def spoof(sender, receiver, address, port, source):
-    server = make(receiver, family(address), socket.SOCK_DGRAM)
+    server = shared(receiver, address)
     server.bind((anyone(address), port))
     false(sender, source, 0).sendto(b"spoof", (address, port))
     data, peer = server.recvfrom(64)
