@@ -5,6 +5,7 @@ use std::error::Error;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -153,28 +154,42 @@ fn build() -> Outcome<PathBuf> {
 
 /// Start-up: how long until `true` has run and everything is gone again.
 fn start(claw: &Path) -> Outcome<()> {
-    let claw = claw.display().to_string();
-    let commands: [(&str, Vec<&str>); 4] = [
-        ("`/bin/true` (fork, exec, exit)", vec!["/bin/true"]),
-        ("`unshare -Urnm true` (floor)", vec!["unshare", "-Urnm", "true"]),
-        (
-            "`bwrap --unshare-all --ro-bind / / /bin/true`",
-            vec!["bwrap", "--unshare-all", "--ro-bind", "/", "/", "/bin/true"],
-        ),
-        ("`claw run -- /bin/true`", vec![&claw, "run", "--quiet", "--", "/bin/true"]),
-    ];
+    println!("## Start-up\n\nMedian of 100, interleaved. Target: at most 1.5 × bwrap.\n");
+    start_as(claw, None)?;
+    start_as(claw, Some(ORDINARY))
+}
+
+/// One table of it; `CLAW_BEFORE=PROGRAM` takes part too.
+fn start_as(claw: &Path, user: Option<u32>) -> Outcome<()> {
     let state = Scratch::new("start")?;
+    let mut programs = vec![("claw", claw.to_owned())];
+    programs.extend(std::env::var_os("CLAW_BEFORE").map(|before| ("claw-before", before.into())));
+    let mut commands: Vec<Vec<String>> =
+        ["/bin/true", "unshare -Urnm true", "bwrap --unshare-all --ro-bind / / /bin/true"]
+            .map(|command| command.split(' ').map(str::to_owned).collect())
+            .into();
+    for (name, from) in programs {
+        // where every user reaches it
+        let place = state.path.join(name);
+        fs::copy(from, &place)?;
+        let words = ["run", "--quiet", "--", "/bin/true"].map(str::to_owned);
+        commands.push([place.display().to_string()].into_iter().chain(words).collect());
+    }
+    let home = state.path.join("home");
+    fs::create_dir(&home)?;
+    std::os::unix::fs::chown(&home, user, user)?;
     let mut samples: Vec<Vec<f64>> = vec![Vec::new(); commands.len()];
     for _ in 0..100 {
-        for ((_, command), samples) in commands.iter().zip(&mut samples) {
+        for (command, samples) in commands.iter().zip(&mut samples) {
             let [program, arguments @ ..] = command.as_slice() else { continue };
+            let mut run = Command::new(program);
+            run.args(arguments).current_dir("/usr").env("HOME", &home).env("XDG_STATE_HOME", &home);
+            run.stdout(Stdio::null()).stderr(Stdio::null());
+            if let Some(user) = user {
+                run.uid(user).gid(user);
+            }
             let begun = Instant::now();
-            let status = Command::new(program)
-                .args(arguments)
-                .env("XDG_STATE_HOME", &state.path)
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .status()?;
+            let status = run.status()?;
             samples.push(begun.elapsed().as_secs_f64() * 1e3);
             if !status.success() {
                 return Err(format!("{program} failed: {status}").into());
@@ -183,10 +198,11 @@ fn start(claw: &Path) -> Outcome<()> {
     }
     let medians: Vec<f64> = samples.iter_mut().map(|samples| median(samples)).collect();
     let bwrap = medians.get(2).copied().unwrap_or(f64::NAN);
-    println!("## Start-up\n\nMedian of 100, interleaved. Target: at most 1.5 × bwrap.\n");
-    println!("| command | median ms | ratio to bwrap |\n|---|---|---|");
-    for ((name, _), median) in commands.iter().zip(&medians) {
-        println!("| {name} | {median:.2} | {:.2} |", median / bwrap);
+    let who = user.map_or_else(|| "root".to_owned(), |user| format!("user {user}"));
+    println!("| as {who} | median ms | ratio to bwrap |\n|---|---|---|");
+    for (command, median) in commands.iter().zip(&medians) {
+        let name = command.join(" ").replace(&format!("{}/", state.path.display()), "");
+        println!("| `{name}` | {median:.2} | {:.2} |", median / bwrap);
     }
     println!();
     Ok(())
@@ -541,6 +557,8 @@ fn files(claw: &Path) -> Outcome<()> {
     Ok(())
 }
 
+/// Whoever may nothing.
+const ORDINARY: u32 = 65_534;
 /// Sandboxes at once.
 const MANY: usize = 1_000;
 

@@ -15,8 +15,34 @@ use crate::seccomp::{self, Program};
 use crate::walls::{self, Wall};
 use crate::words::{Applied, Failure, Step};
 
-/// Confines this process for good. Order: Landlock needs open paths, the filter comes last because it refuses the rest.
-pub(crate) fn confine(plan: &Plan, filter: &Program, apparmor: &AppArmor) -> Result<Applied, Failure> {
+/// The filter is on.
+pub(crate) struct Filtered(());
+
+/// Puts the filter on. The standard one lets everything through that [`confine`] still does, so it can be put on before the tree
+/// stands, while this process waits.
+pub(crate) fn filter(plan: &Plan, standard: &Program) -> Result<Filtered, Failure> {
+    let step = || "install the system call filter".to_owned();
+    if walls::stands(Wall::Seccomp) {
+        if is_standard(plan) {
+            standard.install().step(step)?;
+        } else {
+            seccomp::of(plan).step(step)?.install().step(step)?;
+        }
+    }
+    Ok(Filtered(()))
+}
+
+/// Whether the filter is the one for every run.
+pub(crate) fn is_standard(plan: &Plan) -> bool {
+    !(plan.broker || plan.calls.is_some() || plan.listed)
+}
+
+/// Confines this process for good. Order: Landlock needs open paths, and a filter of the plan's own may refuse the rest.
+pub(crate) fn confine(
+    plan: &Plan,
+    (standard, filtered): (&Program, Option<Filtered>),
+    apparmor: &AppArmor,
+) -> Result<Applied, Failure> {
     resource::no_core_files().step(|| "forbid core files".to_owned())?;
     if walls::stands(Wall::Capabilities) {
         capability::drop_all().step(|| "drop capabilities".to_owned())?;
@@ -27,13 +53,8 @@ pub(crate) fn confine(plan: &Plan, filter: &Program, apparmor: &AppArmor) -> Res
         process::no_new_privileges().step(|| "set no_new_privs".to_owned())?;
     }
     let landlock_abi = if walls::stands(Wall::Landlock) { landlock(&plan.landlock)? } else { 0 };
-    let step = || "install the system call filter".to_owned();
-    if walls::stands(Wall::Seccomp) {
-        if plan.broker || plan.calls.is_some() || plan.listed {
-            seccomp::of(plan).step(step)?.install().step(step)?;
-        } else {
-            filter.install().step(step)?;
-        }
+    if filtered.is_none() {
+        filter(plan, standard)?;
     }
     if !walls::all_stand() {
         return Ok(Applied { landlock_abi, seccomp: "not whole".to_owned(), apparmor, ..Applied::default() });

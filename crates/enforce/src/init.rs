@@ -14,7 +14,7 @@ use claw_sys::{capability, signal, socket};
 
 use crate::apparmor::AppArmor;
 use crate::calls::Taker;
-use crate::seccomp::{Program as Filter, Stack};
+use crate::seccomp::Stack;
 use crate::walls::{self, Wall};
 use crate::words::{Ending, Failure, Order, Others, Report, Step, hear, say};
 use crate::{canary, confine, network, seccomp, tree};
@@ -42,28 +42,24 @@ fn run(channel: &OwnedFd, processors: Option<Processors>) -> Result<i32, Failure
     }
     // order: from the host's /proc, which is not read-only
     let apparmor = AppArmor::open();
-    // order: all this while the plan is being made outside
-    let filter = seccomp::standard().step(|| "compile the system call filter".to_owned())?;
+    // order: while the plan is being made outside, and with the host's /proc still there
     network::calm()?;
     let mut cgroup = process::unshare_cgroup().is_ok();
-    let mut agent = Agent::fork(channel, (&filter, &apparmor), (cgroup, processors))?;
+    let mut agent = Agent::fork(channel, &apparmor, (cgroup, processors))?;
     // a supervisor that died before init was tied to it is noticed here: the channel has ended
-    let (Order::Plan, files) = hear(channel.as_fd()).step(|| "take the plan".to_owned())? else {
-        return Err(Failure::new("take the plan", "the supervisor spoke out of turn"));
-    };
-    let file =
-        File::from(files.into_iter().next().ok_or_else(|| Failure::new("take the plan", "none came"))?);
-    let plan = read(&file).step(|| "read the plan".to_owned())?;
+    let file = taken(channel, Order::Plan)?;
+    let plan: Plan = read(&file).step(|| "read the plan".to_owned())?;
     if !plan.limits.is_none() {
         // order: the supervisor has put init into a control group meanwhile; what was forked before is not in it
         agent.end();
         cgroup = process::unshare_cgroup().is_ok();
-        agent = Agent::fork(channel, (&filter, &apparmor), (cgroup, processors))?;
+        agent = Agent::fork(channel, &apparmor, (cgroup, processors))?;
     }
     // order: the agent's process makes the network while this one makes the tree
     agent.tell(Order::Plan, &[file.as_fd()])?;
     process::set_host_name(&plan.host_name).step(|| "set the host name".to_owned())?;
-    let made = tree::make(&plan.tree, plan.listed)?;
+    let veil = || read(&taken(channel, Order::Veil)?).step(|| "read what is to be covered".to_owned());
+    let made = tree::make(&plan.tree, plan.listed, veil)?;
     let shown: Vec<BorrowedFd<'_>> =
         [Some(&made.processes), made.input.as_ref()].into_iter().flatten().map(AsFd::as_fd).collect();
     agent.tell(Order::Tree, &shown)?;
@@ -71,8 +67,17 @@ fn run(channel: &OwnedFd, processors: Option<Processors>) -> Result<i32, Failure
     tree::leave()?;
     agent.tell(Order::Left, &[])?;
     let profile = plan.calls.clone();
-    drop((made, plan, filter, apparmor, file));
-    guard(channel, &agent, profile)
+    let end = if plan.limits.is_none() { End::WithSupervisor } else { End::AtOnce };
+    drop((made, plan, apparmor, file));
+    guard(channel, &agent, profile, end)
+}
+
+/// The file that comes along with this word of the supervisor's.
+fn taken(channel: &OwnedFd, expected: Order) -> Result<File, Failure> {
+    let step = || "hear the supervisor".to_owned();
+    let (order, files) = hear::<Order>(channel.as_fd()).step(step)?;
+    let file = files.into_iter().next().filter(|_| order == expected);
+    file.map(File::from).ok_or_else(|| Failure::new(step(), "it spoke out of turn"))
 }
 
 /// The process that becomes the agent, as init sees it.
@@ -85,7 +90,7 @@ struct Agent {
 impl Agent {
     fn fork(
         channel: &OwnedFd,
-        (filter, apparmor): (&Filter, &AppArmor),
+        apparmor: &AppArmor,
         (cgroup, processors): (bool, Option<Processors>),
     ) -> Result<Agent, Failure> {
         let (words, theirs) = socket::pair().step(|| "make a channel to the agent".to_owned())?;
@@ -98,10 +103,15 @@ impl Agent {
                 if let Some(others) = others {
                     let _ = others.keep_to();
                 }
-                Chrysalis { channel, init: &theirs, bell: &bell, filter, apparmor, cgroup, processors }
-                    .start()
+                Chrysalis { channel, init: &theirs, bell: &bell, apparmor, cgroup, processors }.start()
             }
-            Fork::Parent(pid) => Ok(Agent { pid, words, bell }),
+            Fork::Parent(pid) => {
+                // whichever of the two is first: on init's processor it would come only when init waits
+                if let Some(others) = others {
+                    let _ = others.keep(pid);
+                }
+                Ok(Agent { pid, words, bell })
+            }
         }
     }
 
@@ -122,7 +132,6 @@ struct Chrysalis<'a> {
     channel: &'a OwnedFd,
     init: &'a OwnedFd,
     bell: &'a Bell,
-    filter: &'a Filter,
     apparmor: &'a AppArmor,
     cgroup: bool,
     /// Where the agent may run.
@@ -159,7 +168,9 @@ impl Chrysalis<'_> {
             // while the plan is being made outside
             capability::drop_bounding();
         }
-        let plan = read(&File::from(self.hear(Order::Plan)?.0)).step(|| "read the plan".to_owned())?;
+        // order: while init goes on
+        let filter = seccomp::standard().step(|| "compile the system call filter".to_owned())?;
+        let plan: Plan = read(&File::from(self.hear(Order::Plan)?.0)).step(|| "read the plan".to_owned())?;
         let asks = plan.broker && walls::stands(Wall::Seccomp) || plan.calls.is_some();
         let stack = asks.then(|| Stack::of(plan.calls.as_ref(), plan.broker)).transpose();
         let stack = stack.step(|| format!("compile the seccomp profile `{}`", plan.seccomp))?;
@@ -167,6 +178,9 @@ impl Chrysalis<'_> {
             may_copy()?;
         }
         network::make(&plan.network, self.channel.as_fd())?;
+        // order: while init makes the tree
+        let filtered = confine::is_standard(&plan).then(|| confine::filter(&plan, &filter)).transpose()?;
+        let namespaces = confine::namespaces().step(|| "list namespaces".to_owned())?;
         let (processes, input) = self.hear(Order::Tree)?;
         if let Some(processors) = self.processors {
             processors.keep_to().step(|| "let the agent run on every processor".to_owned())?;
@@ -178,9 +192,8 @@ impl Chrysalis<'_> {
         std::env::set_current_dir(directory)
             .step(|| format!("enter the working directory `{}`", directory.display()))?;
         signal::reset().step(|| "reset signals".to_owned())?;
-        let mut applied = confine::confine(&plan, self.filter, self.apparmor)?;
-        applied.namespaces = confine::namespaces()
-            .step(|| "list namespaces".to_owned())?
+        let mut applied = confine::confine(&plan, (&filter, filtered), self.apparmor)?;
+        applied.namespaces = namespaces
             .into_iter()
             .filter(|(name, _)| name != "cgroup" || self.cgroup)
             .map(|(_, identifier)| identifier)
@@ -367,9 +380,19 @@ fn candidates(plan: &Plan, name: &str) -> Vec<PathBuf> {
     path.unwrap_or_default().split(':').map(|directory| Path::new(directory).join(name)).collect()
 }
 
+/// When init ends where nothing else is left inside.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The control group is to be removed.
+    AtOnce,
+    /// The kernel takes the namespaces down when nobody waits for it: while the supervisor still has to do, that would be in
+    /// its way.
+    WithSupervisor,
+}
+
 /// PID 1: gives up its own power, tells how the agent starts and ends, takes its calls that wait, and ends with it or with the
 /// supervisor.
-fn guard(channel: &OwnedFd, agent: &Agent, profile: Option<CallProfile>) -> Result<i32, Failure> {
+fn guard(channel: &OwnedFd, agent: &Agent, profile: Option<CallProfile>, end: End) -> Result<i32, Failure> {
     let (errors, agent) = (&agent.words, agent.pid);
     capability::drop_all().step(|| "drop init's capabilities".to_owned())?;
     process::no_new_privileges().step(|| "set no_new_privs".to_owned())?;
@@ -423,6 +446,9 @@ fn guard(channel: &OwnedFd, agent: &Agent, profile: Option<CallProfile>) -> Resu
             let left = !matches!(process::wait(-1, Wait::Poll), Err(error) if error.raw_os_error() == Some(libc::ECHILD));
             let others = if left { Others::Left } else { Others::None };
             let _ = say(channel.as_fd(), &Report::Ended(ending, others), &[]);
+            if others == Others::None && end == End::WithSupervisor {
+                while obey(channel.as_fd(), agent) {}
+            }
             return Ok(ending.code());
         }
     }
@@ -453,8 +479,8 @@ fn obey(channel: BorrowedFd<'_>, agent: i32) -> bool {
     }
 }
 
-/// Reads the plan from its start: two processes share the file.
-fn read(file: &File) -> io::Result<Plan> {
+/// Reads a file from its start: two processes share that of the plan.
+fn read<T: serde::de::DeserializeOwned>(file: &File) -> io::Result<T> {
     let length = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
     let mut bytes = vec![0; length];
     file.read_exact_at(&mut bytes, 0)?;

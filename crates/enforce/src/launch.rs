@@ -3,14 +3,16 @@
 use std::fs::File;
 use std::io::{self, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
-use claw_plan::{Checked, Plan};
+use claw_plan::Checked;
 use claw_sys::process::{self, Cloned, Inherit, Namespaces, Processors, Stream};
 use claw_sys::socket;
 
 use crate::cgroup::{Cgroup, CgroupError};
 use crate::keeper::Keeper;
 use crate::network::Door;
+use crate::veil::Veil;
 use crate::walls::{self, Wall};
 use crate::words::{Applied, Failure, Order, Report, hear, say};
 
@@ -192,13 +194,26 @@ impl Sandbox {
             Some(Cgroup::make(name, &plan.limits)?)
         };
         let limits = cgroup.as_ref().map(Cgroup::read_back).unwrap_or_default();
-        let file = written(plan).map_err(system("write the plan"))?;
+        let file = if walls::stands(Wall::Environment) {
+            written(plan)
+        } else {
+            let mut plan = plan.clone();
+            plan.environment.extend(std::env::vars());
+            written(&plan)
+        };
+        let file = file.map_err(system("write the plan"))?;
         let pid = fresh.settle()?;
         if let Some(cgroup) = &cgroup {
             // order: before the plan: init makes its cgroup namespace when it has it, with the group as its root
             cgroup.admit(pid).map_err(system("put the sandbox into its control group"))?;
         }
         say(fresh.channel.as_fd(), &Order::Plan, &[file.as_fd()]).map_err(LaunchError::Silent)?;
+        if process::identity().0 == 0 {
+            // order: while init makes the tree
+            let veil = Veil::of(Path::new("/proc")).unwrap_or_else(|_| Veil::unknown());
+            let file = written(&veil).map_err(system("write what of /proc is to be covered"))?;
+            say(fresh.channel.as_fd(), &Order::Veil, &[file.as_fd()]).map_err(LaunchError::Silent)?;
+        }
         let channel = fresh.channel.try_clone().map_err(system("keep the channel"))?;
         // from here on the sandbox answers for init
         fresh.init = Init::Gone;
@@ -258,8 +273,9 @@ impl Sandbox {
         &self.limits
     }
 
-    /// Waits until init is gone, and with it everything inside.
+    /// Waits until init is gone, and with it everything inside. It is told that no more orders come.
     pub fn wait(&self) -> io::Result<()> {
+        let _ = socket::finish(self.channel.as_fd());
         process::wait(self.pid, process::Wait::Block).map(|_| ())
     }
 
@@ -270,13 +286,10 @@ impl Sandbox {
     }
 }
 
-fn written(plan: &Plan) -> io::Result<OwnedFd> {
+/// In a file, since it may be longer than a message.
+fn written(what: &impl serde::Serialize) -> io::Result<OwnedFd> {
     let mut file = File::from(process::memory_file(c"claw-plan")?);
-    let mut plan = plan.clone();
-    if !walls::stands(Wall::Environment) {
-        plan.environment.extend(std::env::vars());
-    }
-    file.write_all(&serde_json::to_vec(&plan).map_err(io::Error::other)?)?;
+    file.write_all(&serde_json::to_vec(what).map_err(io::Error::other)?)?;
     file.rewind()?;
     Ok(file.into())
 }

@@ -17,6 +17,7 @@ mod local;
 mod network;
 mod seccomp;
 mod tree;
+mod veil;
 mod walls;
 mod words;
 
@@ -43,13 +44,29 @@ pub enum Duty {
 /// Puts the supervisor's own system call filter on this process: in no case does it execute anything or open anything for
 /// writing from then on. Needs `no_new_privs`.
 pub fn confine_supervisor(duty: Duty) -> std::io::Result<()> {
-    if !walls::stands(walls::Wall::Gate) {
-        return Ok(());
+    SupervisorFilter::of(duty)?.install()
+}
+
+/// That filter, compiled while there is time.
+#[derive(Debug)]
+pub struct SupervisorFilter(Option<seccomp::Program>);
+
+impl SupervisorFilter {
+    /// Compiles it.
+    pub fn of(duty: Duty) -> std::io::Result<SupervisorFilter> {
+        if !walls::stands(walls::Wall::Gate) {
+            return Ok(SupervisorFilter(None));
+        }
+        let program = match duty {
+            Duty::Relay(gated) => seccomp::gate(&gated).compile(),
+            Duty::Read => seccomp::reader(),
+            Duty::Keep => seccomp::keeper().compile(),
+        };
+        program.map(|program| SupervisorFilter(Some(program))).map_err(std::io::Error::other)
     }
-    let program = match duty {
-        Duty::Relay(gated) => seccomp::gate(&gated).compile(),
-        Duty::Read => seccomp::reader(),
-        Duty::Keep => seccomp::keeper().compile(),
-    };
-    program.map_err(std::io::Error::other)?.install()
+
+    /// Puts it on.
+    pub fn install(&self) -> std::io::Result<()> {
+        self.0.as_ref().map_or(Ok(()), seccomp::Program::install)
+    }
 }

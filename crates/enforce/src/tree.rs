@@ -12,6 +12,7 @@ use claw_plan::Step;
 use claw_sys::mount::{self, Attributes, Last, Reach};
 use claw_sys::{process, terminal};
 
+use crate::veil::Veil;
 use crate::walls::{self, Wall};
 use crate::words::{Failure, Step as _};
 
@@ -26,12 +27,20 @@ pub(crate) struct Made {
 /// Makes the tree and moves into it. [`leave`] lets the host's go.
 /// With `listed` only the files of [`Step::Listed`] can be executed or mapped as code: every mount but theirs is `noexec`
 /// (mount_setattr(2)), which execve(2) and mmap(2) honour on the very file that they use.
-pub(crate) fn make(steps: &[Step], listed: bool) -> Result<Made, Failure> {
+/// `veil` is asked for at the end, where user 0 is inside.
+pub(crate) fn make(
+    steps: &[Step],
+    listed: bool,
+    veil: impl FnOnce() -> Result<Veil, Failure>,
+) -> Result<Made, Failure> {
     mount::make_private().step(|| "make mounts private".to_owned())?;
     // order: name every source first; the new root will cover one directory of the host
     let mut tree = Tree::start(steps, listed)?;
     for step in steps {
         tree.apply(step)?;
+    }
+    if process::identity().0 == 0 {
+        tree.veil(veil()?).step(|| "cover what of `/proc` is for user 0 alone".to_owned())?;
     }
     // order: descriptors are looked up in the host's /proc
     let input = input(listed).step(|| "show standard input".to_owned())?;
@@ -302,29 +311,44 @@ impl Tree {
     /// only others may read, or one for which there is no room, is bound.
     fn file(&mut self, source: &OwnedFd, target: &Path) -> io::Result<()> {
         let small = |file: &File| file.metadata().is_ok_and(|about| about.is_file() && about.len() <= SMALL);
-        let copied = match File::open(link_to(source)) {
-            Ok(file) if small(&file) && self.copied < MOST_COPIED => self.copy(file).ok(),
-            _ => None,
-        };
-        let attributes = self.quiet.and(Attributes::READ_ONLY);
-        let shown = bind(copied.as_ref().unwrap_or(source), attributes)?;
+        if let Ok(file) = File::open(link_to(source))
+            && small(&file)
+            && self.copied < MOST_COPIED
+            && self.copy(file, target).is_ok()
+        {
+            return Ok(());
+        }
+        self.cover(source, target)
+    }
+
+    /// Shows a file in the place of the target.
+    fn cover(&self, source: &OwnedFd, target: &Path) -> io::Result<()> {
+        let shown = bind(source, self.quiet.and(Attributes::READ_ONLY))?;
         let place = self.place(target, Shape::File)?;
         mount::attach(shown.as_fd(), place.as_fd(), Path::new(""))
     }
 
-    /// A copy on the private root, with the same permissions to read and execute.
-    fn copy(&mut self, file: File) -> io::Result<OwnedFd> {
+    /// A copy with the same permissions to read and execute: on the private root where the target is there and nothing stands
+    /// yet, and shown in its place elsewhere.
+    fn copy(&mut self, file: File, target: &Path) -> io::Result<()> {
         let about = file.metadata()?;
         let mode = about.permissions().mode() & 0o555;
-        let mut content =
-            Vec::with_capacity(usize::try_from(about.len()).map_or(0, |length| length.saturating_add(1)));
-        file.take(SMALL).read_to_end(&mut content)?;
+        self.copied = self.copied.saturating_add(usize::try_from(about.len()).unwrap_or(usize::MAX));
+        let mut content = file.take(SMALL);
+        let mut filled = |copy: OwnedFd| io::copy(&mut content, &mut File::from(copy)).map(drop);
+        let (parent, name) = self.parent(target)?;
+        let device = |place: &OwnedFd| Path::new(&link_to(place)).metadata().map(|about| about.dev());
+        if device(&parent)? == device(&self.directory)?
+            && let Ok(copy) = mount::make_file(parent.as_fd(), &name, mode)
+        {
+            return filled(copy);
+        }
         self.texts = self.texts.saturating_add(1);
         let name = format!(".text{}", self.texts);
         let copy = mount::make_file(self.directory.as_fd(), Path::new(&name), mode)?;
-        File::from(copy).write_all(&content)?;
-        self.copied = self.copied.saturating_add(content.len());
-        mount::resolve(self.directory.as_fd(), Path::new(&name), Last::Stay)
+        filled(copy)?;
+        let copy = mount::resolve(self.directory.as_fd(), Path::new(&name), Last::Stay)?;
+        self.cover(&copy, target)
     }
 
     /// A copy of what the list means, made and then summed up: what is executed is what was compared, whatever becomes of
@@ -488,46 +512,21 @@ impl Tree {
         let processes = mount::create(c"proc", &[], attributes)?;
         let place = self.place(Path::new("/proc"), Shape::Directory)?;
         mount::attach(processes.as_fd(), place.as_fd(), Path::new(""))?;
-        if process::identity().0 == 0 {
-            self.veil(&processes)?;
-        }
         self.processes = Some(processes);
         Ok(())
     }
 
-    /// To user 0 inside, who is user 0 outside, `/proc` also shows what only that user may read of the whole machine. The two
-    /// upper levels are looked at, and those settings of the kernel among which are such: all of them would take too long.
-    fn veil(&mut self, processes: &OwnedFd) -> io::Result<()> {
-        for directory in self.veil_in(processes, Path::new(""))? {
-            self.veil_in(processes, &directory)?;
-        }
-        SETTINGS.iter().try_for_each(|directory| self.veil_in(processes, Path::new(directory)).map(drop))
-    }
-
-    /// Returns the directories that are still shown, but for those of processes.
-    fn veil_in(&mut self, processes: &OwnedFd, directory: &Path) -> io::Result<Vec<PathBuf>> {
-        let mut shown = Vec::new();
-        let entries = match std::fs::read_dir(Path::new(&link_to(processes)).join(directory)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(shown),
-            other => other?.flatten(),
-        };
-        for entry in entries {
-            let Ok(about) = entry.metadata() else { continue };
-            let path = directory.join(entry.file_name());
-            let wanted = if about.is_dir() { 0o005 } else { 0o004 };
-            if about.is_symlink() || is_process(&path) {
-                continue;
-            }
-            if about.permissions().mode() & wanted != wanted {
-                match mount::resolve(processes.as_fd(), &path, Last::Stay) {
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                    place => self.mask_place(&place?)?,
-                }
-            } else if about.is_dir() {
-                shown.push(path);
+    /// Covers what is for user 0 alone.
+    fn veil(&mut self, veil: Veil) -> io::Result<()> {
+        let Some(processes) = self.processes.take() else { return Ok(()) };
+        for path in veil.settle(Path::new(&link_to(&processes)))? {
+            match mount::resolve(processes.as_fd(), &path, Last::Stay) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                place => self.mask_place(&place?)?,
             }
         }
-        Ok(shown)
+        self.processes = Some(processes);
+        Ok(())
     }
 
     fn mask(&mut self, target: &Path) -> io::Result<()> {
@@ -634,11 +633,6 @@ fn read_link_at(parent: &OwnedFd, name: &Path) -> io::Result<PathBuf> {
     std::fs::read_link(Path::new(&link_to(parent)).join(name))
 }
 
-/// Whether this is what `/proc` has for a process.
-fn is_process(path: &Path) -> bool {
-    path.to_str().is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
-}
-
 fn clean(path: &Path) -> PathBuf {
     let mut clean = PathBuf::from("/");
     for part in path.components() {
@@ -660,8 +654,6 @@ const SMALL: u64 = 1 << 20;
 const MOST_COPIED: usize = 6 << 20;
 /// A directory with mounts below it is shown entry by entry: not more than these.
 const MOST_ENTRIES: usize = 4096;
-/// Where the kernel's settings are not for everybody to read. Those of the network are the sandbox's own.
-const SETTINGS: [&str; 4] = ["sys/kernel", "sys/kernel/usermodehelper", "sys/vm", "sys/fs"];
 const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];
 
 /// Bytes from hexadecimal digits.

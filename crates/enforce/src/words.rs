@@ -49,6 +49,8 @@ pub enum Report {
 pub enum Order {
     /// The plan comes along, in a file.
     Plan,
+    /// What of `/proc` is for user 0 alone comes along, in a file.
+    Veil,
     /// The tree stands; its `/proc` comes along. From init to the agent's process.
     Tree,
     /// The host's tree is gone. From init to the agent's process.

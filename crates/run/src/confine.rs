@@ -3,14 +3,19 @@
 
 use std::io;
 
-use claw_enforce::Duty;
+use claw_enforce::{Duty, SupervisorFilter};
 use claw_sys::{capability, process, resource};
 
 /// Gives up what the duty does not need.
 pub(crate) fn confine(duty: Duty) -> io::Result<()> {
+    with(&SupervisorFilter::of(duty)?)
+}
+
+/// The same, with a filter that was compiled before.
+pub(crate) fn with(filter: &SupervisorFilter) -> io::Result<()> {
     resource::no_core_files()?;
     process::hide()?;
     capability::drop_all()?;
     process::no_new_privileges()?;
-    claw_enforce::confine_supervisor(duty)
+    filter.install()
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use claw_enforce::{
     Answers, Applied, Calls, Duty, Ending, Fresh, Gated, LaunchError, Others, Report, Sandbox,
+    SupervisorFilter,
 };
 use claw_gate::{Authority, Gate, Journal, Roots, Settings};
 use claw_ledger::record::Event;
@@ -16,13 +17,14 @@ use claw_ledger::summary::Summary;
 use claw_model::digest::Digest;
 use claw_plan::{Checked, Plan, Step};
 use claw_policy::{Change, Exec, ExecutableChanged};
-use claw_sys::{beneath, process, resource, signal, terminal};
+use claw_sys::{beneath, capability, process, resource, signal, terminal};
 use jiff::Timestamp;
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::changes::{self, ChangesError, Layers};
+use crate::confine;
 use crate::control::{self, Answer, Question, Running};
 use crate::exposed::{self, ExposedError};
 use crate::ima::{self, Deviation, Measured, MeasuredError, Presence};
@@ -231,8 +233,8 @@ fn perform(
     if !sandbox.is_kept() {
         ledger.sync();
     }
-    // order: the kernel takes the namespaces down while the ledger is written out. Where nothing else was left inside,
-    // nothing can run there any more, and the rest of that need not be waited for
+    // where nothing else was left inside, nothing can run there any more, and the kernel's taking down of the namespaces need
+    // not be waited for
     if ended.others == Others::Left {
         let _ = sandbox.wait();
     }
@@ -289,7 +291,7 @@ impl Supervisor<'_> {
         questions: UnixListener,
         (mut policies, listed): (Policies<'_>, Option<Begun>),
     ) -> Result<Ended, RunError> {
-        let (door, nft) = self.sandbox.door(self.checked)?;
+        // order: all that needs no socket of the gate's, while init builds
         let granted =
             resource::raise_open_files(WANTED_FILES).map_err(system("raise the descriptor limit"))?;
         // two descriptors for a connection, some for names that are looked up, and some for everything else
@@ -309,21 +311,25 @@ impl Supervisor<'_> {
             authority,
             observe: self.job.observe.clone(),
         };
-        let gate = Rc::new(Gate::open(settings, door).map_err(system("open the gate"))?);
         let channel = self.sandbox.channel().try_clone_to_owned().map_err(system("watch the channel"))?;
         let channel = waitable(channel).map_err(system("watch the channel"))?;
         let questions = tokio::net::UnixListener::from_std(questions).map_err(system("watch questions"))?;
-        policies.begin();
         let watched = listed.map(Watched::of).transpose().map_err(system("watch the listed executables"))?;
+        let (mut measured, integrity) = self.measured()?;
+        let signals = signal::descriptor(FORWARDED).and_then(waitable).map_err(system("watch signals"))?;
+        let place = Place::reserve().map_err(system("keep a descriptor for the sandbox's /proc"))?;
+        let filter = filter(self.checked.plan(), &place, self.sandbox.pid())
+            .map_err(system("compile the supervisor's filter"))?;
+        capability::drop_bounding();
+        let (door, nft) = self.sandbox.door(self.checked)?;
+        let gate = Rc::new(Gate::open(settings, door).map_err(system("open the gate"))?);
+        policies.begin();
         let dials = self.job.source.is_some() || !self.job.policy.rules().is_empty();
         if dials || self.job.mode() == Some(Mode::Allow) {
             gate.read_resolver();
         }
-        let (mut measured, integrity) = self.measured()?;
-        let signals = signal::descriptor(FORWARDED).and_then(waitable).map_err(system("watch signals"))?;
         // order: while init builds; nothing is opened for writing or executed from here on
-        let place = Place::reserve().map_err(system("keep a descriptor for the sandbox's /proc"))?;
-        confine(self.checked.plan(), &place, self.sandbox.pid()).map_err(system("confine the supervisor"))?;
+        confine::with(&filter).map_err(system("confine the supervisor"))?;
         let (applied, processes) = tokio::time::timeout(STANDS_WITHIN, self.confined(&channel))
             .await
             .map_err(|_| RunError::Launch(LaunchError::Silent(io::ErrorKind::TimedOut.into())))??;
@@ -714,8 +720,8 @@ fn executables(plan: &Plan) -> Vec<(PathBuf, Digest)> {
     listed.collect()
 }
 
-/// Confines the supervisor to what it still has to do.
-fn confine(plan: &Plan, place: &Place, init: i32) -> io::Result<()> {
+/// The supervisor's own filter, which lets through what it still has to do.
+fn filter(plan: &Plan, place: &Place, init: i32) -> io::Result<SupervisorFilter> {
     let rules = beneath::Rules::of_this_process()?;
     let duty = Duty::Relay(Gated {
         processes: place.number(),
@@ -724,7 +730,7 @@ fn confine(plan: &Plan, place: &Place, init: i32) -> io::Result<()> {
         own: i32::try_from(std::process::id()).map_err(io::Error::other)?,
         answers: Answers { sockets: plan.broker, profile: plan.calls.is_some() },
     });
-    crate::confine::confine(duty)
+    SupervisorFilter::of(duty)
 }
 
 /// An error with its causes, in one line.

@@ -305,7 +305,8 @@ impl Processors {
         self.keep(0)
     }
 
-    fn keep(&self, process: libc::pid_t) -> io::Result<()> {
+    /// The same for another process.
+    pub fn keep(&self, process: i32) -> io::Result<()> {
         // SAFETY: sched_setaffinity(2) reads the size it is given.
         check(unsafe { libc::sched_setaffinity(process, size_of::<libc::cpu_set_t>(), &raw const self.0) })
             .map(|_| ())
